@@ -153,7 +153,7 @@ def find_renamed_spec(
         total = sum(found.values())
         if total >= MIN_RENAMED:
             message = (
-                f"{spec.name}: {total:,} conflicts in {', '.join(found)} are replicas of `{name}` at"
+                f"{spec.name}: {total:,} parameters in {', '.join(found)} are replicas of `{name}` at"
                 f" the same source: if this replication was named `{name}` before, add `previous_names:"
                 f" [{name}]` to the spec, and they are taken over"
             )

@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.change import Change, Row
+from ssm_reconcile.change import Change, Delete, Row
 from ssm_reconcile.diff import names_of
 from ssm_reconcile.diff.case import Case, TargetContext, cases, matching_patterns
-from ssm_reconcile.diff.results import result
+from ssm_reconcile.diff.results import SOURCE_GONE, conflict_reason, result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.documents import FORMAT_VERSION
 from ssm_reconcile.documents.encode import finding_entry, moment
@@ -34,13 +34,13 @@ from ssm_reconcile.documents.status import (
     StatusDocument,
 )
 from ssm_reconcile.errors import Finding, NothingPlanned, Severity, UsageError
-from ssm_reconcile.explain.facts import selection
+from ssm_reconcile.explain.facts import is_excluded, selection
 from ssm_reconcile.model import Parameter, canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.plan_findings import UNMATCHED, describe_unmatched
 from ssm_reconcile.reconcile import PlanScope, selected_names
 from ssm_reconcile.session import Session, narrow_specs
-from ssm_reconcile.spec import Glob, Replication
+from ssm_reconcile.spec import AdoptMode, Glob, Replication
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _excluded(context: TargetContext) -> Iterator[ReplicaState]:
     """Yield each source parameter that an include selects and another rule leaves out, at its address."""
     rules, source = context.replication, context.source
     for one in source.parameters.values():
-        if rules.included_by(one.name) is None or rules.rule_for(one.name, one.type) is not None:
+        if not is_excluded(one, rules):
             continue
         name = rules.address(one.name, source.place, context.live.place, context.target.name)
         rule, _ = selection(one.name, one.type, rules)
@@ -219,7 +219,13 @@ def _why_unproven(case: Case) -> str:
     """Return why versions do not prove that the values are equal."""
     record, live, wanted = case.record, case.live, case.desired
     if not case.ours:
-        return "not a replica; a plan compares the values to decide whether it is adopted"
+        match case.context.adopt:
+            case AdoptMode.NEVER:
+                return "not a replica; a plan does not adopt it (`adopt: never`)"
+            case AdoptMode.OVERWRITE:
+                return "not a replica; a plan takes it over (`adopt: overwrite`)"
+            case _:
+                return "not a replica; a plan compares the values to decide whether it is adopted"
     if record is None or live is None or wanted is None:
         return "its record cannot be read"
     if not record.is_made_from(wanted.source):
@@ -230,21 +236,35 @@ def _why_unproven(case: Case) -> str:
 
 
 def _reasons(case: Case, row: Row) -> tuple[str, ...]:
-    """Return why an address has its row, without what the other facts of its state say."""
+    """Return why an address has its row, and the mode by which a plan does not do what the row says."""
     outcome = result(case, row)
-    attributes = [*(one.attribute for one in case.differences), *(["tags"] if case.tag_diff else [])]
-    differing = ", ".join(attributes)
     match row:
         case Row.CONFLICT:
-            return (f"not a replica, and differs in {differing}",)
-        case Row.UPDATE | Row.REPLACE | Row.RETAG if differing:
-            return (f"differs in {differing}",)
+            return (conflict_reason(case), *_of_adoption(case))
+        case Row.UPDATE | Row.REPLACE | Row.RETAG if case.differing:
+            return (f"differs in {', '.join(case.differing)}",)
         case Row.CREATE:
             return ()
-        case Row.DELETE if isinstance(outcome, Change):
-            return ("its source is gone",)
+        case Row.DELETE if isinstance(outcome, Change):  # its source is a fact of its own
+            return (SOURCE_GONE, *outcome.reasons[1:])
+        case Row.ORPHAN if isinstance(outcome, Change) and isinstance(outcome.effect, Delete):
+            return (*outcome.reasons, "a plan deletes it (`orphans: delete`)")
         case _:
             return () if outcome is None else outcome.reasons
+
+
+def _of_adoption(case: Case) -> tuple[str, ...]:
+    """Return what a plan does about a conflict, unless it only reports it."""
+    mode = case.context.adopt
+    if case.needs_replace or mode not in (AdoptMode.OVERWRITE, AdoptMode.SAME_VALUE):
+        return ()
+    if mode is AdoptMode.OVERWRITE:
+        return ("a plan takes it over (`adopt: overwrite`)",)
+    return (
+        ()
+        if "type" in case.differing
+        else ("a plan takes it over if the values are equal (`adopt: same_value`)",)
+    )
 
 
 def status_document(

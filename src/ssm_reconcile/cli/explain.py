@@ -38,9 +38,11 @@ Examples:
 EXIT_CODES = {
     0: "done",
     1: "error: no place could be reached, or the wrong one",
+    3: "a place was not listed completely, so a glob may match more names",
     64: "wrong usage",
     130: "interrupted",
 }
+INCOMPLETE = 3
 MOST_NAMES = 100
 """Names that are explained in full; --short explains any number."""
 _NO_LIMIT = 10**9
@@ -81,6 +83,7 @@ def command(
     is read. If a plan would change it, the whole replication is planned as well, because guards count all
     changes; --quick leaves that out. Several names and globs are explained from one plan of the replication.
     """
+    from ssm_reconcile.cli.show import text_width
     from ssm_reconcile.explain import explanation_document, explanation_lines, explanation_text
     from ssm_reconcile.session import narrow_specs
 
@@ -92,7 +95,8 @@ def command(
         line = options.command_line(specs, name, run, common)
         chosen = narrow_specs(loaded, run)
         lines = {spec.name: replace(line, name=spec.name if len(loaded) > 1 else name) for spec in chosen}
-        if len(parameters) == 1 and "*" not in parameters[0]:
+        incomplete: list[Finding] = []
+        if len(parameters) == 1 and not _has_glob(parameters):
             explanations = [
                 one
                 for spec in chosen
@@ -100,15 +104,20 @@ def command(
             ]
         else:
             names = _NameReader(parameters, places, runner, quick=quick, short=short)
-            explanations = names.explain(chosen, lines)
+            explanations, incomplete = names.explain(chosen, lines)
     if output_format == "json":
         terminal.write(json.dumps(explanation_document(explanations), indent=2))
-    elif short:
+    elif short and explanations:
         terminal.write(explanation_lines(explanations))
-    else:
-        terminal.write(explanation_text(explanations, verbose=bool(common.verbose)))
+    elif explanations:
+        terminal.write(explanation_text(explanations, width=text_width(), verbose=bool(common.verbose)))
+    terminal.write_findings(incomplete)
     command_run.note_standard_input(specs, common)
-    return 0
+    return INCOMPLETE if incomplete else 0
+
+
+def _has_glob(parameters: Sequence[str]) -> bool:
+    return any("*" in parameter for parameter in parameters)
 
 
 def _check_names(parameters: Sequence[str]) -> None:
@@ -143,16 +152,17 @@ class _NameReader:
     quick: bool
     short: bool
 
-    def explain(self, specs: Sequence[Replication], lines: Mapping[str, CommandLine]) -> list[Explanation]:
-        """Return the explanations, by replication, name and target.
+    def explain(
+        self, specs: Sequence[Replication], lines: Mapping[str, CommandLine]
+    ) -> tuple[list[Explanation], list[Finding]]:
+        """Return the explanations, by replication, name and target; with globs, the incomplete places too.
 
         Args:
             specs: The replications.
             lines: The arguments that recommended commands repeat, by replication.
 
         Raises:
-            StoreError: A source of globs could not be reached.
-            UsageError: A glob matches nothing, or too much.
+            UsageError: A glob matches too much, or nothing in places that were listed completely.
         """
         from ssm_reconcile import reconcile
         from ssm_reconcile.explain import explain_names
@@ -169,7 +179,10 @@ class _NameReader:
             line = lines[spec.name]
             noted = _add_note(part, "--quick", line) if self.quick and part.changes else part
             explanations += explain_names(found[spec.name], spec, noted, views, line)
-        return explanations
+        incomplete = [
+            finding for part, _ in plans for finding in part.findings if finding.code == "incomplete-place"
+        ]
+        return explanations, incomplete if _has_glob(self.parameters) else []
 
     def _run(self) -> Run:
         """Return the options of the plan; with `--quick` it is narrowed, and its guards do not count."""
@@ -182,9 +195,7 @@ class _NameReader:
 
         source = listings[spec.source.access]
         if not isinstance(source, Listing):
-            if any("*" in parameter for parameter in self.parameters):
-                raise source
-            return {canonical(parameter): None for parameter in self.parameters}
+            return {canonical(parameter): None for parameter in self.parameters if "*" not in parameter}
         live = {target.name: listings[target.access] for target in spec.targets}
         listed = {name: one for name, one in live.items() if isinstance(one, Listing)}
         return expand_names(self.parameters, spec, source, listed)
@@ -207,7 +218,8 @@ class _NameReader:
         }
 
     def _check(self, names: Collection[str], specs: Sequence[Replication], listings: Listings) -> None:
-        """Check the number of names, and that each glob matches one."""
+        """Check the number of names, and that each glob matches one unless a place is incomplete."""
+        from ssm_reconcile.model import Listing
         from ssm_reconcile.plan_findings import describe_unmatched
         from ssm_reconcile.reconcile import selected_names
         from ssm_reconcile.spec import Glob
@@ -215,6 +227,8 @@ class _NameReader:
         if len(names) > MOST_NAMES and not self.short:
             message = f"{len(names):,} names match, and at most {MOST_NAMES} are explained in full"
             raise UsageError(message, "narrow the glob, or use --short for one line each")
+        if not all(isinstance(listing, Listing) and listing.complete for listing in listings.values()):
+            return
         for parameter in self.parameters:
             if not any(map(Glob(parameter).matches, names)):
                 raise UsageError(describe_unmatched(parameter, list(selected_names(specs, listings)), ""))

@@ -44,7 +44,7 @@ from ssm_reconcile.record import (
     source_name,
     standing,
 )
-from ssm_reconcile.spec import Glob, Replication, Run, Target, TierMode
+from ssm_reconcile.spec import AdoptMode, Glob, Replication, Run, Target, TierMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,11 @@ class TargetContext:
     def id_digest(self) -> str | None:
         """The digest of the id of the spec; None without an id."""
         return None if self.replication.id is None else digest_id(self.replication.id)
+
+    @property
+    def adopt(self) -> AdoptMode:
+        """The treatment of a parameter that is not a replica: that of the run, else that of the spec."""
+        return self.run.adopt or self.replication.adopt
 
     def standing_of(self, address: str) -> Standing:
         """Return the owner of an existing parameter, as seen by this replication."""
@@ -161,6 +166,11 @@ class Case:
         if self.live is not None:
             return self.live.name
         return self.desired.name if self.desired is not None else self.address
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The names of the attributes that differ, and `tags` if they differ."""
+        return (*(one.attribute for one in self.differences), *(("tags",) if self.tag_diff else ()))
 
     @property
     def uncompared_reasons(self) -> tuple[str, ...]:

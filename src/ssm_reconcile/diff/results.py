@@ -41,6 +41,7 @@ from ssm_reconcile.record import (
 )
 from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Orphans, TierMode
 
+SOURCE_GONE = "its source is gone"
 BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard"
 
 
@@ -168,11 +169,11 @@ def _kept_out(case: Case) -> Change | Other:
 
 def _delete(case: Case) -> Change | Other:
     if case.context.replication.delete is DeleteMode.NEVER:
-        return _other(case, Row.DELETE, "orphaned", "its source is gone; `delete: never` keeps it")
+        return _other(case, Row.DELETE, "orphaned", f"{SOURCE_GONE}; `delete: never` keeps it")
     if not case.context.source.complete:
         return _other(case, Row.DELETE, "orphaned", _UNSURE)
-    named = "" if case.made_from == case.name else f" {case.made_from}"
-    return _remove(case, Row.DELETE, case.made_from, f"its source{named} is gone")
+    reason = SOURCE_GONE if case.made_from == case.name else f"its source {case.made_from} is gone"
+    return _remove(case, Row.DELETE, case.made_from, reason)
 
 
 def _orphan(case: Case) -> Change | Other:
@@ -207,7 +208,7 @@ def _create(case: Case) -> Change:
 
 def _adopt(case: Case) -> Change | Other:
     wanted, _ = _desired_and_live(case)
-    if (case.context.run.adopt or case.context.replication.adopt) is AdoptMode.NEVER:
+    if case.context.adopt is AdoptMode.NEVER:
         reason = "the parameter already exists and is equal; `adopt: never` does not adopt it"
         return _other(case, Row.ADOPT, "conflict", reason)
     effect = Adopt(wanted, case.tag_diff, _comparison_record(case, Origin.ADOPTED))
@@ -217,15 +218,13 @@ def _adopt(case: Case) -> Change | Other:
 def _conflict(case: Case) -> Change | Other:
     wanted, _ = _desired_and_live(case)
     report = partial(_conflicting, case)
-    mode = case.context.run.adopt or case.context.replication.adopt
+    mode = case.context.adopt
     if case.unproven:
         reason = "cannot compare: its value is not read without decryption"
         return _other(case, Row.CONFLICT, "conflict", reason)
-    same = case.value_match is ValueMatch.EQUAL and not any(d.attribute == "type" for d in case.differences)
-    differing = [d.attribute for d in case.differences] + (["tags"] if case.tag_diff else [])
-    reason = f"the parameter already exists, is not a replica, and differs in {', '.join(differing)}"
+    same = case.value_match is ValueMatch.EQUAL and "type" not in case.differing
+    reason = conflict_reason(case)
     if case.needs_replace:
-        reason += ", which AWS cannot change in place"
         return report(reason, *_of_downgrade(case))
     if not (mode is AdoptMode.OVERWRITE or (mode is AdoptMode.SAME_VALUE and same)):
         return report(reason)
@@ -239,6 +238,12 @@ def _conflict(case: Case) -> Change | Other:
     )
     change = _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
     return _mark_exposure(case, change) if effect.put else change
+
+
+def conflict_reason(case: Case) -> str:
+    """Return why the existing parameter of a case is in conflict."""
+    reason = f"the parameter already exists, is not a replica, and differs in {', '.join(case.differing)}"
+    return f"{reason}, which AWS cannot change in place" if case.needs_replace else reason
 
 
 def _conflicting(case: Case, *reasons: str) -> Other:

@@ -17,14 +17,20 @@ from ssm_reconcile.change import Change, Fate, Row
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, TargetContext, cases
 from ssm_reconcile.diff.table import row_of
+from ssm_reconcile.documents.status import EXCLUDED
 from ssm_reconcile.errors import Address
 from ssm_reconcile.explain import facts, remedies
 from ssm_reconcile.explain.facts import Fact, RuledOut
 from ssm_reconcile.model import SOURCE, DesiredParameter, Listing, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.record import OWNER, detached_from
-from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
+from ssm_reconcile.renderers.escaping import LINE_LIMIT, inert, visible
+from ssm_reconcile.renderers.terminal_text import LONGEST_NAME, TerminalText
 from ssm_reconcile.spec import Glob, Replication
+
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_LONGEST_CELL = 30
+"""The widest column of --short after the name: one long action must not move all lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Explanation:
     """One address of one target, with the keys of `--format json`.
 
     Attributes:
+        excluded: Whether an exclude or `types` leaves a source parameter out that an include selects.
         row: None where no row applies: the place could not be listed, or no rule selects the name.
         answer: The row in words, or why no row applies.
         ruled_out: The earlier rows of the table, with the reason why they do not fit.
@@ -45,12 +52,18 @@ class Explanation:
     place: str
     name: str
     row: Row | None = None
+    excluded: bool = False
     answer: str = ""
     facts: tuple[Fact, ...] = ()
     ruled_out: tuple[RuledOut, ...] = ()
     plan: tuple[str, ...] = ("nothing",)
     withheld_by: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """The row, or `excluded`; empty where neither applies."""
+        return EXCLUDED if self.excluded else "" if self.row is None else self.row.value
 
 
 def explain(
@@ -118,7 +131,11 @@ def explain_names(
                     continue
                 answer, advice = remedies.explain_unselected(address, spec, context)
                 found = tuple(facts.facts_of_unselected(address, spec, context))
-                yield replace(begin, name=address, answer=answer, facts=found, remedies=tuple(advice))
+                source = context.source.parameters.get(address)
+                excluded = source is not None and facts.is_excluded(source, spec)
+                yield replace(
+                    begin, name=address, excluded=excluded, answer=answer, facts=found, remedies=tuple(advice)
+                )
 
 
 def expand_names(
@@ -182,9 +199,8 @@ def _unlisted(begin: Explanation, part: ReplicationPlan, command: CommandLine) -
     )
     return replace(
         begin,
-        answer="not known: a place could not be listed",
+        answer="not known, and no change is planned: a place could not be listed",
         facts=tuple(causes),
-        plan=("nothing: no change is planned for a place that was not listed completely",),
         remedies=(f"fix the cause, then run `{command.doctor()}` and this command again",),
     )
 
@@ -252,45 +268,72 @@ def _from_findings(change: Change, part: ReplicationPlan) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def explanation_text(explanations: Sequence[Explanation], *, verbose: bool = False) -> str:
-    """Return all explanations for a terminal, a block each; `verbose` adds the rows that do not fit."""
-    return "\n\n".join("\n".join(_block(one, verbose=verbose)) for one in explanations)
+def explanation_text(
+    explanations: Sequence[Explanation], *, width: int = LINE_LIMIT, verbose: bool = False
+) -> str:
+    """Return all explanations for a terminal, a block each.
+
+    Args:
+        explanations: The explanations.
+        width: The columns of the terminal. Names and commands are not broken.
+        verbose: Whether the rows that do not fit are shown.
+    """
+    page = TerminalText(width, color=False)
+    for one in explanations:
+        page.add()
+        for indent, label, text in _block(one, verbose=verbose):
+            sentence = label.replace(" ", _NO_BREAK) + _unbroken_commands(visible(text, LINE_LIMIT))
+            page.add(sentence, indent=indent, hang=max(2, len(label)))
+    return inert(page.text().replace(_NO_BREAK, " ")).rstrip("\n")
+
+
+def _unbroken_commands(text: str) -> str:
+    """Return a text in which no line breaks between backticks."""
+    parts = text.split("`")
+    parts[1::2] = [part.replace(" ", _NO_BREAK) for part in parts[1::2]]
+    return "`".join(parts)
 
 
 def explanation_lines(explanations: Sequence[Explanation]) -> str:
-    """Return one line for each explanation: name, target, row, action of a plan, first remedy or answer."""
+    """Return one line for each explanation: name, target, state, action of a plan, first remedy or answer."""
     several = len({one.replication for one in explanations}) > 1
     rows = [
         [
             one.name,
             f"{one.replication}, {one.target}" if several else one.target,
-            "-" if one.row is None else one.row.value,
+            one.state or "-",
             ", ".join(one.plan),
             one.remedies[0] if one.remedies else one.answer,
         ]
         for one in explanations
     ]
     shown = [[visible(cell, LINE_LIMIT) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)][:-1]
+    limits = (LONGEST_NAME, *[_LONGEST_CELL] * 3)
+    widths = [
+        max((len(cell) for cell in column if len(cell) <= limit), default=0)
+        for column, limit in zip(zip(*shown, strict=True), limits, strict=False)
+    ]
     return "\n".join(
         "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]])
         for row in shown
     )
 
 
-def _block(one: Explanation, *, verbose: bool) -> Iterator[str]:
-    row = f"[{one.row.value}] " if one.row is not None else ""
-    lines = [f"{one.name} in {one.target} ({one.place}), replication {one.replication}"]
-    lines += [f"  {row}{one.answer}", ""]
+def _block(one: Explanation, *, verbose: bool) -> Iterator[tuple[int, str, str]]:
+    """Yield the sentences of an explanation, each after its indentation and label; empty: an empty line."""
+    yield 0, "", f"{one.name} in {one.target} ({one.place}), replication {one.replication}"
+    yield 2, f"[{one.state}] " if one.state else "", one.answer
+    yield 0, "", ""
     width = max((len(label) for label, _ in one.facts), default=0)
-    lines += [f"  {label:<{width}}  {text}" for label, text in one.facts]
-    lines += [f"  a plan would do: {', '.join(one.plan)}"]
-    lines += [f"  withheld by {guard}" for guard in one.withheld_by]
+    yield from ((2, f"{label:<{width}}  ", text) for label, text in one.facts)
+    yield 2, "", f"a plan would do: {', '.join(one.plan)}"
+    yield from ((2, "", f"withheld by {guard}") for guard in one.withheld_by)
     if one.ruled_out and verbose:
-        lines += ["  rows that do not fit:", *(f"    {row:<9}  {why}" for row, why in one.ruled_out)]
+        yield 2, "", "rows that do not fit:"
+        yield from ((4, f"{row:<9}  ", why) for row, why in one.ruled_out)
     if one.remedies:
-        lines += ["  what to do:", *(f"    - {text}" for text in one.remedies)]
-    yield from (visible(line, LINE_LIMIT) for line in lines)
+        yield 2, "", "what to do:"
+        yield from ((4, "- ", text) for text in one.remedies)
 
 
 def explanation_document(explanations: Sequence[Explanation]) -> dict[str, Any]:

@@ -98,6 +98,11 @@ def selection(name: str, kind: str, spec: Replication) -> tuple[Fact, str]:
     return Fact("selected by", f"include {including}"), ""
 
 
+def is_excluded(one: Parameter, spec: Replication) -> bool:
+    """Whether an include selects a source parameter, and an exclude or its type leaves it out."""
+    return spec.included_by(one.name) is not None and spec.rule_for(one.name, one.type) is None
+
+
 def _of_source(context: TargetContext, wanted: DesiredParameter) -> Iterator[Fact]:
     source, spec, target = wanted.source, context.replication, context.target.name
     yield Fact("source", f"{source.name}, {_parameter(source, str(context.source.place))}")
@@ -277,8 +282,8 @@ def _why_not(row: Row, case: Case) -> str:
         case Row.ADOPT | Row.CONFLICT if case.ours:
             return _STANDINGS[Standing.OURS]
         case Row.ADOPT:
-            found = [one.attribute for one in case.differences] + (["tags"] if case.tag_diff else [])
-            return f"it differs in {', '.join(found)}" if found else "its value could not be compared"
+            found = ", ".join(case.differing)
+            return f"it differs in {found}" if found else "its value could not be compared"
         case _:
             unknown = case.value_match is ValueMatch.UNKNOWN
             return "nothing of that kind is known to differ" if unknown else "nothing of that kind differs"

@@ -99,7 +99,8 @@ def remedies_for_row(
             yield from dict.fromkeys(_for_problem(case, problem) for problem in case.problems)
         case Row.ADOPT if not isinstance(outcome, Change):
             line = _adopt(case, command, "identical")
-            yield f"`adopt: identical` in the spec, or `{line}`, adopts it; its value stays"
+            also = _also_applied(case)
+            yield f"`adopt: identical` in the spec, or `{line}`, adopts it; its value stays{also}"
         case Row.CONFLICT if not isinstance(outcome, Change):
             yield from _conflict(case, command)
         case Row.REPLACE | Row.UPDATE | Row.RETAG if isinstance(outcome, Change):
@@ -152,9 +153,22 @@ def _for_problem(case: Case, problem: Problem) -> str:
 
 
 def _adopt(case: Case, command: CommandLine, mode: str) -> str:
-    """Return the command that adopts one parameter alone."""
+    """Return the command that adopts one name; `_also_applied` says whether it is two addresses."""
     alone = replace(command.narrow(case.context.target.name, case.name), mode=())
     return alone.apply("--adopt", mode)
+
+
+def _also_applied(case: Case) -> str:
+    """Return the other address that `--only NAME` selects: that of the source parameter of this name."""
+    context = case.context
+    source = context.source.parameters.get(case.address)
+    if source is None or case.desired is None:
+        return ""
+    place, there = context.source.place, context.live.place
+    other = context.replication.address(source.name, place, there, context.target.name)
+    if canonical(other) == case.address or canonical(other) not in context.desired:
+        return ""
+    return f"; this command applies {other} as well, since its source has the same name"
 
 
 def _conflict(case: Case, command: CommandLine) -> Iterator[str]:
@@ -164,7 +178,8 @@ def _conflict(case: Case, command: CommandLine) -> Iterator[str]:
     yield f"change {case.name} in {case.context.live.place} to match its source: then it is adopted"
     if not case.needs_replace:
         line = _adopt(case, command, "overwrite")
-        yield f"or overwrite it from the source: `{line}`; all conflicts: `adopt: overwrite` in the spec"
+        overwrite = f"or overwrite it from the source: `{line}`{_also_applied(case)}"
+        yield f"{overwrite}; all conflicts: `adopt: overwrite` in the spec"
     yield "or exclude it: `parameters.exclude`"
 
 

@@ -29,6 +29,12 @@ def many(aws: SimulatedAws, cli: Cli) -> SimulatedAws:
     return aws
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal on which a remedy is one line."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 def advice(cli: Cli, name: str, *words: str) -> list[str]:
     """Return what `explain` says to do in us-east-2, line by line."""
     result = cli("explain", name, "--target", "us-east-2", *words)

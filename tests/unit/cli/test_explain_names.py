@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,6 +150,32 @@ def test_short_is_one_line_for_each_name_and_target(rows: SimulatedAws, cli: Cli
     ]
 
 
+def test_short_is_not_padded_by_a_long_text(aws: SimulatedAws, cli: Cli) -> None:
+    aws.put(f"/app/{'long' * 20}", "v")
+    lines = cli("explain", "/app/**", "--short", "--target", "us-east-2").stdout.splitlines()
+    assert [line for line in lines if line.startswith("/app/hosts  us-east-2  create  create  to create")]
+
+
+def test_short_says_that_a_name_is_excluded(aws: SimulatedAws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(spec.read_text().replace('"/app/**"]', '"/app/**"], exclude: ["/app/u*"]'))
+    result = cli("explain", "/app/url", "/other", "--short", "--target", "us-east-2")
+    assert [line.split()[2] for line in result.stdout.splitlines()] == ["excluded", "-"]
+    assert "  [excluded] excluded by /app/u*" in cli("explain", "/app/url").stdout
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_text_is_wrapped_at_the_width_and_commands_are_whole(
+    rows: SimulatedAws, cli: Cli, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = cli("explain", "/app/**", "-v").stdout
+    unbroken = re.compile(r"`[^`\n]*`|\S+")
+    wide = [line for line in text.splitlines() if len(line) > width]
+    assert all(len(unbroken.findall(line)) <= 2 for line in wide), wide
+    assert "\n      `ssm-reconcile apply --target us-east-2 --only /app/conflict --adopt overwrite`;" in text
+
+
 def test_short_of_one_name_is_its_line(rows: SimulatedAws, cli: Cli) -> None:
     result = cli("explain", "/app/new", "--short")
     assert len(result.stdout.splitlines()) == 2
@@ -176,16 +203,65 @@ def test_a_glob_that_matches_nothing_is_wrong_usage(rows: SimulatedAws, cli: Cli
     assert cli("explain").exit_code == 64
 
 
-def test_a_target_that_cannot_be_listed_is_not_known(rows: SimulatedAws, cli: Cli) -> None:
-    place = rows.store("eu-west-1").place
-    rows.world.faults = lambda operation, at, *_: (
-        refused(Trouble.DENIED) if (operation, at) == ("DescribeParameters", place) else None
+def deny_listing(aws: SimulatedAws, *regions: str) -> None:
+    places = [aws.store(region).place for region in regions]
+    aws.world.faults = lambda operation, at, *_: (
+        refused(Trouble.DENIED) if operation == "DescribeParameters" and at in places else None
     )
-    result = cli("explain", "/app/u*", "--short")
-    assert result.exit_code == 0
-    first, second = result.stdout.splitlines()
-    assert first.startswith("/app/url  us-east-2  update")
-    assert second.startswith("/app/url  eu-west-1  -       nothing: no change is planned")
+
+
+def test_a_target_that_cannot_be_listed_is_not_known(rows: SimulatedAws, cli: Cli) -> None:
+    deny_listing(rows, "eu-west-1")
+    result = cli("explain", "/app/u*", "/app/new", "--short")
+    assert result.exit_code == 3
+    found = [line.split("  ")[:3] for line in result.stdout.splitlines()]
+    assert found == [
+        ["/app/url", "us-east-2", "update"],
+        ["/app/url", "eu-west-1", "-"],
+        ["/app/new", "us-east-2", "create"],
+        ["/app/new", "eu-west-1", "-"],
+    ]
+    assert "  -       nothing  fix the cause, then run `ssm-reconcile doctor`" in result.stdout
+    assert "target eu-west-1 was not listed completely" in result.stderr
+    assert result.stderr.count("[incomplete-place]") == 1
+
+
+def test_a_glob_without_a_match_is_not_wrong_usage_while_a_place_is_incomplete(
+    rows: SimulatedAws, cli: Cli
+) -> None:
+    rows.put("/app/secret/a", "v", region="eu-west-1")
+    deny_listing(rows, "eu-west-1")
+    result = cli("explain", "/app/secret/*")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "[incomplete-place]" in result.stderr
+    assert "check its spelling" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--short",), ("--format", "json")])
+def test_a_source_that_cannot_be_listed_is_a_finding(
+    rows: SimulatedAws, cli: Cli, words: tuple[str, ...]
+) -> None:
+    rows.put("/app/secret/a", "v")
+    deny_listing(rows, "us-east-1")
+    result = cli("explain", "/app/secret/*", "/app/**", *words)
+    assert result.exit_code == 3
+    assert "the source was not listed completely" in result.stderr
+    assert "[incomplete-place]" in result.stderr
+    assert "/app/gone" in result.stdout, "a replica in a target is named"
+
+
+def test_a_source_that_cannot_be_reached_is_a_finding(rows: SimulatedAws, cli: Cli) -> None:
+    place = rows.store("us-east-1").place
+    rows.world.faults = lambda _, at, *__: refused(Trouble.DENIED) if at == place else None
+    result = cli("explain", "/app/u*", "/app/url", "--short", "--target", "us-east-2")
+    assert result.exit_code == 3
+    assert result.stdout.startswith("/app/url  us-east-2  -  nothing  fix the cause")
+    assert "[incomplete-place]" in result.stderr
+
+
+def test_a_name_without_a_glob_ends_in_0_where_a_place_is_not_known(rows: SimulatedAws, cli: Cli) -> None:
+    deny_listing(rows, "eu-west-1")
+    assert cli("explain", "/app/url", "/app/new").exit_code == 0
 
 
 def test_several_replications_are_named(aws: SimulatedAws, cli: Cli) -> None:
@@ -222,6 +298,30 @@ def test_a_conflict_is_overwritten_alone_by_the_printed_command(rows: SimulatedA
     there = rows.store("us-east-2").place
     assert rows.world.value(there, "/app/conflict") == "source"
     assert rows.world.value(there, "/app/other") == "by hand"
+
+
+def test_a_remedy_names_the_other_address_that_its_command_selects(aws: SimulatedAws, cli: Cli) -> None:
+    """`--only` selects source names and addresses: a name can be both, of two parameters."""
+    rules = ", ".join(
+        f'{{ match: "/app/{old}", in: name, from: {old}, to: {new} }}'
+        for old, new in (("one", "two"), ("two", "three"))
+    )
+    Path("replication.yaml").write_text(f"{SPEC}rewrite: [{rules}]\n")
+    for name, region in (
+        ("one", "us-east-1"),
+        ("two", "us-east-1"),
+        ("two", "us-east-2"),
+        ("three", "us-east-2"),
+    ):
+        aws.put(f"/app/{name}", f"of {region}", region=region)
+    found = {
+        one["name"]: next(text for text in one["remedies"] if "--adopt overwrite" in text)
+        for one in explanations(cli, "/app/two")
+    }
+    assert "--only /app/two --adopt overwrite`; this command applies /app/three as well" in found["/app/two"]
+    assert "--only /app/three --adopt overwrite`; all conflicts" in found["/app/three"]
+    assert run_printed(cli, found["/app/two"]) == 0
+    assert aws.world.value(aws.store("us-east-2").place, "/app/three") == "of us-east-1"
 
 
 def test_a_conflict_that_is_not_changed_in_place_is_not_to_be_overwritten(

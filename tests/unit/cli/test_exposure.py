@@ -138,7 +138,7 @@ def test_explain_names_the_frozen_target_as_well_as_the_flags(hardened: Simulate
     spec = Path("replication.yaml")
     text = spec.read_text()
     spec.write_text(text.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
-    result = cli("explain", "/app/url", "--target", "us-east-2").stdout
+    result = " ".join(cli("explain", "/app/url", "--target", "us-east-2").stdout.split())
     assert "set `frozen: false` at target us-east-2 (replication.yaml:5:5), then `ssm-reconcile" in result
     (printed,) = re.findall(r"`ssm-reconcile (apply [^`]*)`", result)
     spec.write_text(text)
