@@ -83,8 +83,6 @@ def command(
     is read. If a plan would change it, the whole replication is planned as well, because guards count all
     changes; --quick leaves that out. Several names and globs are explained from one plan of the replication.
     """
-    from ssm_reconcile.cli.show import text_width
-    from ssm_reconcile.explain import explanation_document, explanation_lines, explanation_text
     from ssm_reconcile.session import narrow_specs
 
     _check_names(parameters)
@@ -105,15 +103,24 @@ def command(
         else:
             names = _NameReader(parameters, places, runner, quick=quick, short=short)
             explanations, incomplete = names.explain(chosen, lines)
-    if output_format == "json":
-        terminal.write(json.dumps(explanation_document(explanations), indent=2))
-    elif short and explanations:
-        terminal.write(explanation_lines(explanations))
-    elif explanations:
-        terminal.write(explanation_text(explanations, width=text_width(), verbose=bool(common.verbose)))
+    form = "lines" if short and output_format == "text" else output_format
+    _write_explanations(explanations, form, verbose=bool(common.verbose))
     terminal.write_findings(incomplete)
     command_run.note_standard_input(specs, common)
     return INCOMPLETE if incomplete else 0
+
+
+def _write_explanations(explanations: Sequence[Explanation], form: str, *, verbose: bool) -> None:
+    """Write the explanations to stdout, as `json`, `lines` or `text`; no text for none."""
+    from ssm_reconcile.cli.show import text_width
+    from ssm_reconcile.explain import explanation_document, explanation_lines, explanation_text
+
+    if form == "json":
+        terminal.write(json.dumps(explanation_document(explanations), indent=2))
+    elif form == "lines" and explanations:
+        terminal.write(explanation_lines(explanations))
+    elif explanations:
+        terminal.write(explanation_text(explanations, width=text_width(), verbose=verbose))
 
 
 def _has_glob(parameters: Sequence[str]) -> bool:
