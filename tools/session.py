@@ -2,7 +2,7 @@
 
 python tools/session.py            runs the demo and writes the picture (`make picture` does the same)
 
-The picture has fixed dates and plan ids, so equal output makes equal bytes. A test compares both.
+The picture has fixed times and plan ids, so equal output makes equal bytes. A test compares both.
 """
 
 from __future__ import annotations
@@ -28,27 +28,32 @@ COLORS = [
 ]  # fmt: skip
 """Black, red, green, yellow, blue, magenta, cyan, white: each readable on the background, dimmed text too."""
 PLAN_ID = re.compile(r"(?<=[Pp]lan )[0-9a-f]{12}\b")
+RELATIVE = re.compile(r"(just|\d+ (min|h|days)) before this plan")
 COLOR = re.compile(r"\x1b\[[\d;]*m")
 
 
-def record() -> str:
+def record(width: int = WIDTH) -> str:
     """Run the demo and return its output.
+
+    Args:
+        width: The columns of the terminal.
 
     Raises:
         CalledProcessError: A statement of the demo did not hold.
     """
     done = subprocess.run(
         [sys.executable, "-m", "ssm_reconcile", "demo", "--color", "always"],
-        env=os.environ | {"COLUMNS": str(WIDTH)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": str(width)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         text=True, check=True, timeout=240,
     )  # fmt: skip
     return done.stdout
 
 
 def session(output: str) -> str:
-    """Return the steps of the picture as a terminal shows them: titles as comments, fixed dates and ids."""
+    """Return the steps of the picture as a terminal shows them: titles as comments, fixed times and ids."""
     text = "\n\n".join(_steps(output))
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", MOMENT, text)
+    text = RELATIVE.sub("just before this plan", text)
     ids = dict.fromkeys(PLAN_ID.findall(text))
     for number, plan_id in enumerate(ids):
         text = text.replace(plan_id, f"{0x9535F4258859 + number * 0x1111:012x}")

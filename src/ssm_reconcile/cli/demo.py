@@ -1,11 +1,14 @@
 """`ssm-reconcile demo`: plan, apply and find changes on a simulated AWS on this machine.
 
 The simulator (moto) runs in a thread, on loopback. Each command of the demo is a process of its own, as a
-user runs it. The demo checks each statement that it prints.
+user runs it. The demo checks each statement that it prints: in the documents that the commands save, the
+parameters of the simulator, and its log of requests.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import os
 import secrets
@@ -76,14 +79,21 @@ def command(common: CommonOptions) -> int:
         message = f"the demo needs the packages of the extra `demo`; not installed: {', '.join(missing)}"
         raise ReconcileError(message, "in a checkout of ssm-reconcile: pip install '.[demo]'")
     color = "always" if use_color(sys.stdout, common.color) else "never"
-    with tempfile.TemporaryDirectory(prefix="ssm-reconcile-demo-") as folder, _simulator():
-        _Demo(Path(folder), color).run()
+    with tempfile.TemporaryDirectory(prefix="ssm-reconcile-demo-") as name:
+        folder = Path(name)
+        with _simulator(folder):
+            _Demo(folder, color).run()
     return 0
 
 
 @contextmanager
-def _simulator() -> Iterator[None]:
-    """Start an empty AWS, and let this process and its children reach no other one."""
+def _simulator(folder: Path) -> Iterator[None]:
+    """Start an empty AWS, and let this process and its children reach no other one.
+
+    Args:
+        folder: A folder for the log of requests.
+    """
+    os.environ["MOTO_RECORDER_FILEPATH"] = str(folder / "requests.log")  # moto reads it on import
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would write a line for each request
@@ -105,24 +115,52 @@ def _simulator() -> Iterator[None]:
         server.stop()
 
 
+@contextmanager
+def _recorded_requests() -> Iterator[list[dict[str, Any]]]:
+    """Yield a list that gets each request that the simulator receives meanwhile."""
+    from moto.moto_api import recorder
+
+    requests: list[dict[str, Any]] = []
+    recorder.reset_recording()
+    recorder.start_recording()
+    try:
+        yield requests
+    finally:
+        recorder.stop_recording()
+    requests += map(json.loads, recorder.download_recording().splitlines())
+
+
+def _is_decryption(request: dict[str, Any]) -> bool:
+    """Whether a request to SSM or KMS asks for a decrypted value."""
+    operation: str = request["headers"].get("X-Amz-Target", "")
+    if operation.startswith("AmazonSSM."):
+        return bool(json.loads(base64.b64decode(request["body"])).get("WithDecryption"))
+    return operation == "TrentService.Decrypt"
+
+
 class _Demo:
-    """The steps of the demo. Each explains itself in a sentence, runs a command, and checks its effects."""
+    """The steps of the demo. Each explains itself in a sentence, runs a command, and checks its effects.
+
+    The checks read the documents that the commands save, and the parameters of the simulator.
+    """
 
     def __init__(self, folder: Path, color: str) -> None:
         self.account = Account()
         self.folder = folder
         self.color = color
-        self.printed = ""
+        self.copied: set[str] = set()
 
     def run(self) -> None:
         self._prepare()
-        self._plan()
+        created = self._plan()
         self._take_over()
-        self._apply()
+        self._apply(created)
         self._plan_again()
-        self._plan_changes()
-        self._apply_changes()
-        self._check_secrets()
+        self._apply_changes(self._plan_changes())
+        self._check("each secret was copied", self.copied == set(self.account.secrets))
+        self._title("The end.")
+        write(f"{len(self.copied)} secret values were copied, and none of them was printed.")
+        write("Next: README.md, 'Set it up in five minutes'.")
 
     def _prepare(self) -> None:
         self._title("1. A spec says which parameters of us-east-1 belong in us-east-2.")
@@ -130,29 +168,36 @@ class _Demo:
         (self.folder / "replication.yaml").write_text(SPEC, encoding="utf-8")
         write(f"$ cat replication.yaml\n{SPEC.rstrip()}")
 
-    def _plan(self) -> None:
+    def _plan(self) -> dict[str, str]:
         self._title("2. A plan reads both regions and writes nothing; it shows no secret.")
         before = self.account.values(TARGET)
-        text = self._command("plan", expect=0)
-        created = len(self.account.values(SOURCE)) - 2
-        self._check(f"the plan creates {created} parameters", f"{created} to create" in text)
-        self._check("the plan shows the conflict", LIMITS in text)
+        plan = self._command("plan")
+        creates = self.account.values(SOURCE).keys() - {LIMITS, REGIONAL}
+        conflicts = {other["name"] for other in plan["others"] if other["row"] == "conflict"}
+        self._check("the plan leaves the conflict to the user", conflicts == {LIMITS})
+        self._check(
+            f"the plan creates {len(creates)} parameters, and changes nothing else",
+            _actions(plan["changes"]) == dict.fromkeys(creates, "create"),
+        )
         self._check("the plan wrote nothing", self.account.values(TARGET) == before)
+        return _actions(plan["changes"])
 
     def _take_over(self) -> None:
         self._title("3. A conflict waits for your decision: this command takes the parameter over.")
-        self._command("apply", "--yes", "--only", LIMITS, "--adopt", "overwrite", expect=0)
-        target = self.account.values(TARGET)
+        report = self._command("apply", "--yes", "--only", LIMITS, "--adopt", "overwrite")
+        target = self._replicas()
+        self._check("the parameter was taken over", _applied(report) == {LIMITS: "update"})
         self._check(
             "the value of the source was written", target[LIMITS] == self.account.values(SOURCE)[LIMITS]
         )
         self._check("nothing else was written", target.keys() == {LIMITS, FOREIGN})
 
-    def _apply(self) -> None:
+    def _apply(self, planned: dict[str, str]) -> None:
         self._title("4. An apply makes all other changes of the plan.")
         before = self.account.values(TARGET)
-        self._command("apply", "--yes", expect=0)
-        source, target = self.account.values(SOURCE), self.account.values(TARGET)
+        report = self._command("apply", "--yes")
+        self._check("the apply made the changes of the plan", _applied(report) == planned)
+        source, target = self.account.values(SOURCE), self._replicas()
         for name in source.keys() - {REGIONAL}:
             self._check(f"{name} was copied", target.get(name) == source[name])
         self._check("a parameter outside the spec was not changed", target[FOREIGN] == before[FOREIGN])
@@ -160,49 +205,64 @@ class _Demo:
 
     def _plan_again(self) -> None:
         self._title("5. A second plan finds nothing to do, and decrypts no secret to know it.")
-        text = self._command("plan", expect=0)
-        self._check("the second plan is empty", "Nothing to do" in text)
+        with _recorded_requests() as requests:
+            plan = self._command("plan")
+        self._check("the second plan is empty", plan["changes"] == [])
+        self._check("the simulator recorded the requests of the plan", bool(requests))
+        self._check("the second plan decrypts no secret", not any(map(_is_decryption, requests)))
 
-    def _plan_changes(self) -> None:
-        self._title(
-            "6. Someone edits a replica; in us-east-1 a password is rotated, a limit raised, and two\n"
-            "flags are deleted: the plan lists each change, and withholds both deletes, as one is allowed."
-        )
+    def _plan_changes(self) -> dict[str, Any]:
+        self._title("6. A plan lists new edits in both regions, and withholds both deletes.")
         self.account.change_source()
         self.account.edit_target()
-        text = self._command("plan", expect=0)
-        for name in (LIMITS, PASSWORD, EDITED, *FLAGS):
-            self._check(f"the plan shows {name}", name in text)
-        self._check("the plan says how to lift the guard", "--max-deletes" in text)
+        plan = self._command("plan")
+        changes = dict.fromkeys((LIMITS, PASSWORD, EDITED), "update") | dict.fromkeys(FLAGS, "delete")
+        withheld = {change["name"]: change["withheld_by"] for change in plan["changes"]}
+        self._check("the plan lists each change", _actions(plan["changes"]) == changes)
+        for name in changes:
+            self._check(
+                f"only deletes are withheld: {name}", withheld[name] == ["max-deletes"] * (name in FLAGS)
+            )
+        return plan
 
-    def _apply_changes(self) -> None:
-        self._title(
-            "7. The deletes are meant, so the apply lifts the guard; it repairs the edited replica, too."
-        )
-        self._command("apply", "--yes", "--max-deletes", "2", expect=0)
-        source, target = self.account.values(SOURCE), self.account.values(TARGET)
+    def _apply_changes(self, plan: dict[str, Any]) -> None:
+        self._title("7. The deletes are intended: this apply lifts the guard.")
+        flags = [finding["remedy"]["flag"] for finding in plan["findings"]]
+        self._check("the plan has the flag that lifts the guard", flags == ["--max-deletes 2"])
+        report = self._command("apply", "--yes", *flags[0].split())
+        self._check("the apply made all changes", _applied(report) == _actions(plan["changes"]))
+        source, target = self.account.values(SOURCE), self._replicas()
         for name in (LIMITS, PASSWORD, EDITED):
             self._check(f"{name} has the value of the source", target[name] == source[name])
         for name in FLAGS:
             self._check(f"the replica of {name} was deleted", name not in target)
 
-    def _check_secrets(self) -> None:
-        leaked = any(secret in self.printed for secret in self.account.secrets)
-        self._check("no secret was printed", not leaked)
-        self._title("The end.")
-        write(f"{len(self.account.secrets)} secret values were copied, and none of them was printed.")
-        write("The simulated AWS is stopped, and all files of the demo are deleted.")
-        write("Next: README.md, 'Set it up in five minutes'.")
+    def _replicas(self) -> dict[str, str]:
+        """Return the values of the target, and remember the secrets among them as copied."""
+        values = self.account.values(TARGET)
+        self.copied |= set(self.account.secrets) & set(values.values())
+        return values
 
     def _title(self, text: str) -> None:
         heading = f"== {text}"
         write("\n" + (click.style(heading, bold=True) if self.color == "always" else heading))
 
-    def _command(self, *words: str, expect: int) -> str:
-        """Run a command in a process of its own, show its output, and check its exit code."""
+    def _command(self, *words: str) -> dict[str, Any]:
+        """Run a command in a process of its own, show its output, and return the document that it saved."""
         write(f"$ ssm-reconcile {' '.join(words)}")
+        saved = self.folder / "document.json"
         done = subprocess.run(  # noqa: S603 - our own command, no shell
-            [sys.executable, "-m", "ssm_reconcile", *words, "--quiet", "--color", self.color],
+            [
+                sys.executable,
+                "-m",
+                "ssm_reconcile",
+                *words,
+                "--out",
+                saved.name,
+                "--quiet",
+                "--color",
+                self.color,
+            ],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -211,15 +271,31 @@ class _Demo:
             text=True,
             check=False,
         )
-        self.printed += done.stdout
+        self._check("the output has no secret", self._is_free_of_secrets(done.stdout))
         write(done.stdout.rstrip())
         code = done.returncode
-        self._check(f"`{' '.join(words)}` exits with {expect} (it exited with {code})", code == expect)
-        return done.stdout
+        self._check(f"`{' '.join(words)}` exits with 0 (it exited with {code})", code == 0)
+        text = saved.read_text(encoding="utf-8")
+        self._check("the saved document has no secret", self._is_free_of_secrets(text))
+        document: dict[str, Any] = json.loads(text)
+        return document
+
+    def _is_free_of_secrets(self, text: str) -> bool:
+        return not any(secret in text for secret in self.account.secrets)
 
     def _check(self, statement: str, holds: bool) -> None:
         if not holds:
             raise ReconcileError(f"the demo failed at this statement: {statement}", "report this as a bug")
+
+
+def _actions(changes: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the action of each change of a plan, or of each outcome of a report, by name."""
+    return {change["name"]: change["action"] for change in changes}
+
+
+def _applied(report: dict[str, Any]) -> dict[str, str]:
+    """Return the action of each change that was applied, by name."""
+    return _actions([outcome for outcome in report["outcomes"] if outcome["outcome"] == "applied"])
 
 
 class Account:
