@@ -28,7 +28,7 @@ SECTIONS = {
         "validate": "Check a spec; needs no AWS.",
         "doctor": "Check whether a plan and an apply will work.",
         "iam": "Print the IAM policies that a spec needs; needs no AWS.",
-        "schema": "Print a JSON schema: of the spec, a plan or a report.",
+        "schema": "Print the JSON schema of the spec or of an output.",
     },
     "Run": {
         "plan": "Show the changes that an apply would make.",
