@@ -426,7 +426,9 @@ def outside_change_reason(writer: str) -> str:
     return f"changed outside ssm-reconcile by {writer_name(writer) or 'an unknown identity'}"
 
 
-_IDENTITY = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::([0-9]*):([a-z-]+)/?(.*)")
+_IDENTITY = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::[0-9]*:([a-z-]+)/?(.*)")
+_ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)", re.ASCII)
+"""An account in the name of a role: that of the identity or, of a deployment role, another one."""
 
 
 def writer_name(arn: str) -> str:
@@ -437,7 +439,7 @@ def writer_name(arn: str) -> str:
     found = _IDENTITY.fullmatch(arn)
     if found is None:
         return ""
-    account, kind, path = found.groups()
+    kind, path = found.groups()
     match kind:
         case "root" if not path:
             return "the root user"
@@ -449,4 +451,4 @@ def writer_name(arn: str) -> str:
             name = path.rpartition("/")[2]
         case _:
             return ""
-    return f"{kind} {name.replace(account, 'ACCOUNT') if account else name}" if name else ""
+    return f"{kind} {_ACCOUNT.sub('ACCOUNT', name)}" if name else ""
