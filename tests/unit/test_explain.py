@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from ssm_reconcile.by_name import plan_one_name
 from ssm_reconcile.change import Row
+from ssm_reconcile.documents.encode import plan_document
 from ssm_reconcile.errors import Address, Finding, Severity, Trouble, Where
 from ssm_reconcile.explain import Explanation, explain, explanation_document, explanation_text
 from ssm_reconcile.model import SECURE, KeyState
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD
+from ssm_reconcile.renderers.changes import attribute_lines
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
 from tests.builders import OWNED_BY, counted, replication
@@ -162,10 +165,10 @@ def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
     aws.replicate("/p/secret", SECRET, "SecureString")
     aws.put("/p/secret", SECRET + "!", "SecureString", allowed_pattern="correct.*")
     aws.put("/p/a", "two")
-    assert ("differs", "value: 'one' -> 'two'") in explained(aws).facts
+    assert ("differs", "value  one -> two") in explained(aws).facts
     both = [explained(aws, "/p/secret")]
     shown = explanation_text(both) + json.dumps(explanation_document(both))
-    assert "value (secret)" in shown
+    assert "value  (secret) changed, from us-east-1 version 2" in shown
     assert SECRET not in shown
     assert "correct.*" not in shown
 
@@ -189,10 +192,25 @@ def test_a_value_differs_by_part() -> None:
     aws.replicate("/p/a", '{"max": 100, "min": 1}')
     aws.put("/p/a", '{"max": 250, "new": "x"}')
     assert [text for label, text in explained(aws).facts if label == "differs"] == [
-        "value max: '100' -> '250'",
-        "value min: '1' -> nothing",
-        "value new: nothing -> 'x'",
+        "value  max: 100 -> 250",
+        "value  min: 1 removed",
+        "value  new: x added",
     ]
+
+
+def test_a_value_differs_in_the_notation_of_a_plan() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "caf\u00e9 it's")
+    aws.put("/p/a", "cafe\u0301 -> it's" + "x" * 300)
+    found = [text for label, text in explained(aws).facts if label == "differs"]
+    document = plan_document(aws.plan(), tool_version="1", created=datetime(2026, 11, 29, tzinfo=UTC))
+    (entry,) = document["changes"]
+    lines = attribute_lines(entry, "us-east-1")
+    assert [text.removeprefix("value  ") for text in found] == [
+        text for line in lines for text in line.texts(is_new=False)
+    ]
+    assert [text[:9] for text in found[:2]] == ["value  - ", "value  + "]
+    assert "before has 9 characters, after has 313" in found[2]
 
 
 def test_a_conflict_differs_on_both_sides_unless_one_is_a_secret() -> None:
@@ -200,18 +218,23 @@ def test_a_conflict_differs_on_both_sides_unless_one_is_a_secret() -> None:
     aws.put("/p/a", "a\nb")
     aws.put("/p/a", "a\nc\n", region="us-east-2")
     assert [text for label, text in explained(aws).facts if label == "differs"] == [
-        "value line 2: 'c' -> 'b'",
-        "value: before ends with a line break, after does not",
+        "value  before ends with a line break, after does not",
+        "value  line 1: a",
+        "value  line 2: c -> b",
     ]
     aws.put("/p/a", "PLANTED", SECURE)
-    assert ("differs", "value (secret)") in explained(aws).facts
+    found = explained(aws)
+    texts = [text for label, text in found.facts if label == "differs"]
+    assert "type  String -> SecureString" in texts
+    assert not any(text.startswith("value") for text in texts)
+    assert "differs in value, KeyId, type" in found.answer
 
 
-def test_a_value_that_is_to_be_created_differs_from_nothing() -> None:
+def test_a_value_that_is_to_be_created_is_shown() -> None:
     aws = SimulatedAws()
     aws.put("/p/a", "v")
     assert [fact for fact in explained(aws).facts if fact[0] == "differs"] == [
-        ("differs", "value: nothing -> 'v'")
+        ("differs", "value  v")
     ]
 
 

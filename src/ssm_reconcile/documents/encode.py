@@ -65,7 +65,7 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
         "mode": plan.mode.value,
         "narrowed": _narrowed(plan),
         "targets": _targets(plan),
-        "others": [_compared(other) for other in _sorted(plan.others)],
+        "others": [other_entry(other) for other in _sorted(plan.others)],
         "findings": _findings(plan),
         "created": moment(created),
         "summary": plan.summary,
@@ -76,7 +76,7 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
             "dropped": [{**_address(one), "action": one.action.value} for one in dropped],
         },
         "replications": [_replication(part, plan) for part in plan.replications],
-        "changes": [_change(change) for change in _sorted(plan.changes)],
+        "changes": [change_entry(change) for change in _sorted(plan.changes)],
         "budget": None
         if budget is None
         else {"calls": dict(budget.calls), "writes": budget.writes, "seconds": budget.seconds},
@@ -222,7 +222,8 @@ def _targets(plan: Plan) -> list[TargetEntry]:
     return entries
 
 
-def _change(change: Change) -> ChangeEntry:
+def change_entry(change: Change) -> ChangeEntry:
+    """Return the entry of a change under `changes` of a plan."""
     update = change.effect if isinstance(change.effect, Update) else None
     expected = change.expected
     entry: ChangeEntry = {
@@ -326,8 +327,8 @@ def _created(desired: DesiredParameter) -> dict[str, AttributeEntry]:
     }
 
 
-def _compared(other: Other) -> OtherEntry:
-    """Return the entry of a plan, with both sides of a conflict. A report has none."""
+def other_entry(other: Other) -> OtherEntry:
+    """Return the entry of a plan, with both sides of a conflict. The entries of a report have no sides."""
     entry, existing = _other(other), other.conflict
     if existing is not None:
         entry["attributes"] = _differing(existing.differences, existing.tags)

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ssm_reconcile.change import Change, Difference, Release, Row, Update, writer_name
+from ssm_reconcile.change import Action, Change, Release, Row, Update, writer_name
 from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.diff.compare import ValueMatch
 from ssm_reconcile.diff.table import TABLE
+from ssm_reconcile.documents.encode import change_entry, other_entry
 from ssm_reconcile.model import MANAGED_KEY, DesiredParameter, Parameter, Tags, canonical
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Standing, key_digest, record_of, standing
+from ssm_reconcile.renderers.changes import attribute_lines, conflict_lines
 from ssm_reconcile.spec import Replication, RewriteIn
-from ssm_reconcile.wording import plural, utc_text
+from ssm_reconcile.wording import utc_text
 
 
 class Fact(NamedTuple):
@@ -48,8 +50,8 @@ def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
         yield Fact("live tags", _tags(case.tags))
         yield from _ownership(case)
     compared = outcome.conflict if isinstance(outcome, Other) else outcome
-    if compared is not None:
-        yield from (Fact("differs", text) for one in compared.differences for text in _differences(one))
+    if outcome is not None and compared is not None:
+        yield from (Fact("differs", text) for text in _differing_texts(outcome, context.source.place.region))
         tags = compared.tags
         if case.live is not None and (tags.added or tags.removed):
             yield Fact("differs", f"tags: {_tags(tags.before)} -> {_tags(tags.after)}")
@@ -162,24 +164,17 @@ def _ownership(case: Case) -> Iterator[Fact]:
         yield Fact("key", f"not the key of the last apply: {why}")
 
 
-def _differences(one: Difference) -> Iterator[str]:
-    """Yield each part of an attribute that differs; nothing of a secret but its name."""
-    if one.secret:
-        yield f"{one.attribute} (secret)"
-    elif one.parts is None:
-        yield f"{one.attribute}: {_sides(one.before, one.after)}{' (cut)' if one.cut else ''}"
+def _differing_texts(outcome: Change | Other, region: str) -> Iterator[str]:
+    """Yield the attributes that differ, except tags, as a plan shows them. `region` is that of the source."""
+    if isinstance(outcome, Change):
+        lines, is_new = attribute_lines(change_entry(outcome), region), outcome.action is Action.CREATE
+        named = {one.attribute for one in outcome.differences}
+        lines = tuple(line for line in lines if line.label in named)
     else:
-        for part in one.parts.parts:
-            if not part.is_context:
-                key = f"{one.attribute} {part.key}".rstrip()
-                yield f"{key}: {_sides(part.before, part.after)}{' (cut)' if part.is_cut else ''}"
-        yield from (f"{one.attribute}: {note}" for note in one.parts.notes)
-        if one.parts.more:
-            yield f"{one.attribute}: {plural(one.parts.more, 'more part')}"
-
-
-def _sides(before: str | None, after: str | None) -> str:
-    return " -> ".join("nothing" if text is None else repr(text) for text in (before, after))
+        lines, is_new = conflict_lines(other_entry(outcome)), False
+    for line in lines:
+        if line.label != "tags":
+            yield from (f"{line.label}  {text}" for text in line.texts(is_new=is_new))
 
 
 def _tags(tags: Tags) -> str:

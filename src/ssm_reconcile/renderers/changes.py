@@ -5,6 +5,7 @@ A line on a secret attribute has no value, only the fact that it changes and the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,6 +86,19 @@ class AttributeLine:
         word, text = ("added", after) if before is None else ("removed", before)
         is_sentence = " " in (text or "") and not self.key and self.label != "tags"
         return f"{word}: {text}" if is_sentence else f"{start}{text} {word}"
+
+    def texts(self, *, is_new: bool, width: float = math.inf) -> list[str]:
+        """Return the phrase, or `own_lines` below the key where the phrase could be misread.
+
+        Args:
+            is_new: As for `phrase`.
+            width: The most characters of a phrase with both sides.
+        """
+        phrase = self.phrase(is_new=is_new)
+        has_both = not (self.wraps or self.is_context or None in (self.before, self.after))
+        if self.needs_own_lines or (has_both and len(phrase) > width):
+            return [*([f"{self.key}:"] if self.key else []), *self.own_lines()]
+        return [phrase]
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,15 +85,9 @@ class ConflictView:
         width = max((len(line.label) for line in self.lines), default=0)
         found = []
         for label, same in groupby(self.lines, key=lambda line: line.label):
-            shown = [text for line in same for text in _own_or_phrase(line)]
+            shown = [text for line in same for text in line.texts(is_new=False)]
             found += [f"{label if i == 0 else '':<{width}}  {text}" for i, text in enumerate(shown)]
         return found
-
-
-def _own_or_phrase(line: AttributeLine) -> list[str]:
-    if not (line.needs_own_lines or line.is_context):
-        return [line.phrase(is_new=False)]
-    return [*([f"{line.key}:"] if line.key and not line.is_context else []), *line.own_lines()]
 
 
 def conflict_view(entry: OtherEntry) -> ConflictView:

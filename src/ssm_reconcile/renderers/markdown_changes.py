@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, groupby
 
-from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
+from ssm_reconcile.renderers.changes import ChangeView
 from ssm_reconcile.renderers.escaping import code, fence, prose, span
 from ssm_reconcile.renderers.markdown_blocks import alert, byte_size, fold, guard_items, in_targets
 from ssm_reconcile.renderers.outline import (
@@ -282,14 +282,5 @@ def _attributes(change: ChangeView) -> Iterator[tuple[str, ...]]:
     chosen = [line for line in change.lines if line.label != "type" or " -> " not in change.kind]
     width = max((len(line.label) for line in chosen), default=0)
     for label, same in groupby(chosen, key=lambda line: line.label):
-        lines = [text for line in same for text in _phrases(line, is_new=change.is_new, width=WIDTH - width)]
+        lines = [text for line in same for text in line.texts(is_new=change.is_new, width=WIDTH - width)]
         yield tuple(f"{'' if number else label:<{width}}  {line}" for number, line in enumerate(lines))
-
-
-def _phrases(line: AttributeLine, *, is_new: bool, width: int) -> list[str]:
-    """Return a difference on one line, or each side on a line of its own where one line would mislead."""
-    whole = line.phrase(is_new=is_new)
-    has_both = line.before is not None and line.after is not None and not line.note
-    if line.needs_own_lines or (has_both and len(whole) > width):
-        return [*([f"{line.key}:"] if line.key else []), *line.own_lines()]
-    return [whole]

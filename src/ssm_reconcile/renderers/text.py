@@ -223,16 +223,11 @@ class _PlanText(PlanSummaryText):
 
     def _add_attribute(self, blank: str, line: AttributeLine, *, is_new: bool) -> None:
         """Add one attribute; where its sides do not fit on one line, they are on lines of their own."""
-        phrase = blank + line.phrase(is_new=is_new)
+        texts = line.texts(is_new=is_new, width=self.width - len(blank))
         if line.wraps:
-            self.add(phrase.strip(), indent=len(blank), hang=2)
-        elif line.is_context:
-            self.lines.append(blank + self.paint(phrase[len(blank) :], "dim"))
-        elif line.needs_own_lines or (None not in (line.before, line.after) and len(phrase) > self.width):
-            self.lines += [f"{blank}{line.key}:"] * bool(line.key)
-            self.lines += [blank + side for side in line.own_lines()]
+            self.add(texts[0], indent=len(blank), hang=2)
         else:
-            self.lines.append(phrase)
+            self.lines += [blank + (self.paint(text, "dim") if line.is_context else text) for text in texts]
 
     def add_rest(self) -> None:
         """Add the addresses without a change, the other findings, and the way to see what is cut."""

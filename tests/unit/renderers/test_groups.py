@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_reconcile.renderers.groups import path_patterns
+from ssm_reconcile.renderers.changes import AttributeLine
+from ssm_reconcile.renderers.groups import ConflictView, path_patterns
 
 LEVEL = st.text("abc", min_size=1, max_size=2)
 NAMES = st.lists(
@@ -37,3 +38,21 @@ def test_every_name_is_under_exactly_one_pattern(names: list[str], limit: int) -
     paths = path_patterns(names, limit)
     assert sorted(name for path in paths for name in path.names) == sorted(names)
     assert len(paths) <= max(limit, 1)
+
+
+def test_each_line_of_a_conflict_has_its_place_in_the_value() -> None:
+    lines = (
+        AttributeLine("value", "a", "a", key="line 1", is_context=True),
+        AttributeLine("value", " b", "b -> c", key="line 2"),
+        AttributeLine("value", "  d", "  d", key="line 3", is_context=True),
+        AttributeLine("type", "String", "SecureString"),
+    )
+    assert ConflictView(lines, "", is_public=True).text_lines() == [
+        "value  line 1: a",
+        "       line 2:",
+        "       -  b",
+        "       + b -> c",
+        "       line 3:",
+        "           d",
+        "type   String -> SecureString",
+    ]
