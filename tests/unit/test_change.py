@@ -23,7 +23,7 @@ STS, IAM = "arn:aws:sts::123456789012:", "arn:aws:iam::123456789012:"
         (f"{STS}federated-user/alice@example.com", "a federated user"),
         ("arn:aws-cn:sts::123456789012:assumed-role/deploy/session", "role deploy"),
         (f"{STS}assumed-role/cdk-123456789012-us-east-1/session", "role cdk-ACCOUNT-us-east-1"),
-        (f"{STS}assumed-role/cdk-hnb-deploy-role-444455556666-us-east-1/s", "role cdk-hnb-deploy-role-ACCOUNT-us-east-1"),
+        (f"{STS}assumed-role/cdk-444455556666-us-east-1/session", "role cdk-ACCOUNT-us-east-1"),
         (f"{STS}assumed-role/x-1234567890123456/s", "role x-1234567890123456"),
         ("arn:aws:iam::1:user/111", "user 111"),
     ],
