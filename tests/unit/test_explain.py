@@ -233,9 +233,7 @@ def test_a_conflict_differs_on_both_sides_unless_one_is_a_secret() -> None:
 def test_a_value_that_is_to_be_created_is_shown() -> None:
     aws = SimulatedAws()
     aws.put("/p/a", "v")
-    assert [fact for fact in explained(aws).facts if fact[0] == "differs"] == [
-        ("differs", "value  v")
-    ]
+    assert [fact for fact in explained(aws).facts if fact[0] == "differs"] == [("differs", "value  v")]
 
 
 def test_the_source_of_a_replica_that_is_not_placed_any_more_is_a_fact() -> None:
