@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
         "spec.md": spec(),
         "plan.md": document("plan", "What `plan --format json` and `plan --out` write."),
         "report.md": document("report", "What `apply --format json` and `apply --out` write."),
-        "status.md": document("status", "") + states(),
+        "status.md": document("status", "") + states() + columns(),
         "doctor.md": document("diagnosis", "The output of `doctor --format json`.", schema="doctor"),
     }
 
@@ -139,6 +139,26 @@ def states() -> str:
 
     rows = [f"| `{state}` | {cell(meaning)} |" for state, meaning in REPLICA_STATES.items()]
     return "\n".join(["", "## States", "", "| state | meaning |", "|---|---|", *rows]) + "\n"
+
+
+def columns() -> str:
+    """Return the columns of the CSV of `status`."""
+    from ssm_reconcile.cli.status import COLUMNS
+
+    names = ", ".join(map(code, COLUMNS))
+    return f"""
+## CSV
+
+`status --format csv` writes a header and these columns (RFC 4180), in this order: {names}. Later versions
+add columns at the end only. Each has the value of the key with the same name in `replicas[]`, and null is an
+empty cell. These differ:
+
+* `place` is `targets[].place`.
+* `writer` is the short name, such as `role deploy`. In the JSON it is the ARN.
+* `reasons` are one cell, separated by `; `.
+
+A cell that begins with `=`, `+` or `@` has an apostrophe before it, so that a spreadsheet takes it as text.
+"""
 
 
 def members(schema: Schema, key: Schema, path: str) -> Iterator[str]:

@@ -7,8 +7,8 @@ unproven   versions do not prove that the values are equal: a plan reads them, a
 excluded   a source parameter that an include selects and an exclude or its type leaves out
 
 Only values can prove that a parameter can be adopted, so `adopt` is always `unproven` here. For the same
-reason `invalid` has only what listings show. Cost: the listings of a plan, KMS keys as in a plan, and at
-most `settle.CONFIRM_EACH` reads of tags in each place.
+reason `invalid` has only what listings show. Cost: the listings and KMS keys of a plan, and the
+reads of tags that the help of the command states.
 """
 
 from __future__ import annotations

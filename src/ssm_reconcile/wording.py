@@ -67,14 +67,18 @@ def time_before(time: datetime, of: datetime) -> str:
 
     Empty if `time` is more than a minute after `of`: their clocks differ.
     """
-    minutes = (of - time) // timedelta(minutes=1)
-    if minutes < -1:
+    if time - of > timedelta(minutes=1):
         return ""
-    if minutes < 1:
-        return "just before"
+    span = of - time
+    return "just before" if span < timedelta(minutes=1) else f"{span_text(span)} before"
+
+
+def span_text(span: timedelta) -> str:
+    """Return a span of time in one whole unit: `0 min`, `59 min`, `47 h`, `3 days`."""
+    minutes = span // timedelta(minutes=1)
     if minutes < 60:  # noqa: PLR2004 - minutes of an hour
-        return f"{minutes} min before"
-    return f"{minutes // 60} h before" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days before"
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

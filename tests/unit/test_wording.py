@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ssm_reconcile.wording import cut, first_of, join, parse_time, plural, time_before, utc_text
+from ssm_reconcile.wording import cut, first_of, join, parse_time, plural, span_text, time_before, utc_text
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
@@ -92,3 +92,18 @@ def test_another_text_has_no_time(text: str | None) -> None:
 )
 def test_a_time_is_relative_to_another_in_whole_units(before: timedelta, text: str) -> None:
     assert time_before(NOON - before, NOON) == text
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (timedelta(0), "0 min"),
+        (timedelta(seconds=119), "1 min"),
+        (timedelta(minutes=59), "59 min"),
+        (timedelta(minutes=60), "1 h"),
+        (timedelta(hours=47), "47 h"),
+        (timedelta(hours=48), "2 days"),
+    ],
+)
+def test_a_span_has_one_whole_unit(span: timedelta, text: str) -> None:
+    assert span_text(span) == text

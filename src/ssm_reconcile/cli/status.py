@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,12 +17,15 @@ from ssm_reconcile.errors import unknown_name
 from ssm_reconcile.spec import Run
 
 if TYPE_CHECKING:
+    from ssm_reconcile.command_line import CommandLine
     from ssm_reconcile.documents.status import StatusDocument
+    from ssm_reconcile.status import Status
 
 EPILOG = """\
 \b
 Examples:
   ssm-reconcile status
+  ssm-reconcile status prod.yaml --state in_sync
   ssm-reconcile status --state conflict,foreign,invalid --target us-east-2
   ssm-reconcile status --only '/prod/db/**' --state in_sync
   ssm-reconcile status --format csv > replicas.csv
@@ -39,15 +43,22 @@ COLUMNS = (
     "recorded_source_version", "version", "last_modified", "age_seconds", "writer", "reasons",
 )  # fmt: skip
 """The header of `--format csv`. Later versions add columns at the end only."""
-_FORMULA_STARTS = ("=", "+", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "@")
 """Starts of a cell that a spreadsheet evaluates. `-` is none of them: a name may begin with it."""
+_FOR_PEOPLE = ("conflict", "foreign", "copied", "invalid")
+"""States that do not end by an apply, the most frequent first."""
+_UNCHANGED = frozenset(
+    {*_FOR_PEOPLE, "in_sync", "excluded", "skipped", "opted_out", "chained", "kept_out", "detached"}
+)
+"""States for which a plan normally has no change."""
 
 
 def _read_states(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
     """Return the states of `--state`, which may be comma lists; raise UsageError for an unknown one."""
     from ssm_reconcile.documents.status import REPLICA_STATES
 
-    found = tuple(dict.fromkeys(word.strip() for text in texts for word in text.split(",")))
+    words = (word.strip() for text in texts for word in text.split(","))
+    found = tuple(dict.fromkeys(filter(None, words)))
     for word in found:
         if word not in REPLICA_STATES:
             raise unknown_name("state", word, REPLICA_STATES)
@@ -63,20 +74,29 @@ def _complete_state(_: click.Context, __: click.Parameter, text: str) -> list[st
 
 
 @click.command("status", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
-@options.spec_option
+@options.spec_argument
+@click.option(
+    "--spec",
+    "named_specs",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(),
+    help="The same as SPEC, as in `explain`.",
+)
 @options.name_option
 @options.target_option
 @options.only_option
 @click.option(
     "--state", "states", metavar="STATE", multiple=True, callback=_read_states,
     shell_complete=_complete_state,
-    help="List only addresses in this state (repeat for more, or separate them by commas).",
+    help="List only addresses in this state, each of them (repeat for more, or separate them by commas).",
 )  # fmt: skip
 @options.format_option("text", "json", "csv")
 @options.aws_options
 def command(
     *,
     specs: tuple[str, ...],
+    named_specs: tuple[str, ...],
     name: str | None,
     targets: tuple[str, ...],
     only: tuple[str, ...],
@@ -84,24 +104,24 @@ def command(
     output_format: str,
     common: CommonOptions,
 ) -> int:
-    """Show the state of every replica in each target; read no value.
+    """Show the state of the replicas in each target; read no value.
 
-    Shows the state, the source version, the last modification with its age, and the writer. A state is a
-    row of the table of cases (`explain` names it too), `unproven` where only the values decide, or `excluded`
-    for a source parameter that an exclude or `types` leaves out: docs/reference/status.md has all of them.
-    Counts are of all states, also with --state.
+    Counts all replicas by state, and lists each with its source version, last modification, age and writer.
+    Those in sync, excluded ones and large groups are counted by path: --state in_sync lists each, and so do
+    JSON and CSV. A state is a row of the table of cases (`explain` names it too), `unproven` where only the
+    values decide, or `excluded` for a source parameter that an exclude or `types` leaves out:
+    docs/reference/status.md has all of them. Counts are of all states, also with --state.
 
-    Cost: the listings of a plan, and at most 50 reads of tags in each place. `iam plan --no-decrypt` prints
-    the permissions; ssm:GetParameters is not needed.
+    Cost: the listings and KMS keys of a plan, and at most 50 reads of tags in each place. Without
+    tag:GetResources the tags of each parameter are read, as in a plan. `iam plan --no-decrypt` prints the
+    permissions; ssm:GetParameters is not needed.
     """
     from ssm_reconcile import __version__
-    from ssm_reconcile.cli.show import text_width
-    from ssm_reconcile.renderers.escaping import dumps
-    from ssm_reconcile.renderers.status_text import status_text
     from ssm_reconcile.session import Session
     from ssm_reconcile.status import read_status, status_document
 
     options.check_patterns("--only", only)
+    specs = (*specs, *named_specs)
     run = Run(targets=tuple(dict.fromkeys(targets)), only=tuple(dict.fromkeys(only)))
     loaded = command_run.load_specs(specs, name)
     with command_run.start_runner(loaded, run, common) as runner:
@@ -109,17 +129,40 @@ def command(
         with runner.reading() as progress:
             found = read_status(loaded, Session(runner.open_places(), run, runner.clock, progress))
     document = status_document(found, created, tool_version=__version__, states=states)
+    next_step = _next_step(found, options.command_line(specs, name, run, common))
+    _write(document, output_format, common.color, states, next_step)
+    if output_format != "json":
+        terminal.write_findings(finding for _, finding in found.findings)
+    command_run.note_standard_input(specs, common)
+    return 0 if found.complete else INCOMPLETE
+
+
+def _write(
+    document: StatusDocument, output_format: str, color: str, listed: Sequence[str], next_step: str
+) -> None:
+    """Write a status to stdout in one of the formats."""
+    from ssm_reconcile.cli.show import text_width
+    from ssm_reconcile.renderers.escaping import dumps
+    from ssm_reconcile.renderers.status_text import status_text
+
     match output_format:
         case "json":
             terminal.write(dumps(document))
         case "csv":
             terminal.write(csv_text(document))
         case _:
-            color = terminal.use_color(sys.stdout, common.color)
-            terminal.write(status_text(document, width=text_width(), color=color, listed=states))
-    if output_format != "json":
-        terminal.write_findings(finding for _, finding in found.findings)
-    return 0 if found.complete else INCOMPLETE
+            width, use_color = text_width(), terminal.use_color(sys.stdout, color)
+            text = status_text(document, width=width, color=use_color, listed=listed, next_step=next_step)
+            terminal.write(text)
+
+
+def _next_step(status: Status, line: CommandLine) -> str:
+    """Return the command that explains a parameter that needs a decision, else a plan if it has changes."""
+    names = {one.state: one.name for target in status.targets for one in reversed(target.states)}
+    for state in _FOR_PEOPLE:
+        if state in names:
+            return line.explain(names[state])
+    return line.plan() if names.keys() - _UNCHANGED else ""
 
 
 def csv_text(document: StatusDocument) -> str:

@@ -1,25 +1,25 @@
 """Document of `status` -> text for a terminal: counts of each target, then its addresses by state and reason.
 
-Addresses in sync and excluded ones are counted by path, unless the user asks for their state. Where the
-columns do not fit the width, the facts of an address are on a line of their own. No name is cut.
+Addresses in sync, excluded ones and large groups (`terminal_text.ROWS`) are counted by path, unless the
+user asks for their state. Where the columns do not fit the width, the facts of an address are on a line of
+their own. No name is cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 
 from ssm_reconcile.change import writer_name
 from ssm_reconcile.documents.status import EXCLUDED, REPLICA_STATES, ReplicaEntry, StatesEntry, StatusDocument
-from ssm_reconcile.renderers.escaping import inert, visible
+from ssm_reconcile.renderers.escaping import LINE_LIMIT, inert, visible
 from ssm_reconcile.renderers.groups import path_patterns
-from ssm_reconcile.renderers.terminal_text import TerminalText
-from ssm_reconcile.wording import parse_time, utc_text
+from ssm_reconcile.renderers.terminal_text import PATHS, ROWS, TerminalText
+from ssm_reconcile.wording import parse_time, span_text, utc_text
 
 COUNTED_BY_PATH = frozenset({"in_sync", EXCLUDED})
-"""States whose addresses are counted by path."""
+"""States whose addresses are counted by path, however few they are."""
 _NO_BREAK = "\N{NO-BREAK SPACE}"
-_PATHS = 20
-"""Lines for the paths of one group."""
 _TITLES = ("name", "source version", "modified", "age", "writer")
 _COLOURS = {
     **dict.fromkeys(("foreign", "copied", "conflict", "invalid"), "loud"),
@@ -28,12 +28,15 @@ _COLOURS = {
     **dict.fromkeys(("create", "adopt", "in_sync"), "+"),
 }
 """The colour of a state, as a key of `terminal_text.COLOURS`."""
-_AGES = ((86_400, 2, "d"), (3_600, 2, "h"), (60, 2, "min"), (1, 0, "s"))
-"""Seconds of a unit, how many of it an age must have to be shown in it, and its name."""
 
 
 def status_text(
-    document: StatusDocument, *, width: int, color: bool = False, listed: Collection[str] = ()
+    document: StatusDocument,
+    *,
+    width: int,
+    color: bool = False,
+    listed: Collection[str] = (),
+    next_step: str = "",
 ) -> str:
     """Return the status for a terminal.
 
@@ -42,6 +45,7 @@ def status_text(
         width: The columns of the terminal.
         color: Whether the text has terminal colours.
         listed: States whose addresses are all listed, although others are counted by path.
+        next_step: The command to run next; empty for none.
     """
     page = TerminalText(width, color=color)
     _add_summary(page, document)
@@ -52,6 +56,12 @@ def status_text(
             label = f"{target['replication']}, {target['target']}" if several else target["target"]
             page.add_heading(visible(label), f" ({visible(target['place'])})")
             _add_groups(page, mine, listed)
+    if page.is_cut or next_step:
+        page.add()
+    if page.is_cut:
+        page.add("Counted by path: --state STATE lists each address.")
+    if next_step:
+        page.add(f"Next: {_unbroken([visible(next_step, LINE_LIMIT)])}", hang=2)
     return inert(page.text().replace(_NO_BREAK, " "))
 
 
@@ -84,8 +94,13 @@ def _add_groups(page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Co
     for one in replicas:
         groups.setdefault((one["state"], tuple(one["reasons"])), []).append(one)
     rank = {state: i for i, state in enumerate(REPLICA_STATES)}
-    by_path = COUNTED_BY_PATH.difference(listed)
-    rows = {id(one): _cells(one) for one in replicas if one["state"] not in by_path}
+    by_path = {
+        group
+        for group, some in groups.items()
+        if group[0] not in listed and (group[0] in COUNTED_BY_PATH or len(some) > ROWS)
+    }
+    page.is_cut |= bool(by_path)
+    rows = {id(one): _cells(one) for group in groups.keys() - by_path for one in groups[group]}
     widths = [max(map(len, column)) for column in zip(_TITLES, *rows.values(), strict=True)]
     is_table = sum(widths) + 2 * len(widths) + 2 <= page.width
     if rows and is_table:
@@ -95,8 +110,8 @@ def _add_groups(page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Co
         why = "; ".join(visible(reason) for reason in reasons)
         title = f"{visible(state)} ({len(some):,})" + (f": {why}" if why else "")
         page.add(title, indent=2, hang=2, colour=_COLOURS.get(state, "bold"))
-        if state in by_path:
-            patterns = path_patterns((one["name"] for one in some), _PATHS)
+        if (state, reasons) in by_path:
+            patterns = path_patterns((one["name"] for one in some), PATHS)
             page.lines += [f"    {visible(str(pattern))}" for pattern in patterns]
             continue
         for one in some:
@@ -115,7 +130,7 @@ def _cells(one: ReplicaEntry) -> tuple[str, ...]:
         visible(one["name"]),
         _source_version(one),
         _utc(one["last_modified"]),
-        "-" if age is None else age_text(age),
+        "-" if age is None else span_text(timedelta(seconds=age)),
         visible(writer_name(one["writer"])) or "-",
     )
 
@@ -137,12 +152,6 @@ def _source_version(one: ReplicaEntry) -> str:
     if now is None:
         return "-" if recorded is None else f"{recorded} (gone)"
     return str(now) if recorded in (None, now) else f"{recorded} (now {now})"
-
-
-def age_text(seconds: int) -> str:
-    """Return an age in one unit: `40 s`, `12 min`, `5 h`, `3 d`."""
-    unit, _, name = next(one for one in _AGES if seconds >= one[0] * one[1])
-    return f"{seconds // unit} {name}"
 
 
 def _utc(time: str | None) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,8 @@ from ssm_reconcile.cli import COMPLETION_VARIABLE
 from ssm_reconcile.cli.status import COLUMNS, csv_text
 from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.renderers.status_text import age_text, status_text
 from ssm_reconcile.settle import CONFIRM_EACH
+from ssm_reconcile.status import ReplicaState, Status, TargetStates, status_document
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from tests.unit.cli.conftest import Cli
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "schema" / "status.schema.json").read_text(encoding="utf-8"))
+CONFLICT = "the parameter already exists, is not a replica, and differs in"
 DEPLOY = "arn:aws:sts::123456789012:assumed-role/deploy/session-1"
 
 
@@ -98,7 +98,7 @@ def test_a_replica_has_versions_age_and_writer(mixed: SimulatedAws, cli: Cli) ->
         ("/app/url", "its source was changed after the last apply"),
         ("/app/hosts", "it was changed after the last apply"),
         ("/app/equal", "not a replica; a plan compares the values to decide whether it is adopted"),
-        ("/app/other", "not a replica, and differs in description"),
+        ("/app/other", f"{CONFLICT} description"),
         ("/app/old", "its source is gone"),
         ("/app/local/url", "by /app/local/** (replication.yaml:7:47)"),
     ],
@@ -106,6 +106,100 @@ def test_a_replica_has_versions_age_and_writer(mixed: SimulatedAws, cli: Cli) ->
 def test_a_state_has_its_reason(mixed: SimulatedAws, cli: Cli, name: str, reason: str) -> None:
     found = {one["name"]: one["reasons"] for one in document(cli, "--target", "us-east-2")["replicas"]}
     assert found[name] == [reason]
+
+
+def reasons_with(cli: Cli, keys: str, *words: str) -> dict[str, list[str]]:
+    """Return the reasons by name after these keys were added to the spec."""
+    spec = Path("replication.yaml")
+    spec.write_text(spec.read_text().replace("delete: owned\n", keys))
+    return {one["name"]: one["reasons"] for one in document(cli, "--target", "us-east-2", *words)["replicas"]}
+
+
+@pytest.mark.parametrize(
+    ("mode", "conflict", "equal"),
+    [
+        ("never", [], "not a replica; a plan does not adopt it (`adopt: never`)"),
+        ("identical", [], "not a replica; a plan compares the values to decide whether it is adopted"),
+        (
+            "same_value",
+            ["a plan takes it over if the values are equal (`adopt: same_value`)"],
+            "not a replica; a plan compares the values to decide whether it is adopted",
+        ),
+        (
+            "overwrite",
+            ["a plan takes it over (`adopt: overwrite`)"],
+            "not a replica; a plan takes it over (`adopt: overwrite`)",
+        ),
+    ],
+)
+def test_a_reason_has_the_mode_of_adoption(
+    mixed: SimulatedAws, cli: Cli, mode: str, conflict: list[str], equal: str
+) -> None:
+    found = reasons_with(cli, f"delete: owned\nadopt: {mode}\n")
+    first, *rest = found["/app/other"]
+    assert first.endswith("differs in description")
+    assert rest == conflict
+    assert found["/app/equal"] == [equal]
+
+
+@pytest.mark.parametrize("mode", ["same_value", "overwrite"])
+def test_no_mode_takes_over_what_aws_does_not_change_in_place(aws: SimulatedAws, cli: Cli, mode: str) -> None:
+    aws.put("/app/large", "v")
+    aws.put("/app/large", "v", region="us-east-2", tier="Advanced")
+    found = reasons_with(cli, f"delete: owned\nadopt: {mode}\n")
+    assert found["/app/large"] == [f"{CONFLICT} tier, which AWS cannot change in place"]
+
+
+def test_the_same_value_of_another_type_is_not_taken_over(aws: SimulatedAws, cli: Cli) -> None:
+    aws.put("/app/hosts", "a,b", region="us-east-2")
+    found = reasons_with(cli, "delete: owned\nadopt: same_value\n")
+    assert found["/app/hosts"] == [f"{CONFLICT} type"]
+
+
+def test_a_delete_that_the_spec_does_not_allow_has_that_reason(mixed: SimulatedAws, cli: Cli) -> None:
+    found = reasons_with(cli, "delete: never\n")
+    assert found["/app/old"] == ["its source is gone; `delete: never` keeps it"]
+
+
+def test_an_adopted_replica_without_source_is_released(aws: SimulatedAws, cli: Cli) -> None:
+    aws.put("/app/had", "v")
+    aws.put("/app/had", "v", region="us-east-2")
+    assert cli("apply", "--yes", "-q").exit_code == 0
+    aws.delete("/app/had")
+    found = reasons_with(cli, "delete: created\n")
+    assert found["/app/had"] == ["its source is gone", "it was adopted: it stays and loses our tags"]
+
+
+def test_an_orphan_that_a_plan_deletes_has_that_reason(mixed: SimulatedAws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(spec.read_text().replace("/app/local/**", "/app/key"))
+    kept = reasons_with(cli, "delete: owned\n")["/app/key"]
+    assert kept == ["the spec places no source parameter here; `orphans: delete` would delete it"]
+    deleted = reasons_with(cli, "delete: owned\norphans: delete\n")["/app/key"]
+    assert deleted == ["the spec places no source parameter here", "a plan deletes it (`orphans: delete`)"]
+
+
+def test_a_changed_rewrite_is_a_reason_of_its_own(mixed: SimulatedAws, cli: Cli) -> None:
+    rule = '{ match: "/app/*", from: us-east-1, to: "{target.region}" }'
+    found = reasons_with(cli, f"delete: owned\nrewrite: [{rule}]\n")
+    assert found["/app/key"] == ["its record is of another source or of another rewrite"]
+    assert found["/app/hosts"] == ["it was changed after the last apply"]
+
+
+def test_a_parameter_with_other_tags_is_a_conflict_whatever_its_value_is(aws: SimulatedAws, cli: Cli) -> None:
+    aws.put("/app/tagged", "v", tags={"team": "payments"})
+    aws.put("/app/tagged", "v", region="us-east-2")
+    found = {one["name"]: one for one in document(cli, "--target", "us-east-2")["replicas"]}
+    assert found["/app/tagged"]["state"] == "conflict"
+    assert found["/app/tagged"]["reasons"][0].endswith("differs in tags")
+
+
+def test_an_age_is_not_negative_where_the_clock_of_aws_is_ahead() -> None:
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    replica = ReplicaState("/a", "in_sync", modified=now + timedelta(seconds=5))
+    status = Status((TargetStates("prod", "1/us-east-1", "us-east-2", "1/us-east-2", True, (replica,)),))
+    (found,) = status_document(status, now, tool_version="1")["replicas"]
+    assert found["age_seconds"] == 0
 
 
 def test_a_type_that_the_spec_leaves_out_is_excluded(aws: SimulatedAws, cli: Cli) -> None:
@@ -166,7 +260,51 @@ def test_a_listing_by_owner_finds_the_replicas_among_more_than_fifty_strangers(
     assert result.stderr == ""
 
 
+def test_without_a_listing_of_tags_each_is_read_as_in_a_plan(aws: SimulatedAws, cli: Cli) -> None:
+    for number in range(CONFIRM_EACH + 30):
+        aws.put(f"/app/{number:03}", "v")
+    reads: list[int] = []
+    for command in ("plan", "status"):
+        aws.world.faults = at_call("GetResources", refused(Trouble.DENIED))
+        aws.world.traffic.forget()
+        assert cli(command, "-q").exit_code == 0
+        reads.append(sum(call.operation == "ListTagsForResource" for call in aws.world.traffic.calls))
+    assert reads[0] == reads[1] > CONFIRM_EACH
+    assert "Without tag:GetResources the tags of each parameter are read" in " ".join(
+        cli("status", "--help").stdout.split()
+    )
+
+
 # Options and exit codes
+
+
+def test_specs_are_arguments_and_options(aws: SimulatedAws, cli: Cli) -> None:
+    text = Path("replication.yaml").read_text()
+    Path("replication.yaml").unlink()
+    for number in (1, 2):
+        Path(f"{number}.yaml").write_text(text.replace("name: prod", f"name: prod-{number}"))
+    both = cli("status", "1.yaml", "--spec", "2.yaml")
+    assert both.exit_code == 0, both.stderr
+    assert "prod-1: source" in both.stdout
+    assert "prod-2: source" in both.stdout
+    assert both.stdout.endswith("Next: ssm-reconcile plan 1.yaml 2.yaml\n")
+    assert cli("status", "--spec", "1.yaml").exit_code == 0
+    assert cli("status", "-", stdin=text).stderr.count("pipe the same spec") == 1
+
+
+def test_words_of_states_may_have_spaces_and_be_empty(mixed: SimulatedAws, cli: Cli) -> None:
+    found = document(cli, "--state", " conflict, delete,", "--target", "us-east-2")
+    assert set(states(found).values()) == {"conflict", "delete"}
+    assert document(cli, "--state", "")["replicas"] != []
+
+
+@pytest.mark.parametrize(("form", "code"), [("text", 1), ("csv", 1), ("json", 0)])
+def test_findings_of_a_json_are_in_it_and_others_on_stderr(
+    mixed: SimulatedAws, cli: Cli, form: str, code: int
+) -> None:
+    result = cli("status", "--only", "/app/none", "--only", "/app/key", "--format", form)
+    assert result.stderr.count("[only-matches-nothing]") == code
+    assert ("only-matches-nothing" in result.stdout) == (form == "json")
 
 
 def test_states_narrow_the_list_and_not_the_counts(mixed: SimulatedAws, cli: Cli) -> None:
@@ -219,6 +357,18 @@ def test_an_incomplete_place_ends_in_3(mixed: SimulatedAws, cli: Cli) -> None:
     assert "[incomplete-place]" in result.stderr
 
 
+def test_a_pattern_without_match_is_not_wrong_usage_while_a_place_is_incomplete(
+    mixed: SimulatedAws, cli: Cli
+) -> None:
+    place = mixed.store("eu-west-1").place
+    mixed.world.faults = lambda operation, at, *_: (
+        refused(Trouble.DENIED) if (operation, at) == ("DescribeParameters", place) else None
+    )
+    result = cli("status", "--only", "/app/there/*")
+    assert result.exit_code == 3
+    assert "[only-matches-nothing]" in result.stderr
+
+
 def test_no_listing_is_an_error(mixed: SimulatedAws, cli: Cli) -> None:
     mixed.world.faults = at_call("DescribeParameters", refused(Trouble.DENIED))
     result = cli("status")
@@ -228,14 +378,6 @@ def test_no_listing_is_an_error(mixed: SimulatedAws, cli: Cli) -> None:
 
 def test_an_unknown_target_is_wrong_usage(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("status", "--target", "us-east-9").exit_code == 64
-
-
-def test_colours_mark_the_states(mixed: SimulatedAws, cli: Cli) -> None:
-    coloured = cli("status", "--color", "always", "--target", "us-east-2").stdout
-    plain = cli("status", "--target", "us-east-2").stdout
-    assert "\x1b[" not in plain
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
-    assert re.search(r"\x1b\[1;31m  conflict \(1\)", coloured)
 
 
 # CSV
@@ -298,97 +440,7 @@ def test_no_cell_is_a_formula_or_a_second_line(text: str, cell: str) -> None:
     assert found.count("\r\n") == 2
 
 
-# Text
-
-
-def test_in_sync_and_excluded_are_counted_by_path_unless_they_are_asked_for(
-    cli: Cli, aws: SimulatedAws
-) -> None:
-    for number in range(30):
-        aws.put(f"/app/many/{number:02}", "v")
-    assert cli("apply", "--yes", "-q").exit_code == 0
-    text = cli("status", "--target", "us-east-2").stdout
-    assert "  in_sync (33)\n    /app/* × 3\n    /app/many/* × 30\n" in text
-    assert "/app/many/07" not in text
-    assert text.startswith("prod: source 123456789012/us-east-1, status at ")
-    assert "\n  us-east-2  33 in_sync\n" in text
-    assert "/app/many/07" in cli("status", "--target", "us-east-2", "--state", "in_sync").stdout
-
-
-def test_a_reason_is_printed_once_for_its_group(mixed: SimulatedAws, cli: Cli) -> None:
-    mixed.put("/app/new2", "v")
-    text = cli("status", "--target", "us-east-2").stdout
-    assert text.count("its source is gone") == 1
-    assert "  create (2)\n    /app/new " in text
-
-
-def test_columns_align_at_a_hundred_columns(
-    mixed: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    lines = cli("status", "--target", "us-east-2").stdout.splitlines()
-    (head,) = (line for line in lines if line.startswith("    name "))
-    (gone,) = (line for line in lines if line.startswith("    /app/old "))
-    assert gone[head.index("source version") :].startswith("1 (gone)")
-    assert gone[head.index("age") :].startswith("3 d")
-    assert gone[head.index("writer") :] == "role ssm-reconcile"
-
-
-@pytest.mark.parametrize("width", [40, 60, 80, 100])
-def test_no_line_is_wider_than_the_terminal(
-    mixed: SimulatedAws, cli: Cli, width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    text = cli("status").stdout
-    assert max(map(len, text.splitlines())) <= width
-    assert "role deploy" in text
-    assert "1 (now 2)" in text
-
-
-def test_a_long_name_is_not_cut() -> None:
-    name = "/" + "/".join(["level"] * 30)
-    lines = status_text(status_of(entry(name, state="update")), width=80).splitlines()
-    assert f"    {name}" in lines
-    assert "      source version 1, 2026-11-23 12:00 UTC (119 s)" in lines
-
-
-def test_hostile_text_has_no_effect_on_a_terminal() -> None:
-    text = status_text(
-        status_of(entry("\x1b[31m", state="x\n", writer="\u202eevil", reasons=["\x07"])), width=80
-    )
-    assert not {"\x1b", "\u202e", "\x07"} & set(text)
-
-
-def test_a_wrapped_reason_is_not_a_command_for_a_runner() -> None:
-    reason = f"it is a replica of {'x' * 50} ::error::forged"
-    text = status_text(status_of(entry(state="foreign", reasons=[reason])), width=60)
-    assert "forged" in text
-    assert not re.search(r"^\s*::", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h"),
-        (172_799, "47 h"), (172_800, "2 d"), (40_000_000, "462 d"),
-    ],
-)  # fmt: skip
-def test_an_age_has_one_unit(seconds: int, text: str) -> None:
-    assert age_text(seconds) == text
-
-
 def test_the_time_of_the_run_is_utc(mixed: SimulatedAws, cli: Cli) -> None:
     now = mixed.clock.now().astimezone(UTC)
     shown = datetime.fromisoformat(document(cli)["created"])
     assert abs((shown - now).total_seconds()) < 1
-
-
-def test_each_of_several_replications_has_its_own_part(aws: SimulatedAws, cli: Cli) -> None:
-    spec = Path("replication.yaml")
-    text = spec.read_text()
-    spec.write_text(f"{text}---\n{text.replace('prod', 'stage').replace('/app/', '/stage/')}")
-    aws.put("/stage/a", "v")
-    shown = cli("status").stdout
-    assert "\nstage: source 123456789012/us-east-1" in shown
-    assert "\nstage, us-east-2 (123456789012/us-east-2)\n" in shown
-    assert {one["replication"] for one in document(cli, "--name", "stage")["replicas"]} == {"stage"}
