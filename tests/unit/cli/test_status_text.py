@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["mixed"]
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal on which the columns fit."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def test_colours_mark_the_states(mixed: SimulatedAws, cli: Cli) -> None:
     coloured = cli("status", "--color", "always", "--target", "us-east-2").stdout
     plain = cli("status", "--target", "us-east-2").stdout
