@@ -110,7 +110,7 @@ def command(
     Those in sync, excluded ones and large groups are counted by path: --state in_sync lists each, and so do
     JSON and CSV. A state is a row of the table of cases (`explain` names it too), `unproven` where only the
     values decide, or `excluded` for a source parameter that an exclude or `types` leaves out:
-    docs/reference/status.md has all of them. Counts are of all states, also with --state.
+    docs/reference/status.md has all of them. With --state, the counts are those of all states too.
 
     Cost: the listings and KMS keys of a plan, and at most 50 reads of tags in each place. Without
     tag:GetResources the tags of each parameter are read, as in a plan. `iam plan --no-decrypt` prints the
