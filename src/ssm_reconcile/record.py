@@ -40,6 +40,9 @@ PREFIX = "ssm-reconcile:"
 OWNER = PREFIX + "owner"
 RECORD = PREFIX + "record"
 SOURCE = PREFIX + "source"
+STACK_PREFIX = "aws:cloudformation:"
+STACK_TAG = STACK_PREFIX + "stack-name"
+"""A tag of each parameter of a CloudFormation stack; AWS adds it."""
 DETACHED = "detached:"
 """Prefix of the owner in the owner tag of a detached parameter, which is not replicated any more."""
 FORMAT = "1"
@@ -280,7 +283,7 @@ def standing(tags: Tags, arn: str, claim: Claim, *, placed: bool) -> Standing:
         return _of_id(record.id_digest(arn), claim, placed=placed) if ours else Standing.FOREIGN
     if owner and not detached and record is None and not ours and RECORD in tags:
         return Standing.FOREIGN
-    if any(key.startswith("aws:cloudformation:") for key in tags):
+    if any(key.startswith(STACK_PREFIX) for key in tags):
         return Standing.CLOUDFORMATION
     if detached:
         return Standing.DETACHED

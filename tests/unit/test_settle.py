@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
+from ssm_reconcile.record import OWNER, RECORD, STACK_TAG
 from ssm_reconcile.settle import CONFIRM_EACH
 from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Rewrite, RewriteIn, Run, SkipSync
 from tests.builders import counted, replication, target
@@ -44,7 +46,7 @@ class TestOwnership:
         assert counted(aws.plan()) == {"in_sync": 5}
         assert asked(aws) == 5
 
-    def test_many_doubts_are_settled_by_one_scan(self) -> None:
+    def test_many_doubts_are_settled_by_two_scans(self) -> None:
         aws = SimulatedAws(lag=LATE)
         for i in range(CONFIRM_EACH + 1):
             aws.put(f"/p/{i}", "v")
@@ -55,7 +57,34 @@ class TestOwnership:
         aws.world.traffic.forget()
         assert counted(aws.plan()) == {"in_sync": CONFIRM_EACH + 1, "adopt": 3}
         assert asked(aws) == CONFIRM_EACH + 1  # those that the scan found to be ours
-        assert asked(aws, "DescribeParameters") == 2 + 2 + 2  # the source, the target, the scan
+        assert asked(aws, "DescribeParameters") == 2 + 2 + 2 + 2  # the source, the target, both scans
+
+    @pytest.mark.parametrize(
+        ("tags", "row"),
+        [
+            ({OWNER: "detached:other@123456789012/us-east-1"}, Row.DETACHED),
+            ({OWNER: "other@123456789012/us-east-1", RECORD: "v=9"}, Row.FOREIGN),
+            ({STACK_TAG: "web"}, Row.FOREIGN),
+        ],
+    )
+    def test_of_many_doubts_the_value_of_another_owner_is_not_read(
+        self, tags: dict[str, str], row: Row
+    ) -> None:
+        aws = SimulatedAws(lag=LATE)
+        for i in range(CONFIRM_EACH + 1):
+            aws.put(f"/p/{i}", "v")
+            aws.world.put(aws.there, f"/p/{i}", "other")
+        aws.pass_time(hours=7)
+        aws.put("/p/a", "v")
+        aws.world.put(aws.there, "/p/a", "PLANTED")
+        aws.world.tag(aws.there, "/p/a", tags)
+        aws.world.traffic.forget()
+        plan = aws.plan()
+        assert counted(plan)["conflict"] == CONFIRM_EACH + 1 + (row is Row.FOREIGN)
+        assert [one.row for one in plan.others if one.name == "/p/a"] == [row]
+        reads = [call for call in aws.world.calls if call.operation == "GetParameters"]
+        assert not any("/p/a" in call.names for call in reads if call.place == aws.there)
+        assert "PLANTED" not in repr(plan)
 
     def test_up_to_fifty_doubts_need_no_scan(self) -> None:
         aws = SimulatedAws()
