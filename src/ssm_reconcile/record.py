@@ -132,8 +132,7 @@ def mark_former_secret(record: Record, before: Tags, *, secret: bool) -> Record:
         before: The tags of the live parameter before the write.
         secret: Whether the live parameter is a SecureString before the write.
     """
-    former = record_of(before)
-    was = secret or (former is not None and former.key != "none")
+    was = secret or was_secret(before)
     return replace(record, key=WAS_SECRET) if was and record.key == "none" else record
 
 
@@ -333,6 +332,12 @@ def was_replica_of(tags: Tags, place: Place) -> bool:
 def record_of(tags: Tags) -> Record | None:
     """Return the record in the tags of a parameter; None without a readable one."""
     return parse_record(tags.get(RECORD, ""))
+
+
+def was_secret(tags: Tags) -> bool:
+    """Whether a parameter is or was a SecureString by the record in its tags, whoever owns it now."""
+    record = record_of(tags)
+    return record is not None and record.key != "none"
 
 
 def ownership_tags(owner: str, record: Record, *, source_name: str, name: str) -> dict[str, str]:

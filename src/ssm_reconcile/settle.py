@@ -38,8 +38,9 @@ from ssm_reconcile.model import (
     UnreadableValue,
     ValueReadings,
     ValueRequest,
+    canonical,
 )
-from ssm_reconcile.record import OWNER, STACK_TAG, Standing, proves_equal, record_of, standing
+from ssm_reconcile.record import OWNER, STACK_TAG, Standing, proves_equal, record_of, standing, was_secret
 from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication, Run
@@ -378,7 +379,7 @@ def prove(
             continue
         secret = wanted.source.is_secret or (there is not None and there.is_secret)
         record = record_of(tags) if status is Standing.OURS else None
-        show = not (wanted.hidden or secret or (record is not None and record.key != "none"))
+        show = not (wanted.hidden or secret or was_secret(tags) or was_secret(_source_tags(source, wanted)))
         if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
             equal.add(address)
             if not run.verify_values:
@@ -394,6 +395,10 @@ def prove(
         if there is not None:
             from_live[address] = ValueRequest(there.name, (), show, lifted=lifted)
     return Proof(frozenset(equal), from_source, from_live, frozenset(unproven))
+
+
+def _source_tags(source: Listing, wanted: DesiredParameter) -> Tags:
+    return source.tags_of(canonical(wanted.source.name))
 
 
 def _source_question(wanted: DesiredParameter, region: str, *, show: bool, lifted: bool) -> ValueRequest:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.model import IMAGE, SECURE, Place, Reading
+from ssm_reconcile.change import Row
+from ssm_reconcile.model import IMAGE, SECURE, Place, Reading, Tags
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.reconcile import plan_replication
-from ssm_reconcile.record import RECORD, WAS_SECRET, parse_record
+from ssm_reconcile.record import OWNER, RECORD, WAS_SECRET, parse_record
 from ssm_reconcile.settle import prove
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
 from tests.builders import desired, listing, parameter, replication, target
@@ -181,6 +182,39 @@ def test_a_former_secret_is_hidden_after_any_number_of_changes() -> None:
         assert record is not None
         assert record.key == WAS_SECRET
     assert aws.plan().changes == ()
+
+
+def former_secret() -> tuple[SimulatedAws, Tags]:
+    """Return an AWS with a plain replica that was a SecureString, and the tags of the replica."""
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "PLANTED", SECURE)
+    aws.put("/p/a", "PLANTED", "String")
+    aws.apply(run=Run(max_deletes=100, max_change_percent=1000))
+    tags = aws.world.tags(aws.there, "/p/a") or {}
+    assert f"key={WAS_SECRET}" in tags[RECORD]
+    return aws, tags
+
+
+def test_a_former_secret_without_its_owner_tag_is_hidden() -> None:
+    aws, _ = former_secret()
+    aws.world.untag(aws.there, "/p/a", OWNER)
+    aws.put("/p/a", "PLANTED-2", "String")
+    aws.pass_time()
+    plan = aws.plan()
+    assert [(one.row, one.conflict is not None) for one in plan.others] == [(Row.CONFLICT, True)]
+    assert "PLANTED" not in repr(plan)
+
+
+@pytest.mark.parametrize("live", [None, "other"])
+def test_a_source_that_was_the_replica_of_a_secret_is_hidden(live: str | None) -> None:
+    _, tags = former_secret()
+    aws = SimulatedAws()
+    aws.put("/p/a", "PLANTED", tags={OWNER: f"detached:{tags[OWNER]}", RECORD: tags[RECORD]})
+    if live is not None:
+        aws.put("/p/a", live, region="us-east-2")
+    plan = aws.plan()
+    assert [one.row for one in (*plan.changes, *plan.others)] == [Row.CONFLICT if live else Row.CREATE]
+    assert "PLANTED" not in repr(plan)
 
 
 def test_texts_are_kept_only_where_they_are_shown_and_differ() -> None:
