@@ -289,6 +289,8 @@ class Change:
         lifted: The guards that would withhold the change without a lift, each with the digest of the lift.
             Not part of the plan id.
         pending: Whether the spec of `plan --against` makes the same change. Not part of the plan id.
+        is_shown: Of a change that takes over, whether comments and pages show both sides (`show` of the
+            spec). Not part of the plan id.
     """
 
     replication: str
@@ -309,6 +311,7 @@ class Change:
     withheld: tuple[Hold, ...] = ()
     lifted: tuple[tuple[str, str], ...] = ()
     pending: bool = False
+    is_shown: bool = False
 
     @property
     def fate(self) -> Fate:

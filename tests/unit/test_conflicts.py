@@ -12,18 +12,22 @@ import jsonschema
 import pytest
 
 from ssm_reconcile.change import Row
+from ssm_reconcile.cli.show import render_plan
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.documents.encode import plan_document, report_document
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, STRING_LIST
 from ssm_reconcile.plan import ExistingParameter, Plan
 from ssm_reconcile.record import OWNER, RECORD
+from ssm_reconcile.renderers.changes import TERMINAL_ONLY
+from ssm_reconcile.renderers.comment_context import CommentContext
+from ssm_reconcile.renderers.drift_issue import plan_issue
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.renderers.groups import AddressGroup
-from ssm_reconcile.renderers.markdown import plan_comment
+from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView
-from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
+from ssm_reconcile.spec import AdoptMode, Glob, Rewrite, RewriteIn, Run
 from tests.builders import replication, target
 from tests.fake_aws.traffic import refused
 from tests.simulated_aws import SimulatedAws
@@ -137,6 +141,73 @@ def test_a_terminal_shows_both_sides_and_a_comment_does_under_show_only() -> Non
         sides = "  /p/a  last changed by user another-writer\n" + indent(SIDES, " " * 4)
         assert (sides in plan_comment(view)) is is_public
         assert ("another-writer" in plan_comment(view)) is is_public
+
+
+TAKE_OVER = Run(adopt=AdoptMode.OVERWRITE, max_change_percent=1000)
+
+
+def public_outputs(made: Any) -> dict[str, str]:
+    """Return every output that others than the operator read."""
+    view = PlanView(made)
+    return {
+        "comment": plan_comment(view),
+        "summary": plan_summary(view),
+        "issue": plan_issue(view, context=CommentContext(), budget=60_000),
+        "markdown": render_plan("markdown", made, color=False),
+        "html": render_plan("html", made, color=False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("show", "is_public"), [((), False), ((Glob("/p/a"),), True)], ids=["hidden", "shown"]
+)
+def test_a_take_over_shows_both_sides_as_a_conflict_does(show: tuple[Glob, ...], is_public: bool) -> None:
+    aws = SimulatedAws(replication(show=show))
+    aws.put("/p/a", "NEW-value", description="NEW-text", tags={"team": "NEW-tag"})
+    aws.put("/p/a", "OLD-value", description="OLD-text", tags={"team": "OLD-tag"}, region="us-east-2")
+    made = document(aws.plan(run=TAKE_OVER))
+    (entry,) = made["changes"]
+    assert (entry["takes_over"], entry.get("show", False)) == (True, is_public)
+    sides = [f"{age}-{what}" for age in ("NEW", "OLD") for what in ("value", "text", "tag")]
+    on_terminal = plan_text(PlanView(made))
+    assert all(side in on_terminal for side in sides)
+    for output, text in public_outputs(made).items():
+        assert [side in text for side in sides] == [is_public] * len(sides), output
+    note = f"value, description, tags  {TERMINAL_ONLY}"
+    assert (note in plan_comment(PlanView(made))) is not is_public
+
+
+def test_a_take_over_of_a_secure_string_says_why_it_is_hidden() -> None:
+    plan = conflicting("PLANTED-1", "PLANTED-2", (SECURE, SECURE)).plan(run=TAKE_OVER)
+    comment = plan_comment(PlanView(document(plan)))
+    assert "value  (secret) changed, from us-east-1 version 1" in comment
+    assert TERMINAL_ONLY not in comment
+
+
+def test_an_update_of_a_replica_shows_both_sides_everywhere() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "OLD")
+    aws.put("/p/a", "NEW")
+    for output, text in public_outputs(document(aws.plan())).items():
+        assert "OLD" in text and "NEW" in text, output
+
+
+@pytest.mark.parametrize(
+    ("show", "is_public"),
+    [(("/p/a",), False), (("/q/b",), False), (("/p/a", "/q/b"), True)],
+    ids=["source", "target", "both"],
+)
+@pytest.mark.parametrize("run", [Run(), TAKE_OVER], ids=["conflict", "take-over"])
+def test_a_renamed_parameter_is_public_if_both_names_are_under_show(
+    show: tuple[str, ...], is_public: bool, run: Run
+) -> None:
+    moved = Rewrite(Glob("/p/a"), RewriteIn.NAME, "/p/a", "/q/b")
+    aws = SimulatedAws(replication(rewrites=(moved,), show=tuple(map(Glob, show))))
+    aws.put("/p/a", "NEW")
+    aws.put("/q/b", "OLD", region="us-east-2")
+    made = document(aws.plan(run=run))
+    (entry,) = [*made["changes"], *made["others"]]
+    assert (entry["name"], entry.get("show", False)) == ("/q/b", is_public)
 
 
 def test_a_terminal_counts_the_lines_of_a_long_difference_unless_all_is_asked_for() -> None:

@@ -10,7 +10,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.reconcile import plan_replication
 from ssm_reconcile.record import OWNER, RECORD, WAS_SECRET, parse_record
 from ssm_reconcile.settle import prove
-from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
+from ssm_reconcile.spec import AdoptMode, Glob, Rewrite, RewriteIn, Run
 from tests.builders import desired, listing, parameter, replication, target
 from tests.simulated_aws import SimulatedAws
 
@@ -78,6 +78,23 @@ def test_a_name_under_show_lifts_what_its_name_and_its_value_say() -> None:
     plan = aws.plan()
     assert value_of(plan, "/p/a-token")["after"] == URL
     assert findings(plan, "plain-secret") == []
+
+
+@pytest.mark.parametrize(
+    ("show", "is_shown"), [(("/p/a",), False), (("/q/b",), False), (("/p/a", "/q/b"), True)]
+)
+@pytest.mark.parametrize("live", [None, "none"])
+def test_a_renamed_value_that_looks_secret_is_shown_if_both_names_are_under_show(
+    show: tuple[str, ...], is_shown: bool, live: str | None
+) -> None:
+    moved = Rewrite(Glob("/p/a"), RewriteIn.NAME, "/p/a", "/q/b")
+    aws = SimulatedAws(replication(rewrites=(moved,), show=tuple(map(Glob, show))))
+    aws.put("/p/a", URL)
+    if live is not None:
+        aws.put("/q/b", live, region="us-east-2")
+    plan = aws.plan(run=Run(adopt=AdoptMode.OVERWRITE, max_change_percent=1000))
+    assert (value_of(plan, "/q/b")["after"] == URL) is is_shown
+    assert ("hunter2" in repr(plan)) is is_shown
 
 
 def test_a_value_hidden_by_its_name_is_reported_once() -> None:

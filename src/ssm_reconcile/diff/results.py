@@ -237,6 +237,7 @@ def _conflict(case: Case) -> Change | Other:
         record=None if case.differences else _comparison_record(case, Origin.ADOPTED),
     )
     change = _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
+    change = replace(change, is_shown=_is_shown(case))
     return _mark_exposure(case, change) if effect.put else change
 
 
@@ -244,6 +245,12 @@ def conflict_reason(case: Case) -> str:
     """Return why the existing parameter of a case is in conflict."""
     reason = f"the parameter already exists, is not a replica, and differs in {', '.join(case.differing)}"
     return f"{reason}, which AWS cannot change in place" if case.needs_replace else reason
+
+
+def _is_shown(case: Case) -> bool:
+    """Whether comments and pages show both sides of an existing parameter."""
+    wanted, _ = _desired_and_live(case)
+    return all(map(case.context.replication.shows, (wanted.source.name, wanted.name)))
 
 
 def _conflicting(case: Case, *reasons: str) -> Other:
@@ -256,7 +263,7 @@ def _conflicting(case: Case, *reasons: str) -> Other:
         live.version,
         live.last_modified,
         live.last_modified_user,
-        is_shown=all(map(case.context.replication.shows, (wanted.source.name, wanted.name))),
+        is_shown=_is_shown(case),
     )
     return replace(_other(case, Row.CONFLICT, "conflict", *reasons), conflict=existing)
 

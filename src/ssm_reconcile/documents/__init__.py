@@ -222,6 +222,8 @@ class ChangeEntry(AddressKeys):
         exposes: Whether the change turns a SecureString into plain text.
         writer: The last writer of the existing parameter, as AWS reports it; empty if unknown.
         takes_over: Whether an update takes over a parameter that no replication owned.
+        show: Of an update that takes over, true if `show` of the spec matches the name: comments and pages
+            show the attributes too. Since 1.2.
         unproven: Whether the values were not compared (`--no-decrypt`).
         pending: Whether the spec that the plan was compared with makes exactly the same change.
         effect: The part of the change that the plan id covers, for `apply` of a saved plan. Only in plans
@@ -242,6 +244,7 @@ class ChangeEntry(AddressKeys):
     exposes: NotRequired[bool]
     writer: NotRequired[str]
     takes_over: NotRequired[bool]
+    show: NotRequired[bool]
     unproven: NotRequired[bool]
     pending: NotRequired[bool]
     effect: NotRequired[dict[str, object]]

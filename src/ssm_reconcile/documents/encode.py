@@ -251,6 +251,8 @@ def change_entry(change: Change) -> ChangeEntry:
         "takes_over": bool(update and update.takes_over),
         "unproven": bool(update and update.unproven),
     }
+    if change.is_shown:
+        entry["show"] = True
     if change.lifted:
         entry["lifted"] = [
             {"guard": guard, "target": change.target, "changes": digest} for guard, digest in change.lifted

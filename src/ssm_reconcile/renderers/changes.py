@@ -101,12 +101,17 @@ class AttributeLine:
         return [phrase]
 
 
+TERMINAL_ONLY = "shown by `ssm-reconcile plan` on a terminal, and here for names under `show`"
+"""The note in comments and pages on the attributes of a parameter that is taken over."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeView:
     """One change in one target. `target` is the target's label, `kind` the type or `old -> new`.
 
     `exposes`: a SecureString becomes plain text. `releases`: the parameter stays and is no longer a replica.
-    `takes_over`: the parameter was no replica. `last_change_with_age` is the last change for a terminal, with
+    `takes_over`: the parameter was no replica; `is_public`: comments and pages show both sides even then
+    (`show` of the spec). `last_change_with_age` is the last change for a terminal, with
     its time relative to the plan, too. `holds` are the reasons of `guards`, in their order.
     """
 
@@ -126,6 +131,7 @@ class ChangeView:
     exposes: bool = False
     releases: bool = False
     takes_over: bool = False
+    is_public: bool = True
     pending: bool = False
 
     @property
@@ -133,6 +139,16 @@ class ChangeView:
         """The last change, the consequences and the reasons, most important first."""
         last = (self.last_change,) if self.last_change else ()
         return tuple(dict.fromkeys((*last, *self.reasons, *self.holds)))
+
+    @property
+    def public_lines(self) -> tuple[AttributeLine, ...]:
+        """The attributes as comments and pages show them. Of a parameter taken over, only under `show`."""
+        if self.is_public:
+            return self.lines
+        # `kind` has both types.
+        hidden = {line.label: None for line in self.lines if not line.wraps and line.label != "type"}
+        note = AttributeLine(", ".join(hidden), note=TERMINAL_ONLY, wraps=True)
+        return tuple(dict.fromkeys(note if line.label in hidden else line for line in self.lines))
 
     @property
     def is_new(self) -> bool:
@@ -174,6 +190,7 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         exposes=bool(change.get("exposes")),
         releases=OWNER in (change["attributes"].get("tags") or {}).get("removed", ()),
         takes_over=bool(change.get("takes_over")),
+        is_public=not change.get("takes_over") or bool(change.get("show")),
         pending=bool(change.get("pending")),
     )
 

@@ -279,7 +279,7 @@ def _more(entries: Iterable[_Entry], quote: Callable[[str], str]) -> str:
 def _attributes(change: ChangeView) -> Iterator[tuple[str, ...]]:
     """Yield the lines of each attribute; only its first line has the label."""
     # The first line of a change shows both types.
-    chosen = [line for line in change.lines if line.label != "type" or " -> " not in change.kind]
+    chosen = [line for line in change.public_lines if line.label != "type" or " -> " not in change.kind]
     width = max((len(line.label) for line in chosen), default=0)
     for label, same in groupby(chosen, key=lambda line: line.label):
         lines = [text for line in same for text in line.texts(is_new=change.is_new, width=WIDTH - width)]

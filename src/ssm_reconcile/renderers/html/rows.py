@@ -67,7 +67,7 @@ def change_rows(groups: Iterable[ChangeGroup]) -> Iterable[TableRow]:
         for one in group.changes:
             shared = (group.kind.effect, *group.reasons, *one.change.holds)
             own = () if group.reasons else one.change.reasons
-            details = _attributes(one.change.lines, is_new=one.change.is_new) + "".join(
+            details = _attributes(one.change.public_lines, is_new=one.change.is_new) + "".join(
                 map(_remark, (*_last_changes(one), *own))
             )
             details += "".join(_remark(text, "r shared") for text in shared if text)
