@@ -206,7 +206,7 @@ def test_a_renamed_parameter_is_public_if_both_names_are_under_show(
     aws.put("/p/a", "NEW")
     aws.put("/q/b", "OLD", region="us-east-2")
     made = document(aws.plan(run=run))
-    (entry,) = [*made["changes"], *made["others"]]
+    (entry,) = made["changes"] + made["others"]
     assert (entry["name"], entry.get("show", False)) == ("/q/b", is_public)
 
 
