@@ -6,7 +6,7 @@ proportional to the length of the texts, apart from a logarithm and the depth of
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -172,20 +172,29 @@ def _by_item(before: str, after: str) -> ValueParts:
 def _kept(form: str, found: Iterable[_KeyedTexts], notes: Iterable[str] = ()) -> ValueParts:
     """Return the first parts with their texts cut, and the number of the others that differ."""
     parts: list[ValuePart] = []
+    starts: Counter[str] = Counter()
     more = 0
     for key, before, after in found:
         if len(parts) < PARTS:
-            parts.append(_part(key, before, after))
+            starts[key[:EXCERPT]] += 1
+            parts.append(_part(_cut_key(key, starts[key[:EXCERPT]]), before, after))
         else:
             more += before != after
     return ValueParts(form, tuple(parts), more, tuple(notes))
+
+
+def _cut_key(key: str, number: int) -> str:
+    """Return a key of at most EXCERPT characters; `number` counts the keys with an equal start."""
+    if len(key) <= EXCERPT:
+        return key
+    return f"{key[:EXCERPT]}\N{HORIZONTAL ELLIPSIS}{f' ({number})' if number > 1 else ''}"
 
 
 def _part(key: str, before: str | None, after: str | None) -> ValuePart:
     """Return a part with its texts cut around their first difference."""
     start = 0 if before == after else excerpt_start(before, after)
     return ValuePart(
-        key if len(key) <= EXCERPT else f"{key[:EXCERPT]}\N{HORIZONTAL ELLIPSIS}",
+        key,
         None if before is None else before[start : start + EXCERPT],
         None if after is None else after[start : start + EXCERPT],
         start,

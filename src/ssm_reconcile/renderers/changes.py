@@ -252,10 +252,11 @@ def _text_lines(label: str, attribute: AttributeEntry, *, has_empty: bool) -> It
         if parts is None
         else [_part(one) for one in parts]
     )
-    notation = ValueNotation(text for _, part, _ in keyed for _, text, _ in part.sides)
+    notation = ValueNotation((part for _, part, _ in keyed), (key for key, _, _ in keyed))
     for note in attribute.get("notes") or ():
         yield AttributeLine(label, note=visible(note), wraps=True)
-    for key, part, is_context in keyed:
+    for raw, part, is_context in keyed:
+        key = notation.key(raw)
         before, after = notation.texts(part)
         if before is None and after is None:
             continue
@@ -263,7 +264,7 @@ def _text_lines(label: str, attribute: AttributeEntry, *, has_empty: bool) -> It
             yield AttributeLine(label, note=f"{after} differs after the part that is shown", key=key)
             continue
         yield AttributeLine(label, before, after, key=key, is_context=is_context)
-        notes = notation.notes(part, is_line=attribute.get("form") == "lines")
+        notes = notation.notes(part, raw, is_line=attribute.get("form") == "lines")
         if notes:
             yield AttributeLine(label, note="; ".join(notes), wraps=True)
     if more := attribute.get("more"):
@@ -287,7 +288,7 @@ def _part(entry: ValuePartEntry) -> tuple[str, ShownText, bool]:
         entry.get("start") or 0,
         (entry.get("before_length") or 0, entry.get("after_length") or 0),
     )
-    return visible(entry["key"]), ShownText(before, after, start, lengths), bool(entry.get("context"))
+    return entry["key"], ShownText(before, after, start, lengths), bool(entry.get("context"))
 
 
 def _whole(attribute: AttributeEntry, *, has_empty: bool) -> ShownText:

@@ -58,7 +58,57 @@ ALIKE = {
 def test_texts_that_look_alike_have_escapes_and_a_note(before: str, after: str, expected: str) -> None:
     phrase, note = phrases(before, after)
     assert phrase == expected
-    assert note.startswith("both sides may look alike, so every character beyond ASCII has an escape; ")
+    assert note.startswith("both sides may look alike, so every character beyond ASCII has an escape there; ")
+
+
+def test_a_look_alike_is_found_beside_another_difference_and_before_a_cut() -> None:
+    assert phrases("caf\u00e9=1", "cafe\u0301=2")[0] == "caf\\u00e9=1 -> cafe\\u0301=2"
+    before, after = phrases("x" * 300 + "\u00e9" + "y" * 300, "x" * 300 + "e\u0301" + "y" * 300)[0].split(
+        " -> "
+    )
+    assert "x\\u00e9y" in before
+    assert "xe\\u0301y" in after
+    first, note = phrases("\u00e4 \u0430 " + "y" * 300, "\u00e4 a " + "y" * 300)
+    assert first.startswith("\u00e4 \\u0430 yyy")
+    assert " -> \u00e4 a yyy" in first
+    assert "before: \\u0430 is CYRILLIC SMALL LETTER A (U+0430)" in note
+
+
+def test_other_words_beyond_ascii_are_shown_as_they_are() -> None:
+    assert phrases("gr\u00fc\u00dfe 1", "gr\u00fc\u00dfe 2") == ["gr\u00fc\u00dfe 1 -> gr\u00fc\u00dfe 2"]
+    assert phrases("\u00e4 b", "c \u00f6 d") == ["\u00e4 b -> c \u00f6 d"]
+
+
+KEYS = {
+    "composed or not": (
+        '{"caf\u00e9": 1}', '{"cafe\u0301": 1}',
+        [
+            '["caf\\u00e9"]: 1 removed',
+            "in the key: \\u00e9 is LATIN SMALL LETTER E WITH ACUTE (U+00E9)",
+            '["cafe\\u0301"]: 1 added',
+            "in the key: \\u0301 is COMBINING ACUTE ACCENT (U+0301)",
+        ],
+    ),
+    "another alphabet": (
+        '{"\u0430": 1}', '{"a": 1}',
+        ['["\\u0430"]: 1 removed', "in the key: \\u0430 is CYRILLIC SMALL LETTER A (U+0430)", "a: 1 added"],
+    ),
+    "zero width": (
+        '{"a\u200b": 1}', '{"a\u200b": 2}',
+        ['["a\\u200b"]: 1 -> 2', "in the key: \\u200b is ZERO WIDTH SPACE (U+200B)"],
+    ),
+    "other letters": ('{"\u00e4": 1}', '{"\u00f6b": 1}', ['["\u00e4"]: 1 removed', '["\u00f6b"]: 1 added']),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), KEYS.values(), ids=KEYS)
+def test_keys_have_the_notation_and_the_notes_of_values(before: str, after: str, expected: list[str]) -> None:
+    assert phrases(before, after) == expected
+
+
+def test_keys_with_an_equal_start_are_numbered() -> None:
+    found = phrases(f'{{"{"k" * 300}1": 1}}', f'{{"{"k" * 300}2": 1}}')
+    assert found == [f"{'k' * 200}…: 1 removed", f"{'k' * 200}… (2): 1 added"]
 
 
 def test_a_backslash_is_doubled_only_where_the_value_also_has_an_escape() -> None:
@@ -130,7 +180,7 @@ def test_a_text_on_one_side_is_added_or_removed_unless_the_parameter_is_new() ->
 
 def test_a_text_of_unknown_length_has_a_mark_and_no_number() -> None:
     part = ShownText("x" * 200, "y", 0, (UNKNOWN, 1))
-    notation = ValueNotation(["x" * 200, "y"])
+    notation = ValueNotation([part])
     assert notation.texts(part) == ("x" * 200 + " …", "y")
     assert notation.notes(part) == []
 
@@ -142,7 +192,7 @@ TEXTS = st.text() | st.text(alphabet="ab\\\u200b\u0301\u00e9e\n\t \u0430u20")
 def test_different_texts_are_never_printed_alike(before: str, after: str) -> None:
     assume(before != after)
     part = ShownText(before, after, 0, (len(before), len(after)))
-    notation = ValueNotation([before, after])
+    notation = ValueNotation([part])
     old, new = notation.texts(part)
     assert old != new
     assert not UNSAFE.search(f"{old}{new}")
