@@ -24,7 +24,7 @@ UNKNOWN = -1
 NAMED = 4
 """The most characters that one note names."""
 KEYS = 50
-"""The most keys of an attribute that are compared with each other; a plan has fewer, a forged file can have more."""
+"""The most keys of an attribute that are compared with each other. Only a forged file has more."""
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _CONTROLS = {
     "\n": "LINE FEED", "\t": "TAB", "\r": "CARRIAGE RETURN", "\0": "NULL", "\x1b": "ESCAPE", "\x7f": "DELETE",
@@ -78,23 +78,19 @@ class ValueNotation:
         """Return both sides as they are printed."""
         shown = {}
         for word, text, length in part.sides:
-            own = (
-                (piece.before if word == "before" else piece.after, piece.is_alike)
-                for piece in self._pieces[part]
-            )
-            printed = "".join(
-                _ascii(self._text(one)) if is_alike else self._text(one) for one, is_alike in own
-            )
+            own = ((piece.before if word == "before" else piece.after, piece) for piece in self._pieces[part])
+            printed = "".join(self._piece(one, is_alike=piece.is_alike) for one, piece in own)
             mark = " …" if part.is_cut(text, length) else ""
             shown[word] = f"{'… ' if part.start else ''}{printed}{mark}"
         return shown.get("before"), shown.get("after")
 
     def key(self, key: str) -> str:
-        """Return the key of a part as it is printed. Keys with other than plain characters are quoted JSON."""
+        """Return the key of a part as it is printed. Unusual keys are quoted JSON."""
         return _ascii(visible(key)) if key in self._alike_keys else visible(key)
 
-    def _text(self, text: str) -> str:
-        return _one_line(text.replace("\\", "\\\\") if self._doubles else text)
+    def _piece(self, text: str, *, is_alike: bool) -> str:
+        text = _one_line(text.replace("\\", "\\\\") if self._doubles else text)
+        return _ascii(text) if is_alike else text
 
     def notes(self, part: ShownText, key: str = "", *, is_line: bool = False) -> list[str]:
         """Return notes on the characters of key and sides, and on the ends and the lengths of both sides.

@@ -63,9 +63,8 @@ def test_texts_that_look_alike_have_escapes_and_a_note(before: str, after: str, 
 
 def test_a_look_alike_is_found_beside_another_difference_and_before_a_cut() -> None:
     assert phrases("caf\u00e9=1", "cafe\u0301=2")[0] == "caf\\u00e9=1 -> cafe\\u0301=2"
-    before, after = phrases("x" * 300 + "\u00e9" + "y" * 300, "x" * 300 + "e\u0301" + "y" * 300)[0].split(
-        " -> "
-    )
+    line = lines_of("x" * 300 + "\u00e9" + "y" * 300, "x" * 300 + "e\u0301" + "y" * 300)[0]
+    before, after = line.own_lines()
     assert "x\\u00e9y" in before
     assert "xe\\u0301y" in after
     first, note = phrases("\u00e4 \u0430 " + "y" * 300, "\u00e4 a " + "y" * 300)
