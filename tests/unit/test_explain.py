@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -400,3 +401,10 @@ def test_a_disabled_source_key_comes_before_the_command_that_applies() -> None:
     assert "enable-key" in key
     assert "ssm-reconcile apply" in others[0]
     assert not any("enable-key" in one for one in explained(aws, "/p/plain").remedies)
+
+
+def test_a_wrapped_sentence_is_not_a_command_for_a_runner() -> None:
+    answer = f"it is a replica of {'x' * 50} ::error::forged"
+    text = explanation_text([Explanation("prod", "live", "1/us-east-2", "/a", answer=answer)], width=60)
+    assert "forged" in text
+    assert not re.search(r"^\s*::", text, re.MULTILINE)

@@ -111,15 +111,15 @@ def command(
 
 
 def _write_explanations(explanations: Sequence[Explanation], form: str, *, verbose: bool) -> None:
-    """Write the explanations to stdout, as `json`, `lines` or `text`; no text for none."""
+    """Write the explanations to stdout, as `json`, `lines` or `text`."""
     from ssm_reconcile.cli.show import text_width
     from ssm_reconcile.explain import explanation_document, explanation_lines, explanation_text
 
     if form == "json":
         terminal.write(json.dumps(explanation_document(explanations), indent=2))
-    elif form == "lines" and explanations:
+    elif form == "lines":
         terminal.write(explanation_lines(explanations))
-    elif explanations:
+    else:
         terminal.write(explanation_text(explanations, width=text_width(), verbose=verbose))
 
 

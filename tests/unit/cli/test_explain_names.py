@@ -226,12 +226,13 @@ def test_a_target_that_cannot_be_listed_is_not_known(rows: SimulatedAws, cli: Cl
     assert result.stderr.count("[incomplete-place]") == 1
 
 
+@pytest.mark.parametrize("words", [(), ("--short",)])
 def test_a_glob_without_a_match_is_not_wrong_usage_while_a_place_is_incomplete(
-    rows: SimulatedAws, cli: Cli
+    rows: SimulatedAws, cli: Cli, words: tuple[str, ...]
 ) -> None:
     rows.put("/app/secret/a", "v", region="eu-west-1")
     deny_listing(rows, "eu-west-1")
-    result = cli("explain", "/app/secret/*")
+    result = cli("explain", "/app/secret/*", *words)
     assert (result.exit_code, result.stdout) == (3, "")
     assert "[incomplete-place]" in result.stderr
     assert "check its spelling" not in result.stderr
@@ -294,6 +295,7 @@ def test_a_conflict_is_overwritten_alone_by_the_printed_command(rows: SimulatedA
     (one,) = explanations(cli, "/app/conflict")
     (remedy,) = (text for text in one["remedies"] if "--adopt overwrite" in text)
     assert "`ssm-reconcile apply --target us-east-2 --only /app/conflict --adopt overwrite`" in remedy
+    assert "as well" not in remedy
     assert run_printed(cli, remedy) == 0
     there = rows.store("us-east-2").place
     assert rows.world.value(there, "/app/conflict") == "source"
@@ -320,6 +322,11 @@ def test_a_remedy_names_the_other_address_that_its_command_selects(aws: Simulate
     }
     assert "--only /app/two --adopt overwrite`; this command applies /app/three as well" in found["/app/two"]
     assert "--only /app/three --adopt overwrite`; all conflicts" in found["/app/three"]
+    spec = Path("replication.yaml").read_text()
+    Path("replication.yaml").write_text(spec.replace('"/app/**"]', '"/app/**"], exclude: [/app/two]'))
+    (alone,) = (one for one in explanations(cli, "/app/two") if one["name"] == "/app/two")
+    assert not [text for text in alone["remedies"] if "as well" in text]
+    Path("replication.yaml").write_text(spec)
     assert run_printed(cli, found["/app/two"]) == 0
     assert aws.world.value(aws.store("us-east-2").place, "/app/three") == "of us-east-1"
 
