@@ -152,9 +152,12 @@ class PlanSummaryText(TerminalText):
             return
         guards = guard_reasons(view.changes, view.findings)
         self.add()
-        title = f"WITHHELD: {view.withheld:,} of {plural(len(view.changes), 'change')}"
+        counts = Counter(change.action for change in view.changes if change.withheld)
+        actions = ", ".join(f"{counts[word]:,} {word}" for word in _COLUMNS if counts[word])
+        title = f"WITHHELD, left out of an apply: {view.withheld:,} of {plural(len(view.changes), 'change')}"
+        title += f" ({actions})" * (len(counts) > 1)
         if any(finding.flag for guard in guards for finding in guard.findings):
-            title += ". To let them through, use the flags below, or `lifts` in the spec:"
+            title += ". To let them through, plan and apply with the flags below, or add `lifts` to the spec:"
         self.add(title, hang=2, colour=WITHHELD)
         for guard in guards:
             self._add_guard(guard)
@@ -185,8 +188,7 @@ class PlanSummaryText(TerminalText):
         line = f"{head}: {', '.join(flags)}" if flags else head
         fits = len(line) <= self.width
         self.lines += [line] if fits else [f"{head}:", *self.packed("    ", flags)]
-        texts = [reason.removeprefix("withheld: ") for reason in guard.reasons]
-        texts = [f"{one.problem}{place_of(one)}" for one in guard.findings] or texts
+        texts = [f"{one.problem}{place_of(one)}" for one in guard.findings] or [*guard.reasons]
         limit, said = self.detail.guards, set[str]()
         if (left := len(texts) - limit) > 0:
             self.is_cut = True

@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from ssm_reconcile.renderers.escaping import inert
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import RunView
 from ssm_reconcile.wording import join, plural
@@ -93,7 +94,8 @@ class TerminalText:
 
     def text(self) -> str:
         """Return all lines, with one line break at the end."""
-        return "\n".join(line.rstrip() for line in self.lines).strip("\n") + "\n"
+        # A value or a reason that is wrapped must not begin a line that a GitHub runner reads as a command.
+        return inert("\n".join(line.rstrip() for line in self.lines).strip("\n")) + "\n"
 
 
 def add_incomplete(page: TerminalText, view: RunView) -> None:

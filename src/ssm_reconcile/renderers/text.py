@@ -87,6 +87,7 @@ class _PlanText(PlanSummaryText):
         color: bool,
     ) -> None:
         super().__init__(view, detail, width, color=color)
+        self._note = ""  # the reasons of the group above
         self.add_summary(extent)
         if extent != "summary":
             self.add_changes()
@@ -121,12 +122,15 @@ class _PlanText(PlanSummaryText):
         has_last = len(group.changes) > 1 and len(last) == 1 and all(map(self._last_changes, group.changes))
         notes += last if has_last else ()
         title, note = f"{group.kind.title}{state}: {group.size:,}", "; ".join(notes)
+        note, self._note = "for the same reasons as above" if note and note == self._note else note, note
         colour = WITHHELD if group.withheld else "bold"
         self.add()
-        at = len(self.lines)
-        self.add("   ".join(filter(None, [title, note])), hang=2)
-        first = self.lines[at]
-        self.lines[at] = self.paint(first[: len(title)], colour) + first[len(title) :]
+        if len(f"{title}   {note}") <= self.width:
+            self.lines.append(f"{self.paint(title, colour)}   {note}".rstrip())
+        else:
+            self.add(title, hang=2, colour=colour)
+            if note:
+                self.add(note, indent=2, hang=2)
         sign = SIGNS.get(group.kind.word, "?")
         mark = f" {self.paint(WITHHELD, WITHHELD) if group.withheld else ' '}{self.paint(sign, sign)} "
         listed = [(one, (one.change.name, one.change.kind, self._where(one.targets))) for one in group.listed]

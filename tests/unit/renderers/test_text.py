@@ -150,15 +150,29 @@ class TestDanger:
 
     def test_withheld_changes_are_first_and_their_reason_is_stated_once(self) -> None:
         lines = render(guarded(12)).splitlines()
-        assert lines[9:12] == [
-            "WITHHELD: 12 of 13 changes. To let them through, use the flags below, or `lifts` in the spec:",
+        assert lines[9:13] == [
+            "WITHHELD, left out of an apply: 12 of 13 changes. To let them through, plan and apply with the flags",
+            "  below, or add `lifts` to the spec:",
             "  max-deletes (12 changes): --max-deletes 12",
             "    12 to delete or replace in eu-west-1 are more than 5: all withheld (replication.yaml:8:24)",
         ]
-        assert lines[13] == "- delete   + create   # WITHHELD"
-        assert lines[15].startswith("Delete, WITHHELD by max-deletes: 12   its source is gone")
+        assert lines[14] == "- delete   + create   # WITHHELD"
+        assert lines[16] == "Delete, WITHHELD by max-deletes: 12"
+        assert lines[17].startswith("  its source is gone; version 4")
         assert "".join(lines).count("more than 5") == "".join(lines).count("its source is gone") == 1
         assert sum(line.startswith(" #- /shop/old/") for line in lines) == 12
+
+    def test_a_group_with_the_reasons_of_the_group_above_does_not_repeat_them(self) -> None:
+        kept = [plans.withheld(plans.delete("eu-west-1", name), "max-deletes", "too many") for name in ("/a", "/b")]
+        text = text_of(*kept, *(plans.delete("us-west-2", name) for name in ("/c", "/d")))
+        assert "\nDelete: 2   for the same reasons as above\n" in text
+        assert text.count("its source is gone") == 1
+
+    def test_a_wrapped_reason_begins_no_line_with_a_command_of_a_runner(self) -> None:
+        reason = "the tag " + "x" * 70 + " ::error::y ##[group]z"
+        text = text_of(plans.delete("eu-west-1", "/a", reasons=(reason,)), width=80)
+        assert not re.search(r"^\s*::|##\[", text, re.MULTILINE)
+        assert re.search(r"^\s*\\u003a:error::y", text, re.MULTILINE)
 
     def test_a_guard_of_several_targets_has_its_flag_and_each_sentence_once(self) -> None:
         text = render(guarded_plan())
@@ -172,7 +186,7 @@ class TestDanger:
     def test_a_guard_without_a_finding_has_the_reason_of_its_changes(self) -> None:
         kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "unconfirmed", "its tags were not read")
         text = text_of(kept, plans.create("eu-west-1", "/b"))
-        assert "  unconfirmed (1 change)\n    its tags were not read\n" in text
+        assert "  unconfirmed (1 change)\n    withheld: its tags were not read\n" in text
         assert text.count("its tags were not read") == 1
 
     def test_a_change_that_is_withheld_in_one_target_only_is_listed_for_each(self) -> None:
@@ -430,10 +444,10 @@ class TestSize:
 
     def test_the_first_thirty_lines_of_a_large_plan_say_what_is_deleted_and_withheld_and_why(self) -> None:
         shown = "\n".join(render(guarded_plan()).splitlines()[:30])
-        assert "WITHHELD: 17 of 400 changes" in shown
+        assert "WITHHELD, left out of an apply: 17 of 400 changes (12 delete, 1 replace, 4 update)" in shown
         assert "12 to delete or replace in eu-west-1 are more than 5" in shown
         assert "max-deletes (12 changes): --max-deletes 12" in shown
-        assert "Delete, WITHHELD by max-deletes: 12   its source is gone" in shown
+        assert "Delete, WITHHELD by max-deletes: 12\n  its source is gone" in shown
         assert shown.count("#- /shop/old/") > 3
 
 

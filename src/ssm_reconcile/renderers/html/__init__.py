@@ -145,7 +145,7 @@ def _alerts(view: PlanView, groups: Sequence[ChangeGroup]) -> Iterable[str]:
         items = ""
         for guard in guard_reasons(view.changes, view.findings):
             found = [(one.problem, one.flag) for one in guard.findings]
-            found = found or [(reason.removeprefix("withheld: "), "") for reason in guard.reasons]
+            found = found or [(reason, "") for reason in guard.reasons]
             for reason, flag in found:
                 lift = f". If meant: <code>{quote(flag)}</code>" if flag else ""
                 items += f"<li>{quote(guard.guard)}: {quote(reason)}{lift}</li>"
