@@ -17,6 +17,10 @@ from ssm_reconcile.model import SECURE, DesiredParameter, Tags, sorted_tags
 from ssm_reconcile.record import Origin, Record, key_digest, rewrite_digest
 
 
+HOLD_MARK = "withheld: "
+"""Start of a reason why a guard withholds a change, among the reasons of the change."""
+
+
 class Row(StrEnum):
     """The rows of the table of cases, in the order in which they are tried (design, section 4)."""
 
@@ -326,7 +330,7 @@ class Change:
     @property
     def all_reasons(self) -> tuple[str, ...]:
         """The reasons, followed by why each guard withholds this change."""
-        return (*self.reasons, *(f"withheld: {hold.why}" for hold in self.withheld))
+        return (*self.reasons, *(f"{HOLD_MARK}{hold.why}" for hold in self.withheld))
 
     @property
     def action(self) -> Action:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ssm_reconcile.change import HOLD_MARK
 from ssm_reconcile.renderers.changes import ChangeView
 from ssm_reconcile.renderers.groups import FindingView, PathPattern, path_patterns
 
@@ -263,7 +264,7 @@ def guard_reasons(changes: Iterable[ChangeView], findings: Iterable[FindingView]
     reasons: dict[str, list[str]] = {}
     for change in changes:
         for guard, reason in zip(change.guards, change.holds, strict=False):
-            reasons.setdefault(guard, []).append(reason)
+            reasons.setdefault(guard, []).append(reason.removeprefix(HOLD_MARK))
     by_code: dict[str, list[FindingView]] = {}
     for finding in findings:
         by_code.setdefault(finding.code, []).append(finding)

@@ -364,7 +364,7 @@ def test_a_sentence_that_findings_of_a_guard_share_is_shown_once() -> None:
 def test_the_reasons_of_a_guard_without_a_finding_are_those_of_its_changes() -> None:
     held = [plans.withheld(plans.delete("eu-west-1", f"/a/{i}"), "unconfirmed", "no tags") for i in range(3)]
     comment = comment_of(*held)
-    assert "> * `unconfirmed`: withheld: no tags\n" in comment
+    assert "> * `unconfirmed`: no tags\n" in comment
     assert comment.count("no tags") == 1
 
 

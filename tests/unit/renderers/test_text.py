@@ -186,7 +186,7 @@ class TestDanger:
     def test_a_guard_without_a_finding_has_the_reason_of_its_changes(self) -> None:
         kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "unconfirmed", "its tags were not read")
         text = text_of(kept, plans.create("eu-west-1", "/b"))
-        assert "  unconfirmed (1 change)\n    withheld: its tags were not read\n" in text
+        assert "  unconfirmed (1 change)\n    its tags were not read\n" in text
         assert text.count("its tags were not read") == 1
 
     def test_a_change_that_is_withheld_in_one_target_only_is_listed_for_each(self) -> None:
