@@ -16,7 +16,6 @@ from ssm_reconcile.attributes import COPIED, FIRST
 from ssm_reconcile.model import SECURE, DesiredParameter, Tags, sorted_tags
 from ssm_reconcile.record import Origin, Record, key_digest, rewrite_digest
 
-
 HOLD_MARK = "withheld: "
 """Start of a reason why a guard withholds a change, among the reasons of the change."""
 

@@ -163,7 +163,8 @@ class TestDanger:
         assert sum(line.startswith(" #- /shop/old/") for line in lines) == 12
 
     def test_a_group_with_the_reasons_of_the_group_above_does_not_repeat_them(self) -> None:
-        kept = [plans.withheld(plans.delete("eu-west-1", name), "max-deletes", "too many") for name in ("/a", "/b")]
+        held = [plans.delete("eu-west-1", name) for name in ("/a", "/b")]
+        kept = [plans.withheld(change, "max-deletes", "too many") for change in held]
         text = text_of(*kept, *(plans.delete("us-west-2", name) for name in ("/c", "/d")))
         assert "\nDelete: 2   for the same reasons as above\n" in text
         assert text.count("its source is gone") == 1
