@@ -407,6 +407,9 @@ class OutcomeEntry(AddressKeys):
         error: Operation, error code and remedy, without the message of AWS; empty without an error.
         note: Something that a person should know; mostly empty.
         withheld_by: The guards that withheld the change, as in the plan. Since 1.2.
+        exposes: True if the change turns a SecureString into plain text. Since 1.2.
+        takes_over: True if an update takes over a parameter that no replication owned. Since 1.2.
+        releases: True if the parameter stays and is no longer a replica. Since 1.2.
     """
 
     row: RowName
@@ -416,6 +419,9 @@ class OutcomeEntry(AddressKeys):
     error: Lenient[str]
     note: NotRequired[str]
     withheld_by: NotRequired[list[str]]
+    exposes: NotRequired[bool]
+    takes_over: NotRequired[bool]
+    releases: NotRequired[bool]
 
 
 class RemainingEntry(AddressKeys):

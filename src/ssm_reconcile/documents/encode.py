@@ -161,6 +161,12 @@ def _outcome(outcome: Outcome) -> OutcomeEntry:
     }
     if change.withheld:
         entry["withheld_by"] = list(change.withheld_by)
+    if change.exposes:
+        entry["exposes"] = True
+    if isinstance(change.effect, Update) and change.effect.takes_over:
+        entry["takes_over"] = True
+    if isinstance(change.effect, Release):
+        entry["releases"] = True
     return entry
 
 

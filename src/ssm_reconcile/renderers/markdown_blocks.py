@@ -122,7 +122,7 @@ def guard_items(view: PlanView) -> list[str]:
     return items
 
 
-def incomplete_places(view: PlanView, limit: int) -> str:
+def incomplete_places(view: RunView, limit: int) -> str:
     """Return the alert on places that were not listed completely."""
     notices = [f"**{notice.sentence(_spans)}** {notice.effect}" for notice in view.notices_of("incomplete")]
     return alert("WARNING", ["\n\n".join(cut(notices, limit, "more.", "…"))]) if notices else ""
@@ -164,7 +164,7 @@ def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str
     return [block]
 
 
-def notes(view: PlanView) -> str:
+def notes(view: RunView) -> str:
     """Return the notices on how the plan was made."""
     notices = view.notices_of("narrowed", "no-decrypt")
     return " ".join(n.sentence(lambda names: join([span(name) for name in names], 20)) for n in notices)

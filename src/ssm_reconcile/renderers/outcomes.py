@@ -1,9 +1,11 @@
-"""Outcomes of a report -> groups with the same result, cause and action, in the order of all outputs."""
+"""Outcomes of a report -> groups with the same result, cause and kind, in the order of all outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from ssm_reconcile.renderers.outline import ChangeKind, kind_from
 
 RESULTS = ("failed", "stale", "withheld", "not_attempted", "applied")
 """The results in the order in which they are listed. An unknown result is before them."""
@@ -21,20 +23,33 @@ class OutcomeView:
     error: str
     note: str
     guards: tuple[str, ...] = ()
+    exposes: bool = False
+    takes_over: bool = False
+    releases: bool = False
 
     @property
     def cause(self) -> str:
         """The reason of the result, and the note."""
         return "; ".join(filter(None, (self.error, self.note)))
 
+    @property
+    def change_kind(self) -> ChangeKind:
+        """The kind of the change."""
+        return kind_from(
+            self.action, exposes=self.exposes, takes_over=self.takes_over, releases=self.releases
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutcomeGroup:
-    """Outcomes with the same result, cause and action. `names` has the labels of the targets of each name."""
+    """Outcomes with the same result, cause and kind of change.
+
+    `names` has the labels of the targets of each name.
+    """
 
     result: str
     cause: str
-    action: str
+    kind: ChangeKind
     guards: tuple[str, ...]
     names: Mapping[str, tuple[str, ...]]
 
@@ -50,19 +65,19 @@ def result_word(result: str) -> str:
 
 
 def group_outcomes(outcomes: Iterable[OutcomeView]) -> tuple[OutcomeGroup, ...]:
-    """Group outcomes by result, then by cause, then by action; an empty cause is the first of its result.
+    """Group outcomes by result, cause and kind of change; an empty cause is the first of its result.
 
     Args:
-        outcomes: The outcomes in the order of their danger, in which causes, actions and names stay.
+        outcomes: The outcomes in the order of their danger, in which causes, kinds and names stay.
     """
-    found: dict[tuple[str, str], dict[tuple[str, tuple[str, ...]], dict[str, list[str]]]] = {}
+    found: dict[tuple[str, str], dict[tuple[ChangeKind, tuple[str, ...]], dict[str, list[str]]]] = {}
     for one in outcomes:
         of_cause = found.setdefault((one.result, one.cause), {})
-        of_cause.setdefault((one.action, one.guards), {}).setdefault(one.name, []).append(one.target)
+        of_cause.setdefault((one.change_kind, one.guards), {}).setdefault(one.name, []).append(one.target)
     rank = {result: i for i, result in enumerate(RESULTS)}
     ordered = sorted(found, key=lambda key: (rank.get(key[0], -1), bool(key[1])))
     return tuple(
-        OutcomeGroup(*key, action, guards, {name: tuple(targets) for name, targets in names.items()})
+        OutcomeGroup(*key, kind, guards, {name: tuple(targets) for name, targets in names.items()})
         for key in ordered
-        for (action, guards), names in found[key].items()
+        for (kind, guards), names in found[key].items()
     )

@@ -60,13 +60,26 @@ _BY_WORD = {kind.word: kind for kind in CHANGE_KINDS}
 
 
 def kind_of(change: ChangeView) -> ChangeKind:
-    """Return the kind of a change."""
-    if change.action in ("delete", "replace"):
-        word = "expose" if change.exposes else change.action
-    elif change.exposes or change.takes_over or change.releases:
-        word = "expose" if change.exposes else "take over" if change.takes_over else "release"
-    else:
-        word = change.action
+    """Return the kind of a planned change."""
+    return kind_from(
+        change.action, exposes=change.exposes, takes_over=change.takes_over, releases=change.releases
+    )
+
+
+def kind_from(action: str, *, exposes: bool, takes_over: bool, releases: bool) -> ChangeKind:
+    """Return the kind of a change.
+
+    Args:
+        action: The action of the document.
+        exposes: Whether a SecureString becomes plain text.
+        takes_over: Whether the parameter was not a replica.
+        releases: Whether the parameter stays and is no longer a replica.
+    """
+    word = action
+    if exposes:
+        word = "expose"
+    elif action not in ("delete", "replace") and (takes_over or releases):
+        word = "take over" if takes_over else "release"
     return _BY_WORD.get(word) or ChangeKind(word, word.capitalize(), "unknown action", is_dangerous=True)
 
 

@@ -38,8 +38,10 @@ _NEW_FINDINGS = 10
 """Findings of an apply that its plan does not have; they are open."""
 _CAUSES = 5
 """Reasons of guards that the item of one cause has."""
+_PLACES = 5
+"""Notices on incomplete places."""
 _APPLIED_LINES = 20
-"""Lines of one action of the changes that were applied."""
+"""Lines of one kind of the changes that were applied, unless it is dangerous."""
 _OPEN_LIFTS = 5
 """Entries that lift guards and are open; more are in a fold."""
 
@@ -164,11 +166,7 @@ def _headline(report: ReportView, context: CommentContext, *, is_reviewed: bool 
     if context.approval is not None:
         applied = f"**Applied {report.applied_of_total}{context.approval.phrase}"
     if not report.total:
-        state = (
-            "Nothing to apply"
-            if report.complete
-            else "A place was not listed completely: nothing was applied"
-        )
+        state = "Nothing to apply" if report.complete else "Nothing to apply in the places that were listed"
         return f"**{state}**, {report.unmet}." if report.unmet else f"**{state}.**"
     if report.applied == report.total:
         reviewed = context.approval is None and (is_reviewed or report.is_reviewed)
@@ -201,24 +199,24 @@ def _unapplied(report: ReportView, limit: int, *, with_plan: bool = False) -> st
         stated = [] if with_plan else report.guard_findings(groups)
         causes = [prose(finding.problem) for finding in stated[:_CAUSES]] or [prose(cause)] * bool(cause)
         title = f"* {prose(result_word(result))}{': ' if causes else ''}{'; '.join(causes)}"
-        items.append(f"{title}\n\n  {_lines(report, groups, limit)}")
+        items.append(f"{title}\n\n  {_lines(report, groups, limit, limit)}")
     if len(items) > limit:
         items[limit:] = [f"… and {plural(len(items) - limit, 'more cause')}."]
     return _outcomes("Not applied", report.unapplied_groups, items, is_open=True)
 
 
 def _applied(report: ReportView, limit: int, *, with_plan: bool = False) -> str:
-    """Return the changes that were applied, by action and path; those with a note are the last.
+    """Return the changes that were applied, by kind and path; those with a note are the last.
 
     Args:
         report: The view of the report.
-        limit: The most notes, and the most lines of an action.
+        limit: The most notes, and the most lines of a kind.
         with_plan: Whether the plan of the page lists the changes. Then only those with a note are returned.
     """
     groups = [group for group in report.applied_groups if group.cause or not with_plan]
     items = []
     for note, same in groupby(groups, lambda group: group.cause):
-        lines = _lines(report, list(same), min(limit, _APPLIED_LINES))
+        lines = _lines(report, list(same), limit, min(limit, _APPLIED_LINES))
         items.append(f"* {prose(note)}\n\n  {lines}" if note else lines.replace("\n  ", "\n"))
     return _outcomes("Applied, with a note" if with_plan else "Applied", groups, items[: limit + 1])
 
@@ -230,26 +228,29 @@ def _outcomes(
     return fold(f"<b>{title}: {total:,}</b>", "\n\n".join(items), is_open=is_open) if items else ""
 
 
-def _lines(report: ReportView, groups: Sequence[OutcomeGroup], limit: int) -> str:
-    """Return a fence, indented as the body of an item, with a line for each action and name.
+def _lines(report: ReportView, groups: Sequence[OutcomeGroup], dangerous: int, others: int) -> str:
+    """Return a fence, indented as the body of an item, with a line for each kind of change and name.
 
     Args:
         report: The view of the report.
         groups: The groups.
-        limit: The most lines of a group. If it has more names, they are grouped by path.
+        dangerous: The most lines of a group of dangerous changes. If it has more names, they are grouped by
+            path.
+        others: The most lines of another group.
     """
     lines = []
     for group in groups:
+        limit = dangerous if group.kind.is_dangerous else others
         if len(group.names) <= limit:
             named = ((name, blocks.in_targets(report, targets)) for name, targets in group.names.items())
-            lines += [f"{group.action} {name}{where}" for name, where in named]
+            lines += [f"{group.kind.word} {name}{where}" for name, where in named]
             continue
         for path in path_patterns(group.names, limit):
             places = [group.names[name] for name in path.names]
             where = f"  ({plural(sum(map(len, places)), 'change')})"
             if len(set(places)) == 1:
                 where = blocks.in_targets(report, places[0])
-            lines.append(f"{group.action} {path}{where}")
+            lines.append(f"{group.kind.word} {path}{where}")
     return fence(lines, "text").replace("\n", "\n  ")
 
 
@@ -264,6 +265,7 @@ def _report_page(report: ReportView, context: CommentContext, limit: int) -> str
     """Return the page of a report; lists of more than `limit` are folded, and left out where it is 0."""
     head = marker_line(report.scope, report.plan_id, context, state="applied")
     found = [f"{head}\n## SSM apply for {scope_names(report.scope)}", _headline(report, context)]
+    found += [blocks.incomplete_places(report, _PLACES), blocks.notes(report)]
     if limit:
         found += [_unapplied(report, limit), *_lifts(report), _remaining(report, limit)]
         found += [*blocks.left_alone(report, limit), blocks.findings(report.other_findings, limit)]

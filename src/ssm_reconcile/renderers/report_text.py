@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ssm_reconcile.renderers.changes import HARMLESS
 from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, result_word
 from ssm_reconcile.renderers.terminal_text import (
@@ -94,7 +93,7 @@ class _ReportText(TerminalText):
             self._add_groups(groups, PATHS, is_long=False)
 
     def add_applied(self) -> None:
-        """Add the changes that were applied, by action; those with a note are the last."""
+        """Add the changes that were applied, by kind; those with a note are the last."""
         groups = self.view.applied_groups
         if groups:
             self.add()
@@ -133,7 +132,7 @@ class _ReportText(TerminalText):
         Args:
             groups: The groups.
             limit: The most lines of a group. If it has more names, they are grouped by path.
-            is_long: Whether names are grouped by path, apart from a few deletes and replacements.
+            is_long: Whether names are grouped by path, apart from a few dangerous changes.
         """
         rows = {
             group: list(self._places(group, limit, by_path=_is_by_path(group, limit, is_long=is_long)))
@@ -198,7 +197,7 @@ def _is_by_path(group: OutcomeGroup, limit: int, *, is_long: bool) -> bool:
     """Whether the names of a group are grouped by path."""
     if not is_long:
         return len(group.names) > limit
-    return group.action in HARMLESS or len(group.names) > ROWS
+    return not group.kind.is_dangerous or len(group.names) > ROWS
 
 
 def _sign(result: str) -> tuple[str, str]:
@@ -207,5 +206,6 @@ def _sign(result: str) -> tuple[str, str]:
 
 
 def _words(group: OutcomeGroup) -> str:
-    """Return the result, unless it is applied, and the action."""
-    return group.action if group.result == "applied" else f"{result_word(group.result)} {group.action}"
+    """Return the result, unless it is applied, and the word of its kind."""
+    word = group.kind.word
+    return word if group.result == "applied" else f"{result_word(group.result)} {word}"

@@ -43,6 +43,7 @@ from ssm_reconcile.renderers.groups import (
     merge_findings,
 )
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, OutcomeView, group_outcomes, result_word
+from ssm_reconcile.renderers.outline import kind_of
 from ssm_reconcile.wording import join, parse_time, plural
 
 SHORT_ID = 12
@@ -439,6 +440,9 @@ def _outcome(outcome: OutcomeEntry, label: str) -> OutcomeView:
         error=visible(outcome.get("error") or ""),
         note=visible(outcome.get("note") or ""),
         guards=tuple(visible(guard) for guard in outcome.get("withheld_by") or ()),
+        exposes=bool(outcome.get("exposes")),
+        takes_over=bool(outcome.get("takes_over")),
+        releases=bool(outcome.get("releases")),
     )
 
 
@@ -446,9 +450,7 @@ def _by_danger(changes: Iterable[ChangeView]) -> tuple[ChangeView, ...]:
     return tuple(sorted(changes, key=_danger_key))
 
 
-def _danger_key(item: ChangeView | OutcomeView) -> tuple[int, int, str, str, str]:
-    """Return the sort key: most dangerous action first; exposed secrets, then releases, before updates."""
-    rank, among = BY_DANGER.index(item.action) if item.action in BY_DANGER else -1, 2
-    if isinstance(item, ChangeView) and (item.exposes or item.releases):
-        rank, among = min(rank, BY_DANGER.index("update")), 0 if item.exposes else 1
-    return (rank, among, item.action, item.name, item.target)
+def _danger_key(item: ChangeView | OutcomeView) -> tuple[int, str, str, str]:
+    """Return the sort key: the most dangerous kind first."""
+    kind = kind_of(item) if isinstance(item, ChangeView) else item.change_kind
+    return (kind.rank, kind.word, item.name, item.target)

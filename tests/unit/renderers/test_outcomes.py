@@ -32,7 +32,7 @@ def outcome(result: str, name: str = "/a", action: str = "update", error: str = 
 def test_every_outcome_is_in_exactly_one_group(outcomes: list[OutcomeView]) -> None:
     groups = group_outcomes(outcomes)
     found = [
-        (group.result, group.cause, group.action, group.guards, name, target)
+        (group.result, group.cause, group.kind.word, group.guards, name, target)
         for group in groups
         for name, targets in group.names.items()
         for target in targets
@@ -40,7 +40,7 @@ def test_every_outcome_is_in_exactly_one_group(outcomes: list[OutcomeView]) -> N
     expected = [(one.result, one.cause, one.action, one.guards, one.name, one.target) for one in outcomes]
     assert sorted(found) == sorted(expected)
     assert sum(group.size for group in groups) == len(outcomes)
-    keys = [(group.result, group.cause, group.action, group.guards) for group in groups]
+    keys = [(group.result, group.cause, group.kind.word, group.guards) for group in groups]
     assert len(keys) == len(set(keys))
 
 
@@ -60,7 +60,7 @@ def test_groups_are_in_the_order_of_results_then_causes_then_danger() -> None:
             outcome("stale", "/d", "create", error="second cause"),
         ]
     )
-    assert [(group.result, group.cause, group.action) for group in groups] == [
+    assert [(group.result, group.cause, group.kind.word) for group in groups] == [
         ("later", "", "update"),
         ("failed", "it failed", "update"),
         ("stale", "", "update"),

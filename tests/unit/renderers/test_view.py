@@ -34,7 +34,7 @@ def test_the_most_dangerous_changes_come_first() -> None:
         plans.delete(here, "/f"),
         plans.delete(here, "/e2"),
     )
-    assert [change.name for change in view.changes] == ["/e2", "/f", "/e", "/d", "/b", "/c", "/a"]
+    assert [change.name for change in view.changes] == ["/e2", "/f", "/e", "/d", "/c", "/b", "/a"]
 
 
 def test_the_same_change_in_several_targets_is_merged_and_a_different_one_is_not() -> None:

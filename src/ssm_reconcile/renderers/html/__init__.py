@@ -45,8 +45,9 @@ def plan_html(view: PlanView, *, apply_command: str = "") -> str:
         _sums(view),
         [
             *map(_replication, view.replications),
-            _facts(view, apply_command),
-            *(_note("error", str(notice)) for notice in view.notices_of("incomplete")),
+            _facts(view, "made"),
+            _apply_command(view, apply_command),
+            *_incomplete(view),
             *_alerts(view, groups),
             _findings([found for found in view.findings if found.code not in view.guards]),
             _counts_by_action(view),
@@ -57,16 +58,18 @@ def plan_html(view: PlanView, *, apply_command: str = "") -> str:
 
 def report_html(report: ReportView) -> str:
     """Return the outcomes of a plan as a page."""
-    applied = f"applied {report.applied_of_total}" if report.total else "nothing to do"
-    title = f"SSM apply for {join(report.scope, 5)}: {applied}"
+    state = f"applied {report.applied_of_total}" if report.total else "nothing to do"
+    title = f"SSM apply for {join(report.scope, 5)}: {state}{'' if report.complete else ', and INCOMPLETE'}"
+    rest = ", ".join(filter(None, [*report.unapplied_counts, report.unmet]))
     return _page(
         report,
         title,
-        quote(report.sentence()),
+        quote(f"{rest}." if rest else ""),
         [
             *map(_replication, report.replications),
             *(_note("warning", str(notice)) for notice in report.notices_of("interrupted")),
-            *(_note("error", str(notice)) for notice in report.notices_of("incomplete")),
+            _facts(report, "reported"),
+            *_incomplete(report),
             _findings(report.findings),
             _counts_by_result(report),
             *tables(report, [*outcome_rows(report), *address_rows((*report.remaining, *report.groups))]),
@@ -113,16 +116,23 @@ def _replication(replication: ReplicationView) -> str:
     return f"<p>{quote(replication.name)}: {source} to {targets}{selected}.</p>"
 
 
-def _facts(view: PlanView, apply_command: str) -> str:
-    """Return the plan id, the notices on how the plan was made, and the command that applies it."""
+def _facts(view: PlanView | ReportView, verb: str) -> str:
+    """Return the plan id, the time after `verb`, and the notices on how the plan was made."""
     created = parse_time(view.created)
-    made = f", made {utc_text(created)}" if created else ""
+    made = f", {verb} {utc_text(created)}" if created else ""
     facts = f'<p class="dim">Plan <code>{quote(view.short_id)}</code>{made}.</p>'
-    facts += "".join(_note("", str(notice)) for notice in view.notices_of("narrowed", "no-decrypt"))
-    if apply_command and view.withheld < len(view.changes):
-        command = quote(f"{apply_command} --expect-plan {view.short_id}")
-        facts += f"<p>Apply exactly this: <code>{command}</code></p>"
-    return facts
+    return facts + "".join(_note("", str(notice)) for notice in view.notices_of("narrowed", "no-decrypt"))
+
+
+def _incomplete(view: RunView) -> list[str]:
+    return [_note("error", str(notice)) for notice in view.notices_of("incomplete")]
+
+
+def _apply_command(view: PlanView, command: str) -> str:
+    """Return the command that applies the plan, if there is one and something to apply."""
+    if not command or view.withheld == len(view.changes):
+        return ""
+    return f"<p>Apply exactly this: <code>{quote(f'{command} --expect-plan {view.short_id}')}</code></p>"
 
 
 def _alerts(view: PlanView, groups: Sequence[ChangeGroup]) -> Iterable[str]:

@@ -101,8 +101,9 @@ def outcome_rows(report: ReportView) -> Iterable[TableRow]:
             section, tag = NOT_APPLIED, _tag(one.result, state)
             label = f"{state}: {one.cause}" if one.cause else state
         details = _remark(one.cause, "r shared") if one.cause else ""
-        cells = (_action(one.action) + tag, quote(one.kind), details)
-        yield TableRow(section, label, one.name, one.action, state, tuple(targets), cells)
+        word = one.change_kind.word
+        cells = (_action(word) + tag, quote(one.kind), details)
+        yield TableRow(section, label, one.name, word, state, tuple(targets), cells)
 
 
 def address_rows(groups: Iterable[AddressGroup]) -> Iterable[TableRow]:

@@ -1,0 +1,100 @@
+"""The facts that each output of a report has: text, Markdown and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.change import Change, Difference, Update
+from ssm_reconcile.plan import Mode, Narrowing, Plan
+from ssm_reconcile.renderers.comment_context import NO_CONTEXT
+from ssm_reconcile.renderers.drift_issue import report_issue
+from ssm_reconcile.renderers.html import report_html
+from ssm_reconcile.renderers.report_markdown import report_comment, report_summary
+from ssm_reconcile.renderers.report_text import report_text
+from ssm_reconcile.renderers.view import ReportView
+from ssm_reconcile.report import Outcome, Report, Result
+from tests.unit.renderers import plans
+
+HERE = "eu-west-1"
+OUTPUTS: dict[str, Callable[[ReportView], str]] = {
+    "text": report_text,
+    "comment": report_comment,
+    "summary": report_summary,
+    "issue": lambda view: report_issue(view, context=NO_CONTEXT, budget=60_000),
+    "html": report_html,
+}
+every_output = pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
+
+
+def applied(plan: Plan) -> ReportView:
+    outcomes = tuple(Outcome(change, Result.APPLIED) for change in plan.changes)
+    return ReportView(plans.report_document_of(Report(plan, outcomes)))
+
+
+def exposed(name: str) -> Change:
+    kinds = Difference("type", "SecureString", "String")
+    return plans.update(HERE, name, kinds, plans.secret(), exposes=True)
+
+
+def taken_over(name: str) -> Change:
+    change = plans.update(HERE, name, Difference("value", "1", "2"))
+    assert isinstance(change.effect, Update)
+    return replace(change, effect=replace(change.effect, takes_over=True))
+
+
+@every_output
+def test_a_report_says_that_places_are_incomplete_and_how_its_plan_was_made(
+    output: Callable[[ReportView], str],
+) -> None:
+    plan = plans.plan_of(
+        [plans.create("us-west-2", "/a")],
+        incomplete=(HERE,),
+        source_complete=False,
+        narrowing=Narrowing(only=("/a/**",)),
+        mode=Mode.NO_DECRYPT,
+    )
+    page = " ".join(output(applied(plan)).replace("`", "").replace("**", "").split())
+    assert "123456789012/us-east-1 was not listed completely. No delete is planned." in page
+    assert "eu-west-1 was not listed completely. Nothing is planned there." in page
+    assert "Narrowed to --only /a/" in page
+    assert "SecureString values were not compared." in page
+
+
+@pytest.mark.parametrize(
+    ("word", "change"),
+    [
+        ("expose", exposed("/x/secret")),
+        ("take over", taken_over("/x/theirs")),
+        ("release", plans.release(HERE, "/x/old")),
+    ],
+)
+def test_a_dangerous_change_is_named_by_its_kind_among_many_applied_ones(word: str, change: Change) -> None:
+    updates = [plans.update(HERE, f"/u/{i}", Difference("value", "1", "2")) for i in range(60)]
+    others = [plans.update(HERE, f"/x/{i}", Difference("value", "1", "2")) for i in range(60)]
+    report = applied(plans.plan_of([change, *updates, *others], targets=[HERE]))
+    lines = [" ".join(line.split()) for line in report_text(report).splitlines()]
+    assert f"· {word} {change.name} {HERE}" in lines
+    assert f"\n{word} {change.name}\n" in report_comment(report)
+    assert f">{word}</span>" in report_html(report)
+
+
+def test_forty_exposed_secrets_are_all_named_in_a_comment() -> None:
+    report = applied(plans.plan_of([exposed(f"/x/{i}") for i in range(40)], targets=[HERE]))
+    comment = report_comment(report)
+    assert all(f"\nexpose /x/{i}\n" in comment for i in range(40))
+
+
+def test_a_report_of_an_earlier_version_names_the_action() -> None:
+    plan = plans.plan_of([exposed("/x")], targets=[HERE])
+    document: Any = plans.report_document_of(Report(plan, (Outcome(plan.changes[0], Result.APPLIED),)))
+    assert document["outcomes"][0].pop("exposes")
+    assert "· update   /x" in report_text(ReportView(document))
+
+
+def test_the_title_of_the_page_is_not_repeated_below_it() -> None:
+    page = report_html(applied(plans.twelve()))
+    assert page.count("pplied 12 of 12 changes") == 2  # in <title> and <h1>
