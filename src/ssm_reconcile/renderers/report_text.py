@@ -206,6 +206,6 @@ def _sign(result: str) -> tuple[str, str]:
 
 
 def _words(group: OutcomeGroup) -> str:
-    """Return the result, unless it is applied, and the word of its kind."""
+    """Return the result, unless it is applied, and its kind."""
     word = group.kind.word
     return word if group.result == "applied" else f"{result_word(group.result)} {word}"
