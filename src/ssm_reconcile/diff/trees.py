@@ -18,10 +18,14 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 
 class Leaf(NamedTuple):
-    """A scalar: its source text or, of a JSON string, its characters."""
+    """A scalar: its source text or, of a JSON string, its characters.
+
+    `start` is the text before it on a line `KEY=value`: `export` and spaces can have a meaning, too.
+    """
 
     text: str
     is_string: bool = False
+    start: str = ""
 
 
 ValueTree: TypeAlias = dict[str, "ValueTree"] | list["ValueTree"] | Leaf
@@ -73,7 +77,7 @@ def _tree(value: object, level: int = 0) -> ValueTree:
             return Leaf(json.dumps(value))
 
 
-_ASSIGNMENT = re.compile(r"(?:export +)?([A-Za-z_][\w.-]*) *= *(.*)", re.ASCII)
+_ASSIGNMENT = re.compile(r"((?:export +)?([A-Za-z_][\w.-]*) *= *)(.*)", re.ASCII)
 
 
 def assignment_tree(text: str) -> ValueTree | None:
@@ -83,9 +87,9 @@ def assignment_tree(text: str) -> ValueTree | None:
         if not line.strip(" ") or line.lstrip(" ")[0] in "#;!":
             continue
         pair = _ASSIGNMENT.fullmatch(line)
-        if pair is None or pair[1] in found or pair[2].endswith("\\") or not _is_closed(pair[2]):
+        if pair is None or pair[2] in found or pair[3].endswith("\\") or not _is_closed(pair[3]):
             return None
-        found[pair[1]] = Leaf(pair[2])
+        found[pair[2]] = Leaf(pair[3], start=pair[1])
     return found or None
 
 
@@ -195,8 +199,8 @@ def compact(tree: ValueTree, *, is_sorted: bool = False) -> str:
     """
     match tree:
         case Leaf():
-            is_bare = not tree.is_string and _BARE.fullmatch(tree.text) is not None
-            return tree.text if is_bare else _quoted(tree.text)
+            is_bare = not (tree.is_string or tree.start) and _BARE.fullmatch(tree.text) is not None
+            return tree.text if is_bare else _quoted(tree.start + tree.text)
         case dict():
             keys = sorted(tree) if is_sorted else tree
             members = (f"{_quoted(key)}: {compact(tree[key], is_sorted=is_sorted)}" for key in keys)
@@ -255,6 +259,17 @@ def tree_differences(
         yield (path, *shown_texts(before, after))
 
 
+def has_equal_order(before: ValueTree, after: ValueTree) -> bool:
+    """Whether the keys that two trees have in common are in the same order on both sides."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        common = [key for key in before if key in after]
+        is_equal = common == [key for key in after if key in before]
+        return is_equal and all(has_equal_order(before[key], after[key]) for key in common)
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) != len(after) or all(map(has_equal_order, before, after))
+    return True
+
+
 def _identities(tree: Mapping[str, ValueTree]) -> dict[str, str]:
     return {key: compact(one, is_sorted=True) for key, one in tree.items()}
 
@@ -271,7 +286,8 @@ def _segment(key: str, *, is_first: bool) -> str:
 def shown_texts(before: ValueTree | None, after: ValueTree | None) -> tuple[str | None, str | None]:
     """Return two scalars or subtrees as texts. A string of JSON has quotation marks only beside another type.
 
-    A string that is added or removed has them if its text could be that of another type.
+    A string that is added or removed has them if its text could be that of another type. A line `KEY=value`
+    is shown whole where `export` or spaces before the value differ, or where only one side has such a line.
     """
     sides = [one for one in (before, after) if one is not None]
     leaves = [one for one in sides if isinstance(one, Leaf)]
@@ -279,8 +295,13 @@ def shown_texts(before: ValueTree | None, after: ValueTree | None) -> tuple[str 
     if is_plain and len(sides) == 1 and leaves[0].is_string:
         is_plain = _NOT_A_STRING.fullmatch(leaves[0].text) is None
 
+    starts = {leaf.start for leaf in leaves}
+    is_whole = len(starts) > 1 or (len(sides) == 1 and any(" " in start for start in starts))
+
     def text_of(one: ValueTree | None) -> str | None:
-        return one.text if is_plain and isinstance(one, Leaf) else None if one is None else compact(one)
+        if is_plain and isinstance(one, Leaf):
+            return one.start + one.text if is_whole else one.text
+        return None if one is None else compact(one)
 
     return text_of(before), text_of(after)
 

@@ -6,17 +6,22 @@ proportional to the length of the texts, apart from a logarithm and the depth of
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import TypeAlias
 
 from ssm_reconcile.change import ValuePart, ValueParts
 from ssm_reconcile.diff.trees import (
     READERS,
+    DifferingRun,
     ValueTree,
     compact,
     differing_runs,
+    has_equal_order,
     json_tree,
     longest_increasing,
     tree_differences,
@@ -53,7 +58,7 @@ def value_parts(before: str | None, after: str, *, is_list: bool) -> ValueParts:
         return ValueParts("lines", (), notes=tuple(notes))
     by_key = _by_key(old, new)
     if by_key is not None and by_key.parts:
-        return replace(by_key, notes=(*notes, *_format_notes(old, new)))
+        return replace(by_key, notes=(*notes, *by_key.notes))
     notes += [] if by_key is None else ["only the formatting differs: all keys and values are equal"]
     if "\n" in old or "\n" in new:
         return _kept("lines", _line_differences(old.split("\n"), new.split("\n")), notes)
@@ -78,26 +83,93 @@ def _by_key(before: str, after: str) -> ValueParts | None:
         old, new = read(before), read(after)
         if old is None or new is None or not (form == "json" or _have_common_keys(old, new)):
             continue
-        return _kept(form, tree_differences(old, new, is_flat=form == "env"))
+        notes = _format_notes(form, before, after)
+        if not (notes or has_equal_order(old, new)):
+            notes = ["the order of the keys differs too"]
+        return _kept(form, tree_differences(old, new, is_flat=form == "env"), notes)
     return None
 
 
 def _have_common_keys(before: ValueTree, after: ValueTree) -> bool:
-    """Whether two trees are lists, or have a key in common: `QUJD=` is a key only where it is one twice."""
+    """Whether two trees are lists, or have a key in common.
+
+    Two texts of other forms can look like keys: `QUJD=` is Base64, and a key only if both sides have it.
+    """
     if isinstance(before, dict) and isinstance(after, dict):
         return not before.keys().isdisjoint(after)
     return isinstance(before, list) and isinstance(after, list)
 
 
-def _format_notes(before: str, after: str) -> list[str]:
-    """Return the differences of two texts beside those of their keys."""
-    comments = ([line.strip() for line in text.split("\n") if _is_comment(line)] for text in (before, after))
-    notes = [] if next(comments) == next(comments) else ["comments differ too"]
-    return notes + (["the formatting differs too"] if ("\n" in before) != ("\n" in after) else [])
+def _format_notes(form: str, before: str, after: str) -> list[str]:
+    """Return the differences of two texts beside those of their keys: comments and layout."""
+    notes = []
+    if form != "json":
+        (before, old), (after, new) = _without_comments(form, before), _without_comments(form, after)
+        notes += [] if old == new else ["comments differ too"]
+    return notes + ([] if _has_equal_layout(form, before, after) else ["the formatting differs too"])
 
 
-def _is_comment(line: str) -> bool:
-    return line.lstrip(" ").startswith(("#", ";", "!"))
+def _without_comments(form: str, text: str) -> tuple[str, list[str]]:
+    """Return a text without the lines that are comments, and the comments."""
+    signs = ("#", ";", "!") if form == "env" else ("#",)
+    comments = [line for line in text.split("\n") if line.lstrip(" ").startswith(signs)]
+    lines = [line for line in text.split("\n") if not line.lstrip(" ").startswith(signs)]
+    return "\n".join(lines), comments
+
+
+_TOKENS = {
+    "json": re.compile(r'(\s*)("(?:[^"\\]|\\.)*"|[^\s"{}\[\],:]+|\S)'),
+    "env": re.compile(r"((?: *\n)*)([^\n]+)"),
+    "yaml": re.compile(r"(\s*)(-(?= )|[A-Za-z0-9_][A-Za-z0-9_./ -]*?:(?= |$)|\S(?:.*\S)?)", re.MULTILINE),
+}
+"""Blanks, and the token after them that they do not change: in YAML a key or a scalar, in `.env` a line."""
+
+
+_SIGNS = frozenset("{}[],:-")
+
+
+def _has_equal_layout(form: str, before: str, after: str) -> bool:
+    """Whether the tokens that both texts have in common have equal blanks before them.
+
+    Where tokens were added or removed, the blanks at that place are not compared.
+    """
+    (old_blanks, old_tokens), (new_blanks, new_tokens) = (_tokens(form, text) for text in (before, after))
+    start = new_start = 0
+    end = DifferingRun(len(old_tokens), len(old_tokens), len(new_tokens), len(new_tokens))
+    for run in (*differing_runs(_with_depth(old_tokens), _with_depth(new_tokens)), end):
+        if old_blanks[start : run.start] != new_blanks[new_start : run.new_start]:
+            return False
+        changed, new = old_tokens[run.start : run.end], new_tokens[run.new_start : run.new_end]
+        if list(map(_sign_of, changed)) == list(map(_sign_of, new)):
+            start, new_start = run.start, run.new_start
+            if any(map(_is_another_notation, changed, new)):
+                return False
+        else:
+            start, new_start = run.end + 1, run.new_end + 1
+    return True
+
+
+def _tokens(form: str, text: str) -> tuple[list[str], list[str]]:
+    """Return the blanks before each token, and the tokens. The last token is the end of the text."""
+    pairs = [*_TOKENS[form].findall(text), (text[len(text.rstrip()) :], "")]
+    return [blanks for blanks, _ in pairs], [token for _, token in pairs]
+
+
+def _with_depth(tokens: Sequence[str]) -> list[str]:
+    """Return tokens with the number of brackets around them: those of other levels are not matched."""
+    changes = [(token in ("{", "[")) - (token in ("}", "]")) for token in tokens]
+    return [f"{depth} {token}" for depth, token in zip(accumulate(changes), tokens, strict=True)]
+
+
+def _sign_of(token: str) -> str:
+    """Return a token without a key or a value; empty for the others: these may replace each other."""
+    return token if token in _SIGNS else ""
+
+
+def _is_another_notation(before: str, after: str) -> bool:
+    """Whether two tokens are one string of JSON, written with other escapes."""
+    is_string = before.startswith('"') and after.startswith('"')
+    return is_string and before != after and json.loads(before) == json.loads(after)
 
 
 def _without_line_ends(before: str, after: str) -> tuple[str, str, list[str]]:
@@ -164,7 +236,6 @@ def _by_item(before: str, after: str) -> ValueParts:
     ]
     found += [(j, (f"item {i + 1} moved to item {j + 1}", old[i], old[i])) for i, j in moved]
     notes = [f"{plural(len(moved), 'item')} moved"] if moved else []
-    notes += [] if found or before == after else ["only spaces around commas differ"]
     shown = [sides for _, sides in sorted(found, key=lambda one: one[0])]
     return replace(_kept("list", shown[:PARTS], notes), more=max(0, len(shown) - PARTS))
 
