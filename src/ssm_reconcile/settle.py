@@ -18,7 +18,7 @@ target (each N/50 DescribeParameters) choose those whose tags are read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -91,6 +91,10 @@ class ReplicationState:
             return replace(self, source=self.source.with_tags(fresh), unconfirmed=known)
         live = {**self.live, end: self.live[end].with_tags(fresh)}
         return replace(self, live=live, unconfirmed=known)
+
+    def unconfirmed_in(self, target: str) -> frozenset[str]:
+        """Return the canonical names in a target whose tags could not be read."""
+        return frozenset(name for end, name in self.unconfirmed if end == target)
 
     def not_read(self, end: str, names: frozenset[str]) -> frozenset[str]:
         """Return those of some names whose tags were not read directly yet, with or without success."""
@@ -270,7 +274,7 @@ class _ReplicationReads:
         proofs = {
             name: prove(
                 self.spec, name, in_run[name], state.source, live, self.session.run,
-                reads_values=not self.listings_only,
+                reads_values=not self.listings_only, unconfirmed=state.unconfirmed_in(name),
             )
             for name, live in state.live.items()
         }  # fmt: skip
@@ -354,6 +358,7 @@ def prove(
     run: Run,
     *,
     reads_values: bool = True,
+    unconfirmed: Collection[str] = (),
 ) -> Proof:
     """Return which values versions prove to be equal, and which must be read.
 
@@ -365,6 +370,8 @@ def prove(
         live: The listing of the target.
         run: `verify_values` reads every value, `no_decrypt` no SecureString.
         reads_values: Whether any value may be read.
+        unconfirmed: Addresses whose tags could not be read. A parameter there that seems to be no replica may
+            have another owner: its value is compared, and not shown.
     """
     claim = replication.claim(source.place)
     region = "" if source.place.region == live.place.region else source.place.region
@@ -379,7 +386,9 @@ def prove(
             continue
         secret = wanted.source.is_secret or (there is not None and there.is_secret)
         record = record_of(tags) if status is Standing.OURS else None
-        show = not (wanted.hidden or secret or was_secret(tags) or was_secret(_source_tags(source, wanted)))
+        doubtful = status is Standing.FREE and address in unconfirmed
+        former = was_secret(tags) or was_secret(_source_tags(source, wanted))
+        show = not (wanted.hidden or secret or former or doubtful)
         if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
             equal.add(address)
             if not run.verify_values:

@@ -119,7 +119,7 @@ def test_a_conflict_with_a_secret_shape_on_either_side_is_hidden_whole(before: s
 
 def test_a_conflict_of_a_name_that_looks_secret_is_hidden() -> None:
     plan = conflicting("PLANTED-1", "PLANTED-2", hide=(Glob("a"),)).plan()
-    assert phrases(group(plan)) == [["value (hidden: the name looks secret)"]]
+    assert phrases(group(plan)) == [["value (hidden because of its name or its tags)"]]
     assert "PLANTED" not in repr(plan)
 
 
@@ -262,6 +262,15 @@ def test_a_conflict_whose_tags_could_not_be_read_has_no_differences() -> None:
     plan = aws.plan()
     assert existing(plan) is None
     assert "PLANTED" not in repr(plan)
+
+
+def test_a_take_over_whose_tags_could_not_be_read_is_withheld_and_hidden() -> None:
+    aws = conflicting("PLANTED", "2")
+    aws.world.faults = lambda called, *_: refused(Trouble.DENIED) if called == "ListTagsForResource" else None
+    plan = aws.plan(run=TAKE_OVER)
+    assert [(one.row, one.withheld_by) for one in plan.changes] == [(Row.CONFLICT, ("unconfirmed",))]
+    assert "PLANTED" not in repr(plan)
+    assert "(hidden because of its name or its tags) changed" in plan_text(PlanView(document(plan)))
 
 
 def foreign(aws: SimulatedAws) -> None:

@@ -333,7 +333,7 @@ def _secret_mark(name: str, attributes: Mapping[str, AttributeEntry], kind: str 
     if attributes[name].get("by_shape"):
         return "(hidden: the value looks secret)"
     types = {before, after, kind} - {None}
-    return "(secret)" if SECURE in types or not types else "(hidden: the name looks secret)"
+    return "(secret)" if SECURE in types or not types else "(hidden because of its name or its tags)"
 
 
 def _tags(attribute: AttributeEntry) -> Iterator[AttributeLine]:

@@ -83,7 +83,7 @@ def test_a_plain_value_with_a_secret_name_is_hidden_with_the_reason() -> None:
     assert (
         seen(plans.update("eu-west-1", "/token", plans.secret()))
         .lines[0]
-        .note.startswith("(hidden: the name looks secret) changed")
+        .note.startswith("(hidden because of its name or its tags) changed")
     )
 
 
