@@ -6,7 +6,7 @@
 
 `tools/document_schema.py` generates the JSON Schemas of both from this file. The schema requires a key
 unless it is `NotRequired`. An enum in `Annotated` holds the values that this version writes; the reader
-checks types and compiled patterns only.
+checks types, compiled patterns, minima and lengths of lists only.
 
 Other minor versions write fewer keys, so the reader accepts a document in which a key that is `NotRequired`,
 `Lenient` or nullable is missing or null. Code that uses such a key calls `get`.

@@ -100,6 +100,8 @@ class ValuePartEntry(TypedDict):
     after_length: NotRequired[Count]
 
 
+MOST_PARTS = 20
+"""The most parts of a value in a document."""
 _FORMS = ["json", "yaml", "env", "list", "lines", "text"]
 
 
@@ -128,7 +130,7 @@ class AttributeEntry(TypedDict, total=False):
     added: dict[str, str]
     removed: list[str]
     form: Annotated[str, Keywords(enum=_FORMS, examples=["json"])]
-    parts: list[ValuePartEntry]
+    parts: Annotated[list[ValuePartEntry], Keywords(maxItems=MOST_PARTS)]
     more: Count
     notes: list[str]
 

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, NotRequired, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
@@ -22,17 +23,28 @@ from ssm_reconcile.documents import (
     ReportDocument,
     TargetEntry,
 )
-from ssm_reconcile.documents.counts import LENIENT
+from ssm_reconcile.documents.counts import LENIENT, Keywords
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.plan import COUNTED
 from ssm_reconcile.report import Result
 
 MAJOR = FORMAT_VERSION.partition(".")[0]
 Shape: TypeAlias = Any
-"""A type; a compiled pattern of texts; a dict of shapes by key; `{"*": shape}` for any key; a list of one
-shape; a tuple of alternatives, with None where null or a missing key is accepted too."""
+"""A type; a compiled pattern of texts; a `BoundedShape`; a dict of shapes by key; `{"*": shape}` for any key;
+a list of one shape; a tuple of alternatives, with None where null or a missing key is accepted too."""
 LARGEST = float.fromhex("0x1.fffffffffffffp+1023")
 """The largest number that floating point can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedShape:
+    """A shape of a number with a minimum, or of a list with a maximum length."""
+
+    shape: Shape
+    minimum: float
+    max_items: float
+
+
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """The escape of half a character (a lone surrogate): such a text can be neither printed nor compared."""
 _COMMANDS = {"plan": "plan", "report": "apply"}
@@ -167,7 +179,7 @@ def _shape_of(kind: Any) -> Shape:
     arguments = get_args(kind)
     match get_origin(kind):
         case origin if origin is Annotated:
-            inner = _shape_of(arguments[0])
+            inner = _bounded(_shape_of(arguments[0]), arguments[1:])
             pattern = next((one for one in arguments[1:] if isinstance(one, re.Pattern)), inner)
             return (pattern, None) if LENIENT in arguments[1:] else pattern
         case origin if origin is NotRequired:
@@ -186,12 +198,25 @@ def _shape_of(kind: Any) -> Shape:
             return kind
 
 
+def _bounded(shape: Shape, annotations: Iterable[object]) -> Shape:
+    """Return a shape with the limits that its keywords of JSON Schema set."""
+    limits: dict[str, Any] = {}
+    for one in annotations:
+        limits |= one.values if isinstance(one, Keywords) else {}
+    if limits.keys().isdisjoint(("minimum", "maxItems")):
+        return shape
+    return BoundedShape(shape, limits.get("minimum", -math.inf), limits.get("maxItems", math.inf))
+
+
 def _misfit(value: object, shape: Shape, place: str) -> str | None:
     """Return the path of the first value that does not fit a shape; None when every value fits."""
     if isinstance(shape, tuple):
         accepted = value is None and None in shape
         fitting = accepted or any(_misfit(value, one, place) is None for one in shape if one is not None)
         return None if fitting else place
+    if isinstance(shape, BoundedShape):
+        found = _misfit(value, shape.shape, place)
+        return place if found is None and not _is_within(value, shape) else found
     if isinstance(shape, list):
         if not isinstance(value, list):
             return place
@@ -203,6 +228,12 @@ def _misfit(value: object, shape: Shape, place: str) -> str | None:
     if "*" in shape:
         return _first(_misfit(item, shape["*"], f"{place}.*") for item in value.values())
     return _first(_misfit(value.get(key), one, f"{place}.{key}".lstrip(".")) for key, one in shape.items())
+
+
+def _is_within(value: Any, limits: BoundedShape) -> bool:
+    if isinstance(value, list):
+        return len(value) <= limits.max_items
+    return bool(value >= limits.minimum)
 
 
 def _is_of(value: object, kind: type | re.Pattern[str]) -> bool:

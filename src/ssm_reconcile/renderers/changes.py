@@ -6,9 +6,11 @@ A line on a secret attribute has no value, only the fact that it changes and the
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from ssm_reconcile.attributes import ATTRIBUTES, COPIED
 from ssm_reconcile.change import outside_change_reason, writer_name
@@ -246,12 +248,9 @@ def _lines(name: str, attribute: AttributeEntry, change: ChangeEntry, source: st
 
 def _text_lines(label: str, attribute: AttributeEntry, *, has_empty: bool) -> Iterator[AttributeLine]:
     """Yield the parts of an attribute that differ, each followed by a note on what a reader cannot see."""
-    parts = attribute.get("parts")
-    keyed = (
-        [("", _whole(attribute, has_empty=has_empty), False)]
-        if parts is None
-        else [_part(one) for one in parts]
-    )
+    keyed = _shown_parts(attribute)
+    if keyed is None:
+        keyed = [("", _whole(attribute, has_empty=has_empty), False)]
     notation = ValueNotation((part for _, part, _ in keyed), (key for key, _, _ in keyed))
     for note in attribute.get("notes") or ():
         yield AttributeLine(label, note=visible(note), wraps=True)
@@ -261,7 +260,8 @@ def _text_lines(label: str, attribute: AttributeEntry, *, has_empty: bool) -> It
         if before is None and after is None:
             continue
         if before == after and not is_context:
-            yield AttributeLine(label, note=f"{after} differs after the part that is shown", key=key)
+            state = "differs after the part that is shown" if _has_cut_end(part) else "on both sides"
+            yield AttributeLine(label, note=f"{after} {state}", key=key)
             continue
         yield AttributeLine(label, before, after, key=key, is_context=is_context)
         notes = notation.notes(part, raw, is_line=attribute.get("form") == "lines")
@@ -279,16 +279,38 @@ _PARTS = {"json": "key", "yaml": "key", "env": "key", "list": "item", "lines": "
 """The word for a part of a value of each form."""
 
 
-def _part(entry: ValuePartEntry) -> tuple[str, ShownText, bool]:
-    """Return the key of a part, its texts, and whether it is unchanged."""
-    before, after = (
-        None if side is None else side[:EXCERPT] for side in (entry.get("before"), entry.get("after"))
+_KeyedText: TypeAlias = tuple[str, ShownText, bool]
+"""The key of a part of a value, its texts, and whether it is unchanged."""
+
+
+def _shown_parts(attribute: AttributeEntry) -> list[_KeyedText] | None:
+    """Return the parts of a value; None without parts, and if neither they nor a note show a difference.
+
+    A forged plan may have two values and parts that say nothing of them: both values are shown then.
+    """
+    entries = attribute.get("parts")
+    if entries is None:
+        return None
+    parts = [_part(one) for one in entries]
+    changed = [part for _, part, is_context in parts if not is_context]
+    is_difference = any(part.before != part.after or _has_cut_end(part) for part in changed)
+    return parts if is_difference or attribute.get("notes") or attribute.get("more") else None
+
+
+def _part(entry: ValuePartEntry) -> _KeyedText:
+    old, new = entry.get("before"), entry.get("after")
+    skipped, start = excerpt_start(old, new), entry.get("start") or 0
+    before, after = (None if side is None else side[skipped : skipped + EXCERPT] for side in (old, new))
+    lengths = (
+        entry.get("before_length") or start + len(old or ""),
+        entry.get("after_length") or start + len(new or ""),
     )
-    start, lengths = (
-        entry.get("start") or 0,
-        (entry.get("before_length") or 0, entry.get("after_length") or 0),
-    )
-    return entry["key"], ShownText(before, after, start, lengths), bool(entry.get("context"))
+    is_context = bool(entry.get("context")) and old == new
+    return entry["key"], ShownText(before, after, start + skipped, lengths), is_context
+
+
+def _has_cut_end(part: ShownText) -> bool:
+    return any(part.is_cut(text, length) for _, text, length in part.sides)
 
 
 def _whole(attribute: AttributeEntry, *, has_empty: bool) -> ShownText:
@@ -377,7 +399,8 @@ def _reasons(change: ChangeEntry, *, names_writer: bool) -> tuple[tuple[str, ...
         found.append(f"from {visible(source)}")
     writer, guards = change.get("writer") or "", change.get("withheld_by") or ()
     repeated = outside_change_reason(writer) if names_writer else None
-    reasons = [visible(_without_arn(reason, writer)) for reason in change["reasons"] if reason != repeated]
+    named = map(_without_arn, change["reasons"])
+    reasons = [visible(reason) for reason in named if reason != repeated]
     first_hold = max(0, len(reasons) - len(guards))
     holds = reasons[first_hold:]
     if change["fate"] == "withheld" and not change["reasons"]:
@@ -386,11 +409,12 @@ def _reasons(change: ChangeEntry, *, names_writer: bool) -> tuple[tuple[str, ...
     return tuple(dict.fromkeys([*found, *reasons[:first_hold]])), tuple(holds)
 
 
-def _without_arn(reason: str, writer: str) -> str:
-    """Return a reason with the short name of the writer: plans of earlier versions have the ARN."""
-    if not writer.startswith("arn:"):
-        return reason
-    return reason.replace(writer, writer_name(writer) or "an unknown identity")
+_IDENTITY = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::[\w+=,.@:/-]+")
+
+
+def _without_arn(reason: str) -> str:
+    """Return a reason with the short name of each identity: plans of earlier versions have its ARN."""
+    return _IDENTITY.sub(lambda found: writer_name(found[0]) or "an unknown identity", reason)
 
 
 def _last_change(change: ChangeEntry, created: datetime | None) -> str:

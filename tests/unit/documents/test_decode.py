@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.diff.values import PARTS
+from ssm_reconcile.documents.counts import MOST_PARTS
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.renderers.escaping import dumps
@@ -28,6 +30,14 @@ def refusal(text: str) -> str:
 
 def test_a_saved_plan_is_read_back_as_it_was() -> None:
     assert read_plan_document(dumps(document())) == document()
+
+
+def test_as_many_parts_as_a_plan_has_are_read() -> None:
+    assert MOST_PARTS == PARTS
+    full = document()
+    part = {"key": "k", "before": None, "after": "1"}
+    full["changes"][0]["attributes"] = {"value": {"before": "", "after": "1", "parts": [part] * PARTS}}
+    assert read_plan_document(dumps(full)) == full
 
 
 def test_a_saved_report_is_read_back_as_it_was() -> None:
@@ -74,14 +84,19 @@ def test_a_text_that_is_not_a_plan_is_refused_without_quoting_it(text: str) -> N
     assert PLANTED not in message
 
 
-PARTS: list[tuple[str, Any]] = [
+BAD_PARTS: list[tuple[str, Any]] = [
     ("form", 3),
     ("parts", {}),
     ("parts", [PLANTED]),
     ("parts", [{"key": 1, "before": None, "after": PLANTED}]),
     ("parts", [{"key": PLANTED, "before": [], "after": None}]),
     ("parts", [{"key": PLANTED, "before": None, "after": None, "start": PLANTED}]),
+    ("parts", [{"key": PLANTED, "before": None, "after": None, "start": -1}]),
+    ("parts", [{"key": PLANTED, "before": None, "after": None, "before_length": -1}]),
+    ("parts", [{"key": PLANTED, "before": None, "after": None, "after_length": -1}]),
+    ("parts", [{"key": PLANTED, "before": None, "after": "1"}] * (PARTS + 1)),
     ("more", True),
+    ("more", -1),
     ("notes", [None]),
 ]
 
@@ -107,9 +122,12 @@ PARTS: list[tuple[str, Any]] = [
         (("replications", 0, "selected"), PLANTED, "replications[0].selected"),
         (("replications", 0, "selected"), [PLANTED], "replications[0].selected"),
         (("budget", "seconds"), 10**400, "budget"),
+        (("budget", "seconds"), -0.5, "budget"),
+        (("changes", 0, "expected", "version"), 0, "changes[0].expected.version"),
+        (("targets", 0, "replicas"), -1, "targets[0].replicas"),
         *(
             (("changes", 0, "attributes"), {"value": {key: bad}}, f"changes[0].attributes.*.{key}")
-            for key, bad in PARTS
+            for key, bad in BAD_PARTS
         ),
     ],
 )
