@@ -274,7 +274,7 @@ class _ReplicationReads:
         proofs = {
             name: prove(
                 self.spec, name, in_run[name], state.source, live, self.session.run,
-                reads_values=not self.listings_only, unconfirmed=state.unconfirmed_in(name),
+                reads_values=not self.listings_only,
             )
             for name, live in state.live.items()
         }  # fmt: skip
@@ -291,7 +291,7 @@ class _ReplicationReads:
                 run=self.session.run,
                 settled=proofs[name].equal,
                 unproven=proofs[name].unproven,
-                readings=self._readings(name, proofs[name]),
+                readings=self._readings(name, proofs[name], state.unconfirmed_in(name)),
                 only=self.only,
                 addresses=self._addresses_in(name),
             )
@@ -316,14 +316,18 @@ class _ReplicationReads:
             for found in pool.map(read, sorted(wanted)):
                 self.values.update(found)
 
-    def _readings(self, name: str, proof: Proof) -> ValueReadings:
-        """Return the values of one target. Both texts are kept only where both are shown and differ."""
+    def _readings(self, name: str, proof: Proof, unconfirmed: Collection[str]) -> ValueReadings:
+        """Return the values of one target. Both texts are kept only where both are shown and differ.
+
+        A parameter whose tags could not be read may have another owner: its value is compared, not shown.
+        """
         source = {address: self.values[SOURCE, question] for address, question in proof.source.items()}
         live = {address: self.values[name, question] for address, question in proof.live.items()}
         for address, held in live.items():
             pair = (source[address], held)
             shown = [one for one in pair if isinstance(one, Reading) and one.text is not None]
-            if len(shown) < len(pair) or shown[0].digest == shown[1].digest:
+            hidden = address in unconfirmed or len(shown) < len(pair)
+            if hidden or shown[0].digest == shown[1].digest:
                 source[address], live[address] = map(_hidden, pair)
         return ValueReadings(source, live)
 
@@ -358,7 +362,6 @@ def prove(
     run: Run,
     *,
     reads_values: bool = True,
-    unconfirmed: Collection[str] = (),
 ) -> Proof:
     """Return which values versions prove to be equal, and which must be read.
 
@@ -370,8 +373,6 @@ def prove(
         live: The listing of the target.
         run: `verify_values` reads every value, `no_decrypt` no SecureString.
         reads_values: Whether any value may be read.
-        unconfirmed: Addresses whose tags could not be read. A parameter there that seems to be no replica may
-            have another owner: its value is compared, and not shown.
     """
     claim = replication.claim(source.place)
     region = "" if source.place.region == live.place.region else source.place.region
@@ -386,9 +387,7 @@ def prove(
             continue
         secret = wanted.source.is_secret or (there is not None and there.is_secret)
         record = record_of(tags) if status is Standing.OURS else None
-        doubtful = status is Standing.FREE and address in unconfirmed
-        former = was_secret(tags) or was_secret(_source_tags(source, wanted))
-        show = not (wanted.hidden or secret or former or doubtful)
+        show = not (wanted.hidden or secret or any(map(was_secret, (tags, _source_tags(source, wanted)))))
         if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
             equal.add(address)
             if not run.verify_values:
