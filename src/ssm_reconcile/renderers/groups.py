@@ -6,7 +6,7 @@ path_patterns     many names -> `path/* x N`; each name is under exactly one pat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from types import MappingProxyType
@@ -225,9 +225,15 @@ def merge_findings(
     )
 
 
+OTHER_PATHS = "other paths"
+
+
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """Names under one path. `pattern` is the name itself, `path/*` or, with levels between, `path/**`."""
+    """Names under one path. `pattern` is the name itself, `path/*` or, with levels between, `path/**`.
+
+    It is `*` for names without a slash, and OTHER_PATHS for the names under the paths that are not shown.
+    """
 
     path: str
     pattern: str
@@ -239,24 +245,38 @@ class PathPattern:
 
 
 def path_patterns(names: Iterable[str], limit: int) -> tuple[PathPattern, ...]:
-    """Group names by the deepest paths of which there are at most `limit`, sorted by path."""
+    """Group names by the deepest paths of which there are at most `limit`, sorted by path.
+
+    Where even the first levels are more, those with the most names are kept, and the others are one pattern.
+    """
     levels = {name: canonical(name)[1:].split("/")[:-1] for name in sorted(set(names))}
     depth = max((len(parents) for parents in levels.values()), default=0)
-    while True:
-        groups: dict[str, list[str]] = {}
-        for name, parents in levels.items():
-            groups.setdefault("".join(f"/{level}" for level in parents[:depth]), []).append(name)
-        if len(groups) <= limit or depth == 0:
-            break
+    groups = _by_path(levels, depth)
+    while len(groups) > limit and depth > (1 if limit > 1 else 0):
         depth -= 1
-    return tuple(
-        PathPattern(path or "/", _pattern(path, inside, levels), tuple(inside))
-        for path, inside in sorted(groups.items())
-    )
+        groups = _by_path(levels, depth)
+    largest = sorted(groups, key=lambda path: -len(groups[path]))[: limit - 1]
+    kept = sorted(groups if len(groups) <= max(limit, 1) else largest)
+    found = [
+        PathPattern(path or "/", _pattern(path, groups[path], levels), tuple(groups[path])) for path in kept
+    ]
+    if others := sorted(name for path in groups.keys() - set(kept) for name in groups[path]):
+        found.append(PathPattern(OTHER_PATHS, OTHER_PATHS, tuple(others)))
+    return tuple(found)
+
+
+def _by_path(levels: Mapping[str, Sequence[str]], depth: int) -> dict[str, list[str]]:
+    """Group names by the first levels of their paths."""
+    groups: dict[str, list[str]] = {}
+    for name, parents in levels.items():
+        groups.setdefault("".join(f"/{level}" for level in parents[:depth]), []).append(name)
+    return groups
 
 
 def _pattern(path: str, names: list[str], levels: dict[str, list[str]]) -> str:
     if len(names) == 1:
         return names[0]
+    if not any(name.startswith("/") for name in names):
+        return "*"
     direct = all("".join(f"/{level}" for level in levels[name]) == path for name in names)
     return f"{path}/{'*' if direct else '**'}"

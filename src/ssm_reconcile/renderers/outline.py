@@ -3,6 +3,7 @@
 outline_changes   changes -> groups of one kind and state with the reasons that all of a group share; in a
                   group, equal changes of several targets are one, and many changes are path patterns
 guard_reasons     changes and findings -> the guards that withhold changes, each with its reasons and remedies
+run_flags         findings -> the flags that lift them all
 
 A dangerous change deletes or overwrites what may be needed. Dangerous changes are listed also where others
 are path patterns, unless more than LISTED of one kind are under one path.
@@ -10,6 +11,7 @@ are path patterns, unless more than LISTED of one kind are under one path.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,14 +21,15 @@ from ssm_reconcile.renderers.groups import FindingView, PathPattern, path_patter
 
 LISTED = 40
 """The most changes of one kind that are listed; more are path patterns."""
-_DANGEROUS_PATHS = 100
-"""The most paths of a group of dangerous changes."""
+DANGERS = 120
+"""The most lines of a group of dangerous changes that are not all listed, apart from its path patterns."""
 _SMALL = 4
 """A group of less than one part in this many of the limit is listed, whatever else there is of its kind."""
 _GUARD_GROUPS = 3
 """The most groups of one kind and state that are made for their guards."""
 _REASON_GROUPS = 4
 """The most groups of one kind and state that are made for their reasons."""
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,6 @@ class ChangeGroup:
 
     kind: ChangeKind
     guards: tuple[str, ...]
-    pending: bool
     reasons: tuple[str, ...]
     changes: tuple[ListedChange, ...]
     listed: tuple[ListedChange, ...] = ()
@@ -158,6 +160,11 @@ class ChangeGroup:
     def withheld(self) -> bool:
         """Whether the changes are not applied."""
         return self.changes[0].change.withheld
+
+    @property
+    def pending(self) -> bool:
+        """Whether the previous spec makes all of the changes, too."""
+        return all(one.change.pending for one in self.changes)
 
     @property
     def size(self) -> int:
@@ -191,7 +198,12 @@ def merge_targets(changes: Iterable[ChangeView]) -> list[ListedChange]:
 
 
 def outline_changes(
-    changes: Iterable[ChangeView], listed: int | None = LISTED, patterns: int = LISTED
+    changes: Iterable[ChangeView],
+    listed: int | None = LISTED,
+    patterns: int = LISTED,
+    dangers: int = DANGERS,
+    *,
+    is_divided: bool = True,
 ) -> tuple[ChangeGroup, ...]:
     """Return the groups of changes: by kind, then withheld ones first and pending ones last.
 
@@ -200,48 +212,53 @@ def outline_changes(
         listed: The most changes of one kind that are listed; None for all. It does not apply to dangerous
             changes, of which up to LISTED are listed.
         patterns: The most path patterns of one group that is not dangerous.
+        dangers: The most path patterns of a dangerous group, and the most changes under several paths that
+            are listed in it.
+        is_divided: Whether changes of one kind are divided by guards, reasons, and the previous spec, too.
     """
     states: dict[tuple[int, str, bool, bool], list[ListedChange]] = {}
     kinds: dict[str, ChangeKind] = {}
     for one in merge_targets(changes):
         kind = kind_of(one.change)
         kinds[kind.word] = kind
-        state = (kind.rank, kind.word, one.change.pending, not one.change.withheld)
+        state = (kind.rank, kind.word, one.change.pending and is_divided, not one.change.withheld)
         states.setdefault(state, []).append(one)
     groups = [
-        ChangeGroup(kinds[state[1]], guards, state[2], reasons, part)
+        ChangeGroup(kinds[state[1]], guards, reasons, part)
         for state, same in sorted(states.items())
-        for guards, held in _by_guards(same)
-        for reasons, part in _by_reasons(held)
+        for guards, held in _by_guards(same, _GUARD_GROUPS if is_divided else 1)
+        for reasons, part in _by_reasons(held, _REASON_GROUPS if is_divided else 0)
     ]
     totals = {word: sum(len(one.changes) for one in groups if one.kind.word == word) for word in kinds}
-    return tuple(_fold(group, totals[group.kind.word], listed, patterns) for group in groups)
+    return tuple(_fold(group, totals[group.kind.word], listed, patterns, dangers) for group in groups)
 
 
-def _by_guards(changes: Sequence[ListedChange]) -> list[tuple[tuple[str, ...], list[ListedChange]]]:
+def _by_guards(
+    changes: Sequence[ListedChange], most: int
+) -> list[tuple[tuple[str, ...], list[ListedChange]]]:
     """Divide changes by the guards that withhold them, unless these are too many combinations."""
     found: dict[tuple[str, ...], list[ListedChange]] = {}
     for one in changes:
         found.setdefault(one.change.guards, []).append(one)
-    return sorted(found.items()) if len(found) <= _GUARD_GROUPS else [((), list(changes))]
+    return sorted(found.items()) if len(found) <= most else [((), list(changes))]
 
 
 def _by_reasons(
-    changes: Sequence[ListedChange],
+    changes: Sequence[ListedChange], most: int
 ) -> list[tuple[tuple[str, ...], tuple[ListedChange, ...]]]:
     """Divide changes by the reasons that several share; the others, with reasons of their own, are last."""
     found: dict[tuple[str, ...], list[ListedChange]] = {}
     for one in changes:
         found.setdefault(one.change.reasons, []).append(one)
     shared = {reasons: same for reasons, same in found.items() if reasons and len(same) > 1}
-    largest = sorted(shared, key=lambda reasons: (-len(shared[reasons]), reasons))[:_REASON_GROUPS]
+    largest = sorted(shared, key=lambda reasons: (-len(shared[reasons]), reasons))[:most]
     rest = tuple(one for one in changes if one.change.reasons not in largest)
     first = rest[0].change.reasons if len(rest) > 1 else ()
     common = tuple(reason for reason in first if all(reason in one.change.reasons for one in rest))
     return [*((key, tuple(shared[key])) for key in largest), *([(common, rest)] if rest else [])]
 
 
-def _fold(group: ChangeGroup, total: int, listed: int | None, patterns: int) -> ChangeGroup:
+def _fold(group: ChangeGroup, total: int, listed: int | None, patterns: int, dangers: int) -> ChangeGroup:
     """Return a group with its changes listed or as path patterns; `total` counts the changes of its kind."""
     limit = LISTED if listed is None or group.kind.is_dangerous else listed
     if listed is None or total <= limit or len(group.changes) * _SMALL <= limit:
@@ -251,8 +268,8 @@ def _fold(group: ChangeGroup, total: int, listed: int | None, patterns: int) -> 
         by_name.setdefault(change.change.name, []).append(change)
     shown: list[ListedChange] = []
     found: list[ChangePattern] = []
-    room = 2 * LISTED if group.kind.is_dangerous else 0
-    paths = path_patterns(by_name, _DANGEROUS_PATHS if group.kind.is_dangerous else patterns)
+    room = dangers if group.kind.is_dangerous else 0
+    paths = path_patterns(by_name, dangers if group.kind.is_dangerous else patterns)
     for path in sorted(paths, key=lambda one: len(one.names)):
         inside = tuple(change for name in path.names for change in by_name[name])
         if len(inside) == 1 or len(inside) <= min(LISTED, room):
@@ -285,3 +302,14 @@ def guard_reasons(changes: Iterable[ChangeView], findings: Iterable[FindingView]
         GuardReason(guard, len(texts), tuple(by_code.get(guard, ())), tuple(dict.fromkeys(texts)))
         for guard, texts in reasons.items()
     )
+
+
+def run_flags(findings: Iterable[FindingView]) -> list[str]:
+    """Return the flags that lift findings, each with its largest number: a flag is for the whole run."""
+    found: dict[str, tuple[int, str]] = {}
+    for flag in (finding.flag for finding in findings if finding.flag):
+        option, _, number = flag.rpartition(" ")
+        key, size = (option, int(number)) if _NUMBER.fullmatch(number) else (flag, 0)
+        if size >= found.get(key, (0, ""))[0]:
+            found[key] = (size, flag)
+    return [flag for _, flag in found.values()]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ssm_reconcile.renderers.groups import KINDS
-from ssm_reconcile.renderers.outline import LISTED, GuardReason, guard_reasons, kind_of
+from ssm_reconcile.renderers.outline import DANGERS, LISTED, GuardReason, guard_reasons, kind_of, run_flags
 from ssm_reconcile.renderers.terminal_text import TerminalText, add_incomplete, place_of
 from ssm_reconcile.renderers.view import PlanView, ReplicationView
 from ssm_reconcile.wording import cut, join, plural
@@ -30,20 +30,26 @@ _COLUMNS = (
 class PlanDetail:
     """The most items of each list; the attributes and remarks of changes are shown or not.
 
-    `listed`: changes of a kind that is not dangerous. `guards`: findings of one guard. `others`: reasons of
-    addresses without a change, of one kind. `names`: lines for the names of one reason. `findings`: of one
-    code, and half as many codes.
+    `listed`: changes of a kind that is not dangerous. `patterns`, `dangers` and `is_divided`: as in
+    `outline_changes`. `parts`: differences of one change, if its attributes are shown. `guards`: findings of
+    one guard. `others`: reasons of addresses without a change, of one kind. `names`: lines for the names of
+    one reason. `findings`: of one code, and half as many codes. `wraps`: whether a change that is wider than
+    the terminal takes several lines.
     """
 
     listed: int | None = LISTED
     patterns: int = 40
+    dangers: int = DANGERS
+    is_divided: bool = True
     attributes: bool = True
+    parts: int | None = None
     remarks: bool = True
     targets: int | None = None
     guards: int = 4
     others: int | None = 20
     names: int | None = 20
     findings: int | None = 20
+    wraps: bool = True
 
 
 class PlanSummaryText(TerminalText):
@@ -183,8 +189,7 @@ class PlanSummaryText(TerminalText):
     def _add_guard(self, guard: GuardReason) -> None:
         """Add a guard with the flags that lift it, and its reasons below; no sentence is added twice."""
         head = f"  {guard.guard} ({plural(guard.size, 'change')})"
-        flags = list(dict.fromkeys(finding.flag for finding in guard.findings if finding.flag))
-        flags = cut(flags, 2 * self.detail.guards)
+        flags = cut(run_flags(guard.findings), 2 * self.detail.guards)
         line = f"{head}: {', '.join(flags)}" if flags else head
         fits = len(line) <= self.width
         self.lines += [line] if fits else [f"{head}:", *self.packed("    ", flags)]

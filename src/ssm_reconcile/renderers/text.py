@@ -8,6 +8,7 @@ line for its name and more below. Names and values are never broken, so they can
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from ssm_reconcile.command_line import CommandLine
@@ -36,12 +37,29 @@ LINES = 150
 
 
 _FULL = PlanDetail(listed=None, guards=10_000, others=None, names=None, findings=None)
+_SHORT = PlanDetail(
+    0,
+    3,
+    40,
+    is_divided=False,
+    attributes=False,
+    remarks=False,
+    targets=8,
+    guards=1,
+    others=0,
+    names=0,
+    findings=1,
+)
 _LADDER = (
     PlanDetail(),
     PlanDetail(patterns=20, others=10, names=10, findings=10),
-    PlanDetail(patterns=12, attributes=False, targets=20, guards=3, others=4, names=6, findings=6),
-    PlanDetail(0, 6, attributes=False, targets=12, guards=2, others=2, names=3, findings=3),
-    PlanDetail(0, 3, attributes=False, remarks=False, targets=8, guards=1, others=0, names=0, findings=1),
+    PlanDetail(patterns=20, parts=2, others=10, names=10, findings=10),
+    PlanDetail(
+        patterns=12, dangers=60, attributes=False, targets=20, guards=3, others=4, names=6, findings=6
+    ),
+    PlanDetail(0, 6, 40, attributes=False, targets=12, guards=2, others=2, names=3, findings=3),
+    _SHORT,
+    replace(_SHORT, patterns=2, dangers=20, wraps=False),
 )
 """The levels of detail of a grouped text, the most detailed first."""
 
@@ -96,7 +114,10 @@ class _PlanText(PlanSummaryText):
 
     def add_changes(self) -> None:
         """Add the legend and the groups of changes."""
-        groups = outline_changes(self.view.changes, self.detail.listed, self.detail.patterns)
+        detail = self.detail
+        groups = outline_changes(
+            self.view.changes, detail.listed, detail.patterns, detail.dangers, is_divided=detail.is_divided
+        )
         if not groups:
             return
         legend = {SIGNS.get(group.kind.word, "?"): group.kind.word for group in groups}
@@ -107,17 +128,27 @@ class _PlanText(PlanSummaryText):
         for line in self.packed("", entries if len(entries) > 1 else [], "   "):
             signs = (f"{self.paint(one[0], one[0])}{one[1:]}" for one in line.split("   "))
             self.lines.append("   ".join(signs))
-        explained: set[str] = set()
-        for group in groups:
-            self._add_group(group, with_effect=group.kind.word not in explained)
-            explained.add(group.kind.word)
-            self.is_cut |= bool(group.patterns)
+        for _, same in groupby(groups, key=lambda group: group.kind):
+            of_kind = list(same)
+            shared = _shared_reasons(of_kind)
+            for number, group in enumerate(of_kind):
+                self._add_group(group, shared, is_first=not number)
+                self.is_cut |= bool(group.patterns)
 
-    def _add_group(self, group: ChangeGroup, *, with_effect: bool) -> None:
+    def _add_group(self, group: ChangeGroup, shared: Sequence[str], *, is_first: bool) -> None:
+        """Add a group of changes.
+
+        Args:
+            group: The group.
+            shared: The reasons that all groups of its kind share.
+            is_first: Whether it is the first group of its kind, which has the effect and those reasons.
+        """
         state = ", WITHHELD" * group.withheld + f" by {join(group.guards)}" * bool(group.guards)
         state += ", already pending" * group.pending
-        reasons = group.reasons if self.detail.remarks else ()
-        notes = [*([group.kind.effect] if with_effect and group.kind.effect else []), *reasons]
+        notes = [note for note in (group.kind.effect,) if note and is_first]
+        if self.detail.remarks:
+            notes += [*(shared if is_first else ()), *(one for one in group.reasons if one not in shared)]
+        self.is_cut |= bool(group.reasons) and not self.detail.remarks
         last = {text for one in group.changes for text in self._last_changes(one)}
         has_last = len(group.changes) > 1 and len(last) == 1 and all(map(self._last_changes, group.changes))
         notes += last if has_last else ()
@@ -142,7 +173,7 @@ class _PlanText(PlanSummaryText):
         for cells in patterns:
             self._add_row(mark, self._row(cells, widths), cells)
         for one, cells in listed:
-            remarks = [*(() if has_last else self._last_changes(one)), *self._reasons(one, group)]
+            remarks = [*(() if has_last else self._last_changes(one)), *self._reasons(one, group, shared)]
             self._add_change(mark, one, cells, widths, remarks)
 
     def _where(self, targets: Sequence[str]) -> str:
@@ -165,25 +196,30 @@ class _PlanText(PlanSummaryText):
         return (str(pattern.path), first_of(pattern.contents, 3), where)
 
     def _last_changes(self, one: ListedChange) -> list[str]:
-        if not self.detail.remarks:
-            return []
         last = one.last_changes(with_age=self.detail.attributes)
-        return [f"{', '.join(where)}: {text}" if len(last) > 1 else text for text, where in last.items()]
+        if self.detail.remarks:
+            return [f"{', '.join(where)}: {text}" if len(last) > 1 else text for text, where in last.items()]
+        self.is_cut |= bool(last)
+        outside = [member.target for member in one.members if member.changed_outside]
+        at = f" in {', '.join(outside)}" if len(outside) < len(one.members) else ""
+        return [f"changed outside{at}"] if outside else []
 
-    def _reasons(self, one: ListedChange, group: ChangeGroup) -> list[str]:
-        """Return the guards and reasons that the group does not have."""
+    def _reasons(self, one: ListedChange, group: ChangeGroup, shared: Sequence[str]) -> list[str]:
+        """Return the state, the guards and the reasons that the group does not have."""
         change = one.change
-        own = (reason for reason in change.reasons if reason not in group.reasons)
-        found = [*(() if change.guards else change.holds), *own]
-        found = found if self.detail.remarks else []
-        by = f"by {join(change.guards)}" if change.guards != group.guards else ""
-        return ["; ".join(filter(None, [by, *found]))] if by or found else []
+        pending = ["already pending"] if change.pending and not group.pending else []
+        by = [f"by {join(change.guards)}"] if change.guards and change.guards != group.guards else []
+        found = [reason for reason in change.reasons if reason not in (*group.reasons, *shared)]
+        found = [*(() if change.guards else change.holds), *found]
+        self.is_cut |= bool(found) and not self.detail.remarks
+        texts = [*pending, *by, *(found if self.detail.remarks else ())]
+        return ["; ".join(texts)] if texts else []
 
     def _row(self, cells: Sequence[str], widths: Sequence[int], rest: str = "") -> str:
         """Return the columns of a change with the text after them; empty if they do not fit on one line."""
         padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True) if width]
         row = "   ".join([*padded, rest]).rstrip()
-        return row if len(row) + 4 <= self.width else ""
+        return row if len(row) + 4 <= self.width or not self.detail.wraps else ""
 
     def _add_row(self, mark: str, row: str, cells: Sequence[str], rest: str = "") -> None:
         """Add a row, or, where it is empty, the name, and the other cells and the text below it."""
@@ -201,6 +237,8 @@ class _PlanText(PlanSummaryText):
         inline: str | None = ", ".join(change.attributes) if change.action in ("update", "retag") else ""
         if is_full:
             inline = _inline_attributes(lines, is_new=change.is_new)
+        else:
+            self.is_cut |= bool(lines)
         rest = "; ".join(filter(None, [inline, *remarks]))
         if inline is not None and (row := self._row(cells, widths, rest)):
             self.lines.append(f"{mark}{row}")
@@ -214,6 +252,9 @@ class _PlanText(PlanSummaryText):
 
     def _add_attributes(self, lines: Sequence[AttributeLine], *, is_new: bool, is_table: bool) -> None:
         """Add each attribute below its change; the label is on the first of its lines only."""
+        limit = self.detail.parts
+        left = len(lines) - limit if limit is not None and len(lines) > limit + 1 else 0
+        lines = lines[: len(lines) - left]
         width = max((len(line.label) for line in lines), default=0) if is_table else 0
         for label, same in groupby(lines, key=lambda line: line.label):
             before, start = len(self.lines), f"      {label:<{width}}  "
@@ -224,6 +265,9 @@ class _PlanText(PlanSummaryText):
                 for line in same:
                     self._add_attribute(blank, line, is_new=is_new)
             self.lines[before] = start + self.lines[before][len(start) :]
+        if left:
+            self.is_cut = True
+            self.add(f"... and {plural(left, 'more difference')}", indent=6)
 
     def _add_attribute(self, blank: str, line: AttributeLine, *, is_new: bool) -> None:
         """Add one attribute; where its sides do not fit on one line, they are on lines of their own."""
@@ -261,6 +305,12 @@ class _PlanText(PlanSummaryText):
             label, command = "Apply exactly this:", f"{command} --expect-plan {view.short_id}"
             fits = len(label) + 1 + len(command) <= self.width
             self.lines += ["", *([f"{label} {command}"] if fits else [label, command])]
+
+
+def _shared_reasons(groups: Sequence[ChangeGroup]) -> tuple[str, ...]:
+    """Return the reasons that all changes of several groups have; a single group has its reasons itself."""
+    every = [one.change.reasons for group in groups for one in group.changes]
+    return tuple(one for one in every[0] if len(groups) > 1 and all(one in reasons for reasons in every))
 
 
 def _inline_attributes(lines: Iterable[AttributeLine], *, is_new: bool) -> str | None:

@@ -27,9 +27,13 @@ SHAPES: dict[str, tuple[int, Callable[[int], str]]] = {
     "deep": (5, lambda i: "/" + "/".join(f"{c}{i % (n + 2)}" for n, c in enumerate("abcdefghijk")) + f"/{i}"),
     "targets": (24, lambda i: f"/p/{i % 50}/{i}"),
     "one path": (1, lambda i: f"/shop/prod/{i}"),
+    "guards": (3, lambda i: f"/p{i % 50}/{i}"),
     "long names": (3, lambda i: f"{_LONG}/{i}"),
 }
-"""By shape: the number of targets, and the name of each parameter."""
+"""By shape: the number of targets, and the name of each parameter.
+
+The changes of "guards" have three guards and four reasons in all combinations, and some of them are pending.
+"""
 
 
 def _dangerous(number: int, target: str, name: str) -> Change:
@@ -64,6 +68,16 @@ def _harmless(number: int, target: str, name: str) -> Change:
             return plans.retag(target, name, TagDiff({}, {f"key-{number}": "x"}))
 
 
+def _combined(number: int, change: Change) -> Change:
+    """Return a change that is pending, has a guard or has a reason that others share, or is as it was."""
+    shared = (*change.reasons, f"another identity, user u{number // 4 % 4}, changed it")
+    change = replace(change, reasons=shared, pending=number // 200 % 2 == 1)
+    if number // 16 % 3 or change.withheld:
+        return change
+    guard = f"guard-{number // 48 % 3}"
+    return plans.withheld(change, guard, f"too many for {guard}")
+
+
 def _other(number: int, target: str) -> Other:
     row, counted = _KINDS[number % len(_KINDS)]
     return plans.other(target, f"/other/{number}/x", row, counted, f"reason {number}: {'a long text ' * 12}")
@@ -86,6 +100,8 @@ def large_plan(shape: str, number: int, *, withheld: bool = False, others: int =
         change = _dangerous(i, targets[i % count], f"{prefix}/danger/{i % 9}/{i}")
         changes.append(plans.withheld(change, f"guard-{i % 7}", f"{i} are too many") if withheld else change)
     changes += [_harmless(i, targets[i % count], name(i)) for i in range(number - DANGEROUS)]
+    if shape == "guards":
+        changes = [_combined(i, change) for i, change in enumerate(changes)]
     severities = list(Severity)
     findings = [
         Finding(

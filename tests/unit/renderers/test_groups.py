@@ -25,6 +25,17 @@ def test_too_many_paths_are_folded_one_level_higher() -> None:
     assert [str(path) for path in path_patterns(["/a/b/x", "/a/b/y", "/a/c/z"], 1)] == ["/a/** × 3"]
 
 
+def test_more_first_levels_than_the_limit_are_the_largest_and_the_others() -> None:
+    names = [f"/p{i}/x" for i in range(9)] + ["/p8/y", "/p7/y", "/p7/z"]
+    found = path_patterns(names, 4)
+    assert [str(path) for path in found] == ["/p0/x", "/p7/* × 3", "/p8/* × 2", "other paths × 6"]
+    assert found[-1].names == tuple(f"/p{i}/x" for i in range(1, 7))
+
+
+def test_names_without_a_slash_have_no_path() -> None:
+    assert [str(path) for path in path_patterns(["a", "b"], 5)] == ["* × 2"]
+
+
 def test_names_without_a_path_are_folded_at_the_root() -> None:
     assert [str(path) for path in path_patterns(["/a", "b"], 5)] == ["/* × 2"]
 

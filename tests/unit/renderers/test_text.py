@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Difference, Row, TagDiff, Update
+from ssm_reconcile.change import Change, Difference, Row, TagDiff, Update, ValuePart, ValueParts
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import ExistingParameter, Mode, Narrowing, Other, Plan
 from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
@@ -206,6 +207,15 @@ class TestDanger:
         assert text.count("Delete, WITHHELD: 10") == text.count("Delete") == 1
         assert text.count("by guard-3") == 2
 
+    def test_a_flag_for_several_targets_has_the_largest_number(self) -> None:
+        changes, findings = [], []
+        for target, number in zip(plans.REGIONS[:3], (9, 12, 10), strict=True):
+            held = deletes(number, target)
+            changes += [plans.withheld(one, "max-deletes", f"{number} deletes are too many") for one in held]
+            flag = f"--max-deletes {number}"
+            findings.append(guard_finding("max-deletes", target, f"{number} deletes in {target}", flag))
+        assert "\n  max-deletes (31 changes): --max-deletes 12\n" in text_of(*changes, findings=findings)
+
     @pytest.mark.parametrize("number", [40, 41])
     def test_more_than_forty_dangerous_changes_under_one_path_are_counted(self, number: int) -> None:
         text = text_of(*deletes(number))
@@ -222,8 +232,29 @@ class TestDanger:
         gone = [one for i in range(50) for one in deletes(3, path=f"/p{i:02}/x")]
         text = text_of(*gone)
         assert "Delete: 150   its source is gone" in text
-        assert len(re.findall(r"^  - /p\d\d/x/\d\d ", text, re.MULTILINE)) == 78
-        assert len(re.findall(r"^  - /p\d\d/x/\* × 3 ", text, re.MULTILINE)) == 24
+        assert len(re.findall(r"^  - /p\d\d/x/\d\d ", text, re.MULTILINE)) == 120
+        assert len(re.findall(r"^  - /p\d\d/x/\* × 3 ", text, re.MULTILINE)) == 10
+
+    def test_dangerous_changes_under_as_many_paths_are_named(self) -> None:
+        gone = [plans.delete("eu-west-1", f"/p{i}/x") for i in range(101)]
+        assert len(re.findall(r"^  - /p\d+/x ", text_of(*gone), re.MULTILINE)) == 101
+        most = [plans.delete("eu-west-1", f"/p{i}/x") for i in range(301)]
+        text = text_of(*most)
+        assert len(re.findall(r"^  - /p\d+/x ", text, re.MULTILINE)) == 119
+        assert "  - other paths × 182   SecureString" in text
+
+    def test_an_explanation_that_holds_for_all_of_a_kind_is_stated_once(self) -> None:
+        held = plans.withheld(plans.adopt("eu-west-1", "/a"), "guard-1", "why")
+        text = text_of(held, plans.adopt("eu-west-1", "/b"), plans.adopt("eu-west-1", "/c"))
+        assert "Adopt, WITHHELD by guard-1: 1   only tags are written; the parameter already exists" in text
+        assert text.count("the parameter already exists, equal in all that is replicated") == 1
+
+    def test_a_reason_of_some_of_a_kind_is_stated_with_them(self) -> None:
+        kept = plans.delete("eu-west-1", "/b", reasons=("another reason",))
+        held = plans.withheld(plans.delete("eu-west-1", "/a"), "guard-1", "why")
+        text = text_of(held, *deletes(2), kept, *deletes(2, "us-west-2", "/x"))
+        assert text.count("its source is gone") == 2
+        assert text.count("another reason") == 1
 
     def test_full_lists_each_change(self) -> None:
         text = text_of(
@@ -321,6 +352,30 @@ class TestChange:
         text = text_of(*(plans.adopt("eu-west-1", f"/a/{i}") for i in range(50)))
         assert "  = /a/* × 50   String   eu-west-1" in text.splitlines()
         assert text.count("equal in all that is replicated") == 1
+
+    def test_attributes_that_are_left_out_have_a_note(self) -> None:
+        keys = tuple(ValuePart(f"k{i}.y", "1", "2") for i in range(10))
+        for number, shown in ((5, 10), (25, 2), (40, 0)):
+            value = Difference("value", "x", "y", parts=ValueParts("json", keys, 0, ()))
+            text = text_of(*(plans.update("eu-west-1", f"/a/{i}", value) for i in range(number)), width=100)
+            assert text.count(".y: 1 -> 2") == number * shown
+            assert text.count("... and 8 more differences") == (number if shown == 2 else 0)
+            assert ("Not all is listed here" in text) is (shown < 10)
+
+    def test_a_change_outside_and_cut_remarks_are_noted_at_every_level(self) -> None:
+        bob: dict[str, Any] = {"writer": "arn:aws:iam::123456789012:user/bob", "changed_outside": True}
+        makers = [
+            plans.delete,
+            plans.replaced,
+            partial(plans.update, exposes=True),
+            plans.release,
+        ]
+        changes = [make("eu-west-1", f"/{n}/{i}") for n, make in enumerate(makers) for i in range(40)]
+        changes[0] = plans.delete("eu-west-1", "/0/0", **bob)
+        text = text_of(*changes, width=100)
+        assert "its source is gone" not in text
+        assert re.findall(r"^  . (\S+) .*   changed outside$", text, re.MULTILINE) == ["/0/0"]
+        assert "Not all is listed here" in text
 
     def test_a_pattern_states_how_many_changes_there_are_where_targets_differ(self) -> None:
         changes = [
