@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -364,7 +365,7 @@ class TestChange:
 
     def test_a_change_outside_and_cut_remarks_are_noted_at_every_level(self) -> None:
         bob: dict[str, Any] = {"writer": "arn:aws:iam::123456789012:user/bob", "changed_outside": True}
-        makers = [
+        makers: list[Callable[..., Change]] = [
             plans.delete,
             plans.replaced,
             partial(plans.update, exposes=True),
