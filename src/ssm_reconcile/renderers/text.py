@@ -105,7 +105,7 @@ class _PlanText(PlanSummaryText):
         color: bool,
     ) -> None:
         super().__init__(view, detail, width, color=color)
-        self._note = ""  # the reasons of the group above
+        self._notes: tuple[str, ...] = ()  # the reasons of the group above
         self.add_summary(extent)
         if extent != "summary":
             self.add_changes()
@@ -145,15 +145,14 @@ class _PlanText(PlanSummaryText):
         """
         state = ", WITHHELD" * group.withheld + f" by {join(group.guards)}" * bool(group.guards)
         state += ", already pending" * group.pending
-        notes = [note for note in (group.kind.effect,) if note and is_first]
-        if self.detail.remarks:
-            notes += [*(shared if is_first else ()), *(one for one in group.reasons if one not in shared)]
+        common = shared if self.detail.remarks else ()
+        notes = [one for one in group.reasons if one not in shared] if self.detail.remarks else []
         self.is_cut |= bool(group.reasons) and not self.detail.remarks
         last = {text for one in group.changes for text in self._last_changes(one)}
         has_last = len(group.changes) > 1 and len(last) == 1 and all(map(self._last_changes, group.changes))
         notes += last if has_last else ()
-        title, note = f"{group.kind.title}{state}: {group.size:,}", "; ".join(notes)
-        note, self._note = "for the same reasons as above" if note and note == self._note else note, note
+        title = f"{group.kind.title}{state}: {group.size:,}"
+        note = self._note(group, common, notes, is_first=is_first)
         colour = WITHHELD if group.withheld else "bold"
         self.add()
         if len(f"{title}   {note}") <= self.width:
@@ -175,6 +174,17 @@ class _PlanText(PlanSummaryText):
         for one, cells in listed:
             remarks = [*(() if has_last else self._last_changes(one)), *self._reasons(one, group, shared)]
             self._add_change(mark, one, cells, widths, remarks)
+
+    def _note(
+        self, group: ChangeGroup, shared: Sequence[str], notes: Sequence[str], *, is_first: bool
+    ) -> str:
+        """Return the effect of a group and its reasons, unless a group above has them."""
+        above, self._notes = self._notes, (*shared, *notes)
+        if self._notes and (self._notes == above or (shared and not notes and not is_first)):
+            found = ["for the same reasons as above"]
+        else:
+            found = [*(shared if is_first else ["as above"] if shared else []), *notes]
+        return "; ".join(filter(None, [group.kind.effect if is_first else "", *found]))
 
     def _where(self, targets: Sequence[str]) -> str:
         """Return the targets of a change; empty where the plan has only one."""

@@ -248,6 +248,7 @@ class TestDanger:
         held = plans.withheld(plans.adopt("eu-west-1", "/a"), "guard-1", "why")
         text = text_of(held, plans.adopt("eu-west-1", "/b"), plans.adopt("eu-west-1", "/c"))
         assert "Adopt, WITHHELD by guard-1: 1   only tags are written; the parameter already exists" in text
+        assert "\nAdopt: 2   for the same reasons as above\n" in text
         assert text.count("the parameter already exists, equal in all that is replicated") == 1
 
     def test_a_reason_of_some_of_a_kind_is_stated_with_them(self) -> None:
