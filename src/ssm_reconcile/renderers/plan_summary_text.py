@@ -158,12 +158,9 @@ class PlanSummaryText(TerminalText):
             return
         guards = guard_reasons(view.changes, view.findings)
         self.add()
-        counts = Counter(change.action for change in view.changes if change.withheld)
-        actions = ", ".join(f"{counts[word]:,} {word}" for word in _COLUMNS if counts[word])
-        title = f"WITHHELD, left out of an apply: {view.withheld:,} of {plural(len(view.changes), 'change')}"
-        title += f" ({actions})" * (len(counts) > 1)
+        title = f"WITHHELD, not applied: {view.withheld:,} of {plural(len(view.changes), 'change')}"
         if any(finding.flag for guard in guards for finding in guard.findings):
-            title += ". To let them through, plan and apply with the flags below, or add `lifts` to the spec:"
+            title += ". Let through by a flag of plan and apply, or by `lifts`:"
         self.add(title, hang=2, colour=WITHHELD)
         for guard in guards:
             self._add_guard(guard)

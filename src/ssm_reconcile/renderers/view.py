@@ -291,8 +291,13 @@ class PlanView(RunView):
 
     @property
     def action_counts(self) -> str:
-        """`5 to create, 4 to update`; empty where the plan has no change."""
-        return ", ".join(f"{self.summary[word]:,} to {word}" for word in ACTIONS if self.summary.get(word))
+        """`5 to create, 4 to delete (2 withheld)`; empty where the plan has no change."""
+        held = Counter(change.action for change in self.changes if change.withheld)
+        return ", ".join(
+            f"{self.summary[word]:,} to {word}" + f" ({held[word]:,} withheld)" * bool(held[word])
+            for word in ACTIONS
+            if self.summary.get(word)
+        )
 
 
 class ReportView(RunView):
