@@ -29,7 +29,7 @@ from ssm_reconcile.errors import Address, Finding, PlanRefused, Severity, UsageE
 from ssm_reconcile.lift import Lift, Member, read_lift
 from ssm_reconcile.plan import Plan, ReplicationPlan, fingerprint
 from ssm_reconcile.spec import AdoptMode, Replication, Run
-from ssm_reconcile.wording import first_of, plural
+from ssm_reconcile.wording import first_of, plural, utc_text
 
 SavedEffect: TypeAlias = Mapping[str, Any]
 """The result of `change.effect_of`."""
@@ -196,7 +196,7 @@ def check_age(
         raise PlanRefused(message, f"check the clocks of both machines, or {remedy}")
     if age > timedelta(days=most_days):
         days = age / timedelta(days=1)
-        message = f"the saved plan is {days:.1f} days old, more than {most_days:g}"
+        message = f"the saved plan of {utc_text(moment)} is {days:,.1f} days old, more than {most_days:g}"
         raise PlanRefused(message, f"{remedy}; or allow its age: {commands(int(days) + 1)}")
 
 

@@ -240,7 +240,8 @@ def _lift_findings(
         if lift.target not in targets:
             continue
         if _has_ended(lift, rules):
-            text = f"{what} ended on {lift.until} (UTC) and lifts nothing: remove it, or make a new one"
+            text = f"{what} ended at the end of {lift.until} (UTC) and lifts nothing"
+            text += ": remove it, or make a new one"
             yield Finding(Severity.WARNING, "lift-expired", text, where, about)
         elif lift in used:
             text = f"{plural(used[lift], 'change')} in {lift.target} not withheld by {lift.guard}"

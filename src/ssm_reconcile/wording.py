@@ -50,7 +50,7 @@ def cut(lines: Sequence[str], most: int, rest: str = "more", mark: str = "...") 
 
 def utc_text(time: datetime) -> str:
     """Return a time as people read it: `2026-11-02 14:03 UTC`. `time` is timezone-aware."""
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{time.astimezone(UTC).isoformat(' ')[:16]} UTC"
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -78,7 +78,7 @@ def span_text(span: timedelta) -> str:
     minutes = span // timedelta(minutes=1)
     if minutes < 60:  # noqa: PLR2004 - minutes of an hour
         return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60):,} days"
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

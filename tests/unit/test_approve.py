@@ -281,7 +281,7 @@ def test_a_damaged_saved_plan_approves_nothing(damage: Any) -> None:
 @pytest.mark.parametrize(
     ("created", "message"),
     [
-        ((NOON - timedelta(days=7, minutes=1)).isoformat(), "7.0 days old"),
+        ((NOON - timedelta(days=7, minutes=1)).isoformat(), "of 2026-11-16 11:59 UTC is 7.0 days old"),
         ((NOON + timedelta(minutes=6)).isoformat(), "in the future"),
         ("yesterday", "does not say when"),
         (None, "does not say when"),

@@ -420,12 +420,29 @@ def _without_arn(reason: str) -> str:
 def _last_change(change: ChangeEntry, created: datetime | None) -> str:
     """Return `version 4, last changed 2026-11-02 14:03 UTC by user bob, outside ssm-reconcile`."""
     expected = change["expected"]
-    if expected.get("version") is None:
+    text = last_change_text(
+        expected.get("version"), expected.get("last_modified"), change.get("writer") or "", created
+    )
+    return text + (", outside ssm-reconcile" if text and change.get("changed_outside") else "")
+
+
+def last_change_text(
+    version: int | None, modified: str | None, writer: str, created: datetime | None = None
+) -> str:
+    """Return `version 4, last changed 2026-11-02 14:03 UTC by user bob`; empty without a version.
+
+    Args:
+        version: The version of a parameter in a target.
+        modified: The time of its last change.
+        writer: The identity that made it.
+        created: The time of the plan, to which the time is relative, too.
+    """
+    if version is None:
         return ""
-    time, who = parse_time(expected.get("last_modified")), visible(writer_name(change.get("writer") or ""))
-    text = f"version {expected['version']}"
+    time, who = parse_time(modified), visible(writer_name(writer))
+    text = f"version {version}"
     if time or who:
         before = time_before(time, created) if time and created else ""
         when = f" {utc_text(time)}{f' ({before} this plan)' if before else ''}" if time else ""
         text += f", last changed{when}{' by ' + who if who else ''}"
-    return text + (", outside ssm-reconcile" if change.get("changed_outside") else "")
+    return text

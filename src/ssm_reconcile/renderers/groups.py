@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
 
-from ssm_reconcile.change import writer_name
 from ssm_reconcile.documents import AddressKeys, FindingEntry, OtherEntry, RemedyEntry
 from ssm_reconcile.model import canonical
-from ssm_reconcile.renderers.changes import AttributeLine, conflict_lines
+from ssm_reconcile.renderers.changes import AttributeLine, conflict_lines, last_change_text
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.wording import plural
 
@@ -65,20 +65,17 @@ class ConflictView:
 
     Attributes:
         lines: The attributes: the existing value before, that of the source after.
-        writer: The identity that changed the parameter last, or empty.
+        last_change: Version, time and writer of the last change of the parameter; empty if unknown.
         is_public: Whether comments and pages show the lines too (`show` of the spec). A terminal always does.
         targets: The labels of the targets in which all this is equal.
+        last_change_with_age: The last change for a terminal, with its time relative to the plan, too.
     """
 
     lines: tuple[AttributeLine, ...]
-    writer: str
+    last_change: str
     is_public: bool
     targets: tuple[str, ...] = ()
-
-    @property
-    def last_change(self) -> str:
-        """The last writer as `last changed by user bob`; empty if unknown."""
-        return f"last changed by {self.writer}" if self.writer else ""
+    last_change_with_age: str = ""
 
     def text_lines(self) -> list[str]:
         """Return the differences as lines of plain text, each attribute named once."""
@@ -90,10 +87,18 @@ class ConflictView:
         return found
 
 
-def conflict_view(entry: OtherEntry) -> ConflictView:
-    """Return the differences of an entry under `others` that has attributes."""
-    writer = visible(writer_name(entry.get("writer") or ""))
-    return ConflictView(conflict_lines(entry), writer, is_public=bool(entry.get("show")))
+def conflict_view(entry: OtherEntry, created: datetime | None = None) -> ConflictView:
+    """Return the differences of an entry under `others` that has attributes.
+
+    Args:
+        entry: The entry.
+        created: The time of the plan.
+    """
+    last, with_age = (
+        last_change_text(entry.get("version"), entry.get("last_modified"), entry.get("writer") or "", time)
+        for time in (None, created)
+    )
+    return ConflictView(conflict_lines(entry), last, bool(entry.get("show")), last_change_with_age=with_age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +121,17 @@ class AddressGroup:
         return sum(map(len, self.names.values()))
 
     def entries(self, *, is_public: bool) -> Iterator[tuple[str, tuple[str, ...], ConflictView | None]]:
-        """Yield each name with targets and their differences, if any are shown.
+        """Yield each name with targets and their differences, if any are known.
 
         Args:
-            is_public: Whether the output is a comment or a page.
+            is_public: Whether the output is a comment or a page, which has no lines unless they are public.
         """
         for name, targets in self.names.items():
-            every = self.conflicts.get(name, ())
-            shown = [one for one in every if one.lines and (one.is_public or not is_public)]
+            found: dict[ConflictView, list[str]] = {}
+            for one in self.conflicts.get(name, ()):
+                lines = one.lines if one.is_public or not is_public else ()
+                found.setdefault(replace(one, lines=lines, targets=()), []).extend(one.targets)
+            shown = [replace(one, targets=tuple(sorted(at))) for one, at in found.items()]
             rest = tuple(one for one in targets if not any(one in conflict.targets for conflict in shown))
             if rest:
                 yield name, rest, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from ssm_reconcile.documents import RemedyEntry
 from ssm_reconcile.encoding import utf8
@@ -17,7 +17,7 @@ from ssm_reconcile.renderers.escaping import fence, prose, span
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.outline import guard_reasons
 from ssm_reconcile.renderers.view import PlanView, RunView, TargetView
-from ssm_reconcile.wording import cut, join, plural
+from ssm_reconcile.wording import cut, join, parse_time, plural
 
 LIFT_DAYS = 7
 """Days of a lift as the comment proposes it."""
@@ -146,9 +146,9 @@ def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str
     """
     if not remedies:
         return []
-    until = "YYYY-MM-DD"
-    with suppress(ValueError, OverflowError):
-        until = str(datetime.fromisoformat(created).date() + timedelta(days=LIFT_DAYS))
+    until, time = "YYYY-MM-DD", parse_time(created)
+    with suppress(OverflowError):
+        until = str(time.date() + timedelta(days=LIFT_DAYS)) if time else until
     lines = [
         f"  - {{guard: {json.dumps(one['guard'])}, target: {json.dumps(one['target'])},"
         f" count: {one['count']}, changes: {json.dumps(one['changes'])}, until: {json.dumps(until)},"
@@ -196,7 +196,7 @@ def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labe
         label = f"{prose(group.kind)}: " if labelled else ""
         lines = []
         for name, targets, conflict in group.entries(is_public=True):
-            note = f"  {conflict.last_change}" if conflict and conflict.writer else ""
+            note = f"  {conflict.last_change}" if conflict and conflict.last_change else ""
             lines.append(f"{name}{in_targets(view, targets)}{note}")
             lines += [f"  {line}" for line in conflict.text_lines()] if conflict else []
         if len(group.names) > limit:

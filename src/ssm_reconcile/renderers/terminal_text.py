@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ssm_reconcile.renderers.escaping import inert
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
@@ -157,16 +158,18 @@ def add_names(
         page.is_cut = True
         page.lines += [f"    {path}" for path in path_patterns(group.names, 2 * limit)]
         return
-    for name, targets, conflict in group.entries(is_public=False):
-        where = "   ".join(filter(None, [", ".join(targets), conflict.last_change if conflict else ""]))
+    page.is_cut |= bool(group.conflicts) and not with_sides
+    shown = group if with_sides else replace(group, conflicts={})
+    for name, targets, conflict in shown.entries(is_public=False):
+        last = conflict.last_change_with_age if conflict else ""
+        where = "   ".join(filter(None, [", ".join(targets), last]))
         line = f"    {name}   {where}"
         if len(line) <= page.width:
             page.lines.append(line)
         else:
             page.lines.append(f"    {name}")
             page.add(where, indent=6)
-        page.is_cut |= conflict is not None and not with_sides
-        if conflict and with_sides:
+        if conflict:
             _add_sides(page, conflict.text_lines(), None if limit is None else _CONFLICT_LINES)
 
 

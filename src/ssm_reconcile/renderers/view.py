@@ -123,11 +123,11 @@ class RunView:
         )
         self.replications = tuple(ReplicationView(part, self.targets) for part in parts)
         self.complete = all(entry.get("complete", True) for entry in (*parts, *self._of(document["targets"])))
-        others = self._of(document["others"])
+        others, created = self._of(document["others"]), parse_time(document.get("created"))
         self.groups = self._groups(
             ((entry.get("counted") or entry["row"], entry["reasons"], entry) for entry in others),
             {
-                (visible(entry["name"]), self._label(entry)): conflict_view(entry)
+                (visible(entry["name"]), self._label(entry)): conflict_view(entry, created)
                 for entry in others
                 if entry.get("attributes")
             },

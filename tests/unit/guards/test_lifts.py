@@ -136,7 +136,7 @@ def test_a_lift_holds_on_its_last_day_and_not_after_it() -> None:
     assert fates(found) == {"withheld": 12}
     (warning,) = [one for one in found.findings if one.code == "lift-expired"]
     assert (warning.severity, warning.where) == (Severity.WARNING, "replication.yaml:30:5")
-    assert "ended on 2026-11-28 (UTC)" in warning.message
+    assert "ended at the end of 2026-11-28 (UTC)" in warning.message
 
 
 def test_an_expired_lift_is_reported_when_nothing_is_withheld_too() -> None:

@@ -6,13 +6,17 @@ import importlib
 import pkgutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar
 
 import pytest
 
 from ssm_reconcile import renderers, wording
+from ssm_reconcile.change import Difference, Row, TagDiff
 from ssm_reconcile.cli.show import render_plan, render_report
+from ssm_reconcile.plan import ExistingParameter
+from ssm_reconcile.renderers.markdown_blocks import lifts
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.report import Result
@@ -25,6 +29,8 @@ MODULES = [
         for one in pkgutil.walk_packages(renderers.__path__, f"{renderers.__name__}.")
     ),
 ]
+MODIFIED = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
+BOB = "arn:aws:iam::123456789012:user/bob"
 RESULTS = (Result.APPLIED, Result.FAILED, Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED)
 
 
@@ -110,3 +116,31 @@ def test_markdown_and_html_have_the_absolute_time_only() -> None:
         page = render_plan(output_format, plans.document_of(plans.twelve()), color=False)
         assert "last changed 2026-11-02 08:00 UTC by user bob" in page
         assert "before this plan" not in page
+
+
+def test_times_of_all_years_have_four_digits_and_long_spans_a_separator() -> None:
+    first = datetime(1, 1, 1, 8, 0, tzinfo=UTC)
+    assert wording.utc_text(first) == "0001-01-01 08:00 UTC"
+    assert wording.time_before(first, datetime(2026, 1, 1, tzinfo=UTC)) == "739,615 days before"
+
+
+def test_the_last_day_of_a_proposed_lift_is_counted_in_utc() -> None:
+    remedy: Any = {"flag": "--x", "guard": "max-deletes", "target": "t", "count": 1, "changes": "d"}
+    (block,) = lifts([remedy], "2026-11-02T23:30:00-05:00", 5)
+    assert 'until: "2026-11-10"' in block
+
+
+@pytest.mark.parametrize("output_format", ["text", "markdown", "html"])
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_conflict_has_version_time_and_writer_of_its_last_change(
+    output_format: str, *, is_shown: bool
+) -> None:
+    left = plans.other("eu-west-1", "/a", Row.CONFLICT, "conflict", "it differs in value")
+    existing = ExistingParameter(
+        (Difference("value", "theirs", "ours"),), TagDiff(), "String", 3, MODIFIED, BOB, is_shown=is_shown
+    )
+    plan = plans.document_of(plans.plan_of([], others=[replace(left, conflict=existing)]))
+    page = render_plan(output_format, plan, color=False)
+    assert "version 3, last changed 2026-11-02 08:00 UTC" in page
+    assert page.count("by user bob") == 1
+    assert ("theirs" in page) is (is_shown or output_format == "text")

@@ -112,18 +112,15 @@ def address_rows(groups: Iterable[AddressGroup]) -> Iterable[TableRow]:
     for key, word in words.items():
         for group in (group for group in groups if group.kind == key):
             label = f"{word}: {group.reason or 'no reason stated'}"
-            for name, targets in group.names.items():
-                known = group.conflicts.get(name, ())
-                rest = tuple(sorted(set(targets) - {target for one in known for target in one.targets}))
-                for at, details in [*((one.targets, _conflict(one)) for one in known), (rest, "")]:
-                    if at:
-                        yield TableRow(LEFT, label, name, word, "", at, (_action(word), "", details))
+            for name, targets, conflict in group.entries(is_public=True):
+                details = _conflict(conflict) if conflict else ""
+                yield TableRow(LEFT, label, name, word, "", targets, (_action(word), "", details))
 
 
 def _conflict(conflict: ConflictView) -> str:
-    """Return the differences of a conflict if the spec lets pages show them, and the last writer."""
-    lines = _attributes(conflict.lines, is_new=False) if conflict.is_public else ""
-    return lines + (_remark(f"last changed by {conflict.writer}") if conflict.writer else "")
+    """Return the differences of a conflict that a page may show, and its last change."""
+    lines = _attributes(conflict.lines, is_new=False)
+    return lines + (_remark(conflict.last_change) if conflict.last_change else "")
 
 
 def style_of(word: str) -> str:
