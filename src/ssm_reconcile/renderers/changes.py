@@ -399,7 +399,7 @@ def _reasons(change: ChangeEntry, *, names_writer: bool) -> tuple[tuple[str, ...
         found.append(f"from {visible(source)}")
     writer, guards = change.get("writer") or "", change.get("withheld_by") or ()
     repeated = outside_change_reason(writer) if names_writer else None
-    named = map(_without_arn, change["reasons"])
+    named = (_without_arn(reason, writer) for reason in change["reasons"])
     reasons = [visible(reason) for reason in named if reason != repeated]
     first_hold = max(0, len(reasons) - len(guards))
     holds = reasons[first_hold:]
@@ -412,8 +412,13 @@ def _reasons(change: ChangeEntry, *, names_writer: bool) -> tuple[tuple[str, ...
 _IDENTITY = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::[\w+=,.@:/-]+")
 
 
-def _without_arn(reason: str) -> str:
-    """Return a reason with the short name of each identity: plans of earlier versions have its ARN."""
+def _without_arn(reason: str, writer: str) -> str:
+    """Return a reason with short names of the writer and of each IAM identity.
+
+    Plans of earlier versions have ARNs; that of the writer may have any form.
+    """
+    if writer.startswith("arn:"):
+        reason = reason.replace(writer, writer_name(writer) or "an unknown identity")
     return _IDENTITY.sub(lambda found: writer_name(found[0]) or "an unknown identity", reason)
 
 
