@@ -157,11 +157,6 @@ class ChangeView:
         """Whether the change creates the parameter, so that none of its attributes is called added."""
         return self.action in ("create", "replace")
 
-    @property
-    def is_dangerous(self) -> bool:
-        """Whether the change deletes something or turns a SecureString into plain text."""
-        return self.action not in HARMLESS or self.exposes
-
 
 def change_view(change: ChangeEntry, source: str, label: str, created: datetime | None = None) -> ChangeView:
     """Return the view of one change.

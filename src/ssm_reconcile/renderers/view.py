@@ -43,13 +43,23 @@ from ssm_reconcile.renderers.groups import (
     merge_findings,
 )
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, OutcomeView, group_outcomes, result_word
-from ssm_reconcile.renderers.outline import kind_of
+from ssm_reconcile.renderers.outline import CHANGE_KINDS, kind_of
 from ssm_reconcile.wording import join, parse_time, plural
 
 SHORT_ID = 12
 """Digits of a plan id that are shown. They are enough to name the plan."""
 UNRESOLVED = ("conflict", "detached", "invalid", "orphaned")
 """The kinds of addresses without a change that a reviewer must know about."""
+
+
+_DANGER_COUNTS = {
+    "delete": ("delete", "deletes"),
+    "replace": ("replacement", "replacements"),
+    "expose": ("SecureString made plain", "SecureStrings made plain"),
+    "take over": ("take-over", "take-overs"),
+    "release": ("release", "releases"),
+}
+"""The words for the changes of each dangerous kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +230,8 @@ class PlanView(RunView):
 
     @property
     def dangerous(self) -> tuple[ChangeView, ...]:
-        """The changes that delete something or expose a secret."""
-        return tuple(change for change in self.changes if change.is_dangerous)
+        """The changes of a dangerous kind."""
+        return tuple(change for change in self.changes if kind_of(change).is_dangerous)
 
     @property
     def danger(self) -> Danger:
@@ -231,28 +241,22 @@ class PlanView(RunView):
     @property
     def drift_danger(self) -> Danger:
         """The changes that are dangerous or whose replica others changed, for a marker."""
-        return self._danger(
-            [change for change in self.changes if change.is_dangerous or change.changed_outside]
-        )
+        outside = [one for one in self.changes if one.changed_outside and not kind_of(one).is_dangerous]
+        return self._danger([*self.dangerous, *outside])
 
     def _danger(self, changes: Sequence[ChangeView]) -> Danger:
-        exposed = [(change.target, change.name, "expose") for change in changes if change.exposes]
-        others = [c for c in changes if not c.exposes or c.action not in HARMLESS]
-        keys = [*exposed, *((change.target, change.name, change.action) for change in others)]
+        """Return the danger of changes. A replacement that also exposes a secret has the keys of both."""
+        keys = [(change.target, change.name, kind_of(change).word) for change in changes]
+        keys += [(one.target, one.name, one.action) for one in changes if one.action not in HARMLESS]
         return danger_of(self.scope, len(changes), keys)
 
     @property
     def danger_counts(self) -> list[str]:
-        """The numbers of deletes, replacements and exposed secrets, without zeros."""
-        actions = Counter(change.action for change in self.changes)
-        exposed = sum(change.exposes for change in self.changes)
-        unknown = sum(number for action, number in actions.items() if action not in BY_DANGER)
-        counts = (
-            (actions["delete"], "delete", "deletes"),
-            (actions["replace"], "replacement", "replacements"),
-            (exposed, "SecureString made plain", "SecureStrings made plain"),
-            (unknown, "change of an unknown action", "changes of an unknown action"),
-        )
+        """The numbers of dangerous changes by kind, without zeros."""
+        kinds = Counter(kind_of(change) for change in self.dangerous)
+        unknown = sum(number for kind, number in kinds.items() if kind.rank < 0)
+        counts = [(kinds[kind], *_DANGER_COUNTS[kind.word]) for kind in CHANGE_KINDS if kind.is_dangerous]
+        counts.append((unknown, "change of an unknown action", "changes of an unknown action"))
         return [plural(number, one, many) for number, one, many in counts if number]
 
     @property

@@ -44,6 +44,10 @@ def withheld_deletes() -> Plan:
             "1 change, 1 conflict, 1 invalid",
         ),
         (plans.twelve(), "2 deletes, 1 replacement of 12 changes, 3 conflicts, 1 invalid"),
+        (
+            plans.plan_of([plans.taken_over("eu-west-1", "/a"), plans.release("eu-west-1", "/b")]),
+            "1 take-over, 1 release of 2 changes",
+        ),
         (withheld_deletes(), "3 deletes of 4 changes, 3 withheld"),
         (plans.plan_of([], incomplete=["eu-west-1"]), "No changes, incomplete"),
     ],

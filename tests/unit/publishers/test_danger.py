@@ -16,6 +16,7 @@ from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult
 from ssm_reconcile.publishers.pages import failure_pages, plan_issue_pages, report_issue_pages
 from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.danger import MOST, Danger
+from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.report import Result
 from tests.github.content import Hub
 from tests.unit.publishers.conftest import NUMBER, SPEC, Publish, marker, renamed
@@ -64,6 +65,31 @@ def test_another_target_or_action_of_the_same_name_is_posted_again(
 ) -> None:
     publish(deletes("/shop/a"))
     assert publish(plans.plan_of([change])) == POSTED
+
+
+@pytest.mark.parametrize(
+    "change", [plans.taken_over("eu-west-1", "/shop/b"), plans.release("eu-west-1", "/shop/b")]
+)
+def test_a_take_over_and_a_release_are_posted_again(hub: Hub, publish: Publish, change: Change) -> None:
+    first = plans.delete("eu-west-1", "/shop/a")
+    publish(plans.plan_of([first]))
+    assert publish(plans.plan_of([first, change])) == POSTED
+
+
+def test_a_marker_from_before_take_overs_were_counted_is_posted_again_once(
+    hub: Hub, publish: Publish
+) -> None:
+    taken = plans.taken_over("eu-west-1", "/shop/b")
+    hub.say(NUMBER, marker(danger=0, dangers=""))
+    results = [publish(plans.plan_of([taken]), run=str(run)) for run in (1, 2)]
+    assert results == [POSTED, EDITED]
+
+
+def test_an_issue_on_drift_has_the_take_overs_and_the_changes_outside() -> None:
+    outside = plans.update("eu-west-1", "/shop/c", changed_outside=True)
+    view = PlanView(plans.document_of(plans.plan_of([plans.taken_over("eu-west-1", "/shop/b"), outside])))
+    assert view.drift_danger.count == 2
+    assert view.drift_danger.adds_to(view.danger)
 
 
 def test_a_replacement_that_also_exposes_a_secret_is_posted_again(hub: Hub, publish: Publish) -> None:

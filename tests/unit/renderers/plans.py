@@ -92,6 +92,12 @@ def update(
     return Change("prod", target, name, Row.UPDATE, effect, expected(version), differences, kind=kind, **more)
 
 
+def taken_over(target: str, name: str) -> Change:
+    """Return an update of a parameter that was no replica."""
+    change = update(target, name, Difference("value", "theirs", "ours"))
+    return replace(change, effect=Update(wanted(name, "String", 9), TagDiff(), takes_over=True))
+
+
 def replaced(target: str, name: str, *differences: Difference, kind: str = "String", **more: Any) -> Change:
     effect = Replace(wanted(name, kind, 3))
     return Change("prod", target, name, Row.REPLACE, effect, expected(3, 7), differences, kind=kind, **more)
