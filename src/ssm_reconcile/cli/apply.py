@@ -360,7 +360,7 @@ class ApplyRun:
         if self.approval == "yes":
             self._log_sums(plan)
             return True
-        self._shown = self._show(plan, runner)
+        self._shown = self._show(plan, runner, is_asked=True)
         count = sum(change.fate is Fate.APPLY for change in plan.changes)
         if not count:
             return True
@@ -398,10 +398,16 @@ class ApplyRun:
             ]
             terminal.log("\n".join(cut(lines, _TARGETS, "more targets", "  ...")))
 
-    def _show(self, plan: Plan, runner: Runner) -> PlanDocument:
-        """Write the plan to stderr, since stdout is for the report; return its document."""
+    def _show(self, plan: Plan, runner: Runner, *, is_asked: bool = False) -> PlanDocument:
+        """Write the plan to stderr, since stdout is for the report; return its document.
+
+        Args:
+            plan: The plan.
+            runner: The planner.
+            is_asked: Whether a question follows, so that no command is needed that applies the plan.
+        """
         document = command_run.saved_document(plan, self.run, self.name, self.specs, runner.clock.now())
-        hidden = self._missing_lifts() or is_unreviewed(document)
+        hidden = is_asked or self._missing_lifts() or is_unreviewed(document)
         again = "" if hidden else self._command_line().apply()
         color = terminal.use_color(sys.stderr, self.common.color)
         terminal.log(render_plan("text", document, color=color, apply_command=again))

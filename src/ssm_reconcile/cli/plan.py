@@ -186,7 +186,7 @@ def _check_reviewed(saved: SavedPlan, plan: Plan, run: Run, common: CommonOption
 def _log_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
     """Write what differs from the spec to stderr, one line an address; return whether anything does."""
     from ssm_reconcile.plan_findings import find_drift
-    from ssm_reconcile.renderers.escaping import visible
+    from ssm_reconcile.renderers.escaping import inert, visible
 
     drift = find_drift(plan, specs)
     if not drift and plan.complete:
@@ -198,5 +198,5 @@ def _log_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
         why = f": {'; '.join(one.reasons)}" if one.reasons else ""
         where = f"{one.replication}, {one.target}"
         lines.append(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
-    terminal.log("\n".join(cut(lines, DRIFT_LINES, "more: the plan lists them all", "  ...")))
+    terminal.log(inert("\n".join(cut(lines, DRIFT_LINES, "more: the plan lists them all", "  ..."))))
     return True

@@ -110,7 +110,7 @@ def render_plan(
         case "json":
             return escaping.dumps(document)
         case "markdown":
-            return markdown.plan_summary(view.PlanView(document))
+            return escaping.inert(markdown.plan_summary(view.PlanView(document)))
         case "html":
             return html.plan_html(view.PlanView(document), apply_command=apply_command or "")
         case _:
@@ -140,7 +140,7 @@ def render_report(
         case "json":
             return escaping.dumps(document)
         case "markdown":
-            return report_markdown.report_summary(view.ReportView(document))
+            return escaping.inert(report_markdown.report_summary(view.ReportView(document)))
         case "html":
             return html.report_html(view.ReportView(document))
         case _:

@@ -24,7 +24,7 @@ from ssm_reconcile.explain.facts import Fact, RuledOut
 from ssm_reconcile.model import SOURCE, DesiredParameter, Listing, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.record import OWNER, detached_from
-from ssm_reconcile.renderers.escaping import LINE_LIMIT, inert, visible
+from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
 from ssm_reconcile.renderers.terminal_text import LONGEST_NAME, TerminalText
 from ssm_reconcile.spec import Glob, Replication
 
@@ -284,7 +284,7 @@ def explanation_text(
         for indent, label, text in _block(one, verbose=verbose):
             sentence = label.replace(" ", _NO_BREAK) + _unbroken_commands(visible(text, LINE_LIMIT))
             page.add(sentence, indent=indent, hang=max(2, len(label)))
-    return inert(page.text().replace(_NO_BREAK, " ")).rstrip("\n")
+    return page.text().replace(_NO_BREAK, " ").rstrip("\n")
 
 
 def _unbroken_commands(text: str) -> str:

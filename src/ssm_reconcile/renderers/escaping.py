@@ -247,7 +247,8 @@ _BLOCK = 4096
 def dumps(document: Mapping[str, Any]) -> str:
     """Return canonical, readable JSON: sorted keys, two spaces, a newline at the end.
 
-    Characters that are not safe to print are escaped, which JSON allows in any string.
+    Characters that are not safe to print, and commands of a runner, are escaped, which JSON allows in any
+    string.
     """
     return "".join(_blocks(document)) + "\n"
 
@@ -257,10 +258,10 @@ def _blocks(document: Mapping[str, Any]) -> Iterator[str]:
     tokens: list[str] = []
     for token in json.JSONEncoder(ensure_ascii=False, sort_keys=True, indent=2).iterencode(document):
         if len(tokens) >= _BLOCK and token.startswith("\n"):
-            yield escaped_lines("".join(tokens))
+            yield inert(escaped_lines("".join(tokens)))
             tokens = []
         tokens.append(token)
-    yield escaped_lines("".join(tokens))
+    yield inert(escaped_lines("".join(tokens)))
 
 
 def escaped_lines(text: str) -> str:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from ssm_reconcile.change import writer_name
 from ssm_reconcile.documents.status import EXCLUDED, REPLICA_STATES, ReplicaEntry, StatesEntry, StatusDocument
-from ssm_reconcile.renderers.escaping import LINE_LIMIT, inert, visible
+from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
 from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.terminal_text import PATHS, ROWS, TerminalText
 from ssm_reconcile.wording import parse_time, span_text, utc_text
@@ -62,7 +62,7 @@ def status_text(
         page.add("Counted by path: --state STATE lists each address.")
     if next_step:
         page.add(f"Next: {_unbroken([visible(next_step, LINE_LIMIT)])}", hang=2)
-    return inert(page.text().replace(_NO_BREAK, " "))
+    return page.text().replace(_NO_BREAK, " ")
 
 
 def _is_of(one: ReplicaEntry, target: StatesEntry) -> bool:

@@ -119,6 +119,7 @@ def test_yes_on_a_terminal_applies_the_plan_that_was_shown(
     result = cli("apply", stdin=answer)
     assert result.exit_code == 0
     assert "Apply these 6 changes? [y/N] " in result.stderr
+    assert "Apply exactly this" not in result.stderr
     assert aws.names("us-east-2") == ALL
 
 

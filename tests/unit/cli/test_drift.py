@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ssm_reconcile.plan_findings import DriftedAddress
 from ssm_reconcile.record import DETACHED, OWNER
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ def test_a_change_is_drift_and_is_listed(cli: Cli, settled: SimulatedAws) -> Non
     assert "Drift: 1 address not as the spec says." in result.stderr
     assert "  update  /app/url (prod, us-east-2)" in result.stderr
     assert json.loads(result.stdout)["summary"]["update"] == 1
+
+
+def test_a_drift_is_no_command_for_a_runner(
+    cli: Cli, settled: SimulatedAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled.put("/app/url", "https://example.net")
+    drift = [DriftedAddress("prod", "us-east-2", "/app/url", "update", ("##[error]a",))]
+    monkeypatch.setattr("ssm_reconcile.plan_findings.find_drift", lambda *_: drift)
+    result = cli(*DRIFT)
+    assert "##[" not in result.stderr
+    assert r"##\u005berror]a" in result.stderr
 
 
 def test_a_withheld_change_is_drift(cli: Cli, settled: SimulatedAws) -> None:

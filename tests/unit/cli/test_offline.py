@@ -11,9 +11,12 @@ from click.testing import CliRunner
 
 from ssm_reconcile.cli import COMMANDS, COMPLETION_VARIABLE, demo, root
 from ssm_reconcile.cli.options import CommonOptions, command_line
+from ssm_reconcile.cli.show import render_plan, render_report
+from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Run
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SPEC, Cli
+from tests.unit.renderers import plans
 
 
 @pytest.fixture
@@ -21,6 +24,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text(SPEC)
     return tmp_path
+
+
+@pytest.mark.parametrize("output_format", ["text", "markdown", "json"])
+def test_no_output_has_a_command_for_a_runner(output_format: str) -> None:
+    change = plans.update("eu-west-1", "/a", reasons=("##[error]a",))
+    plan = plans.plan_of([change])
+    shown = render_plan(output_format, plans.document_of(plan), color=False)
+    report = plans.report_document_of(plans.reported(plan, [Result.FAILED]))
+    shown += render_report(output_format, report, color=False)
+    assert "##[" not in shown
+    assert r"##\u005berror]a" in shown
 
 
 def test_a_valid_spec_is_reported_on_stdout(folder: Path, cli: Cli) -> None:

@@ -20,6 +20,13 @@ from ssm_reconcile.renderers.escaping import (
 )
 
 
+def test_a_document_has_no_command_for_a_runner() -> None:
+    document = {"##[error]a": "::error::b ##[group]c"}
+    text = dumps(document)
+    assert "##[" not in text
+    assert json.loads(text) == document
+
+
 def test_every_control_format_and_blank_character_counts_as_unsafe() -> None:
     bad = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs"}
     missed = [
