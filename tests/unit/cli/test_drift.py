@@ -51,7 +51,7 @@ def test_a_change_is_drift_and_is_listed(cli: Cli, settled: SimulatedAws) -> Non
     assert json.loads(result.stdout)["summary"]["update"] == 1
 
 
-def test_a_drift_is_no_command_for_a_runner(
+def test_a_drift_has_no_command_for_a_runner(
     cli: Cli, settled: SimulatedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled.put("/app/url", "https://example.net")
