@@ -85,6 +85,11 @@ def excerpt_start(before: str | None, after: str | None) -> int:
     return max(0, same - _LEAD) if same > EXCERPT - _LEAD else 0
 
 
+def excerpt(text: str | None, start: int = 0) -> str | None:
+    """Return at most EXCERPT characters of a text, from `start` on."""
+    return None if text is None else text[start : start + EXCERPT]
+
+
 def pattern_accepts(pattern: str, before: SealedText, after: SealedText, kind: str = "") -> bool | None:
     """Return whether AWS accepts a rewritten value under an AllowedPattern; None if this is unknown.
 

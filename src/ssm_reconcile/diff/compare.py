@@ -27,7 +27,7 @@ from ssm_reconcile.model import (
     UnreadableValue,
 )
 from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
-from ssm_reconcile.shape import EXCERPT
+from ssm_reconcile.shape import EXCERPT, excerpt
 from ssm_reconcile.spec import Replication
 
 VALUE = "value"
@@ -64,8 +64,8 @@ def value_difference(source: Reading | None, live: Reading | None) -> Difference
     parts = value_parts(before, after, is_list=_are_lists(source, live))
     return Difference(
         VALUE,
-        before=None if before is None else before[:EXCERPT],
-        after=after[:EXCERPT],
+        before=excerpt(before),
+        after=excerpt(after),
         cut=len(after) > EXCERPT or len(before or "") > EXCERPT,
         parts=None if before is None and parts.is_whole else parts,
     )

@@ -26,7 +26,7 @@ from ssm_reconcile.diff.trees import (
     longest_increasing,
     tree_differences,
 )
-from ssm_reconcile.shape import EXCERPT, excerpt_start
+from ssm_reconcile.shape import EXCERPT, excerpt, excerpt_start
 from ssm_reconcile.wording import plural
 
 LIMIT = 65_536
@@ -266,8 +266,8 @@ def _part(key: str, before: str | None, after: str | None) -> ValuePart:
     start = 0 if before == after else excerpt_start(before, after)
     return ValuePart(
         key,
-        None if before is None else before[start : start + EXCERPT],
-        None if after is None else after[start : start + EXCERPT],
+        excerpt(before, start),
+        excerpt(after, start),
         start,
         len(before or ""),
         len(after or ""),

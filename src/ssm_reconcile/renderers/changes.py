@@ -20,7 +20,7 @@ from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER, PREFIX
 from ssm_reconcile.renderers.escaping import is_plain, json_text, value_text, visible
 from ssm_reconcile.renderers.value_texts import UNKNOWN, ShownText, ValueNotation
-from ssm_reconcile.shape import EXCERPT, excerpt_start
+from ssm_reconcile.shape import EXCERPT, excerpt, excerpt_start
 from ssm_reconcile.wording import parse_time, plural, time_before, utc_text
 
 ORDER = tuple(one.name for one in ATTRIBUTES)
@@ -295,7 +295,7 @@ def _shown_parts(attribute: AttributeEntry) -> list[_KeyedText] | None:
 def _part(entry: ValuePartEntry) -> _KeyedText:
     old, new = entry.get("before"), entry.get("after")
     skipped, start = excerpt_start(old, new), entry.get("start") or 0
-    before, after = (None if side is None else side[skipped : skipped + EXCERPT] for side in (old, new))
+    before, after = (excerpt(side, skipped) for side in (old, new))
     lengths = (
         entry.get("before_length") or start + len(old or ""),
         entry.get("after_length") or start + len(new or ""),
@@ -317,7 +317,7 @@ def _whole(attribute: AttributeEntry, *, has_empty: bool) -> ShownText:
     if not has_empty:
         sides = (sides[0] or None, sides[1] or None)
     start = excerpt_start(*sides)
-    before, after = (None if side is None else side[start : start + EXCERPT] for side in sides)
+    before, after = (excerpt(side, start) for side in sides)
     lengths = [UNKNOWN if is_cut and len(side or "") >= EXCERPT else len(side or "") for side in sides]
     return ShownText(before, after, start, (lengths[0], lengths[1]))
 
