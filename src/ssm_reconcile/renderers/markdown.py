@@ -326,12 +326,7 @@ def plan_summary(
         *changes.folds(changes.listed, None, detailed=True, chunk=_CHUNK),
     ]
     found = list(filter(None, found))
-    kept: list[str] = []
-    for block in found:
-        room -= byte_size(block) + 2
-        if room < 0:
-            break
-        kept.append(block)
+    kept = blocks_within(found, room)
     left = plural(len(found) - len(kept), "more section", "more sections")
     cut = alert("NOTE", [f"{left} did not fit here. The saved plan has all of them."])
     return join_blocks([*first, *kept, cut if len(kept) < len(found) else "", last])

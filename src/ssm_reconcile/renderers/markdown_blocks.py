@@ -15,7 +15,7 @@ from ssm_reconcile.documents import RemedyEntry
 from ssm_reconcile.encoding import utf8
 from ssm_reconcile.renderers.escaping import fence, prose, span
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
-from ssm_reconcile.renderers.outline import guard_reasons
+from ssm_reconcile.renderers.outline import guard_reasons, guard_sentences
 from ssm_reconcile.renderers.view import PlanView, RunView, TargetView
 from ssm_reconcile.wording import cut, join, parse_time, plural
 
@@ -23,6 +23,8 @@ LIFT_DAYS = 7
 """Days of a lift as the comment proposes it."""
 _LIFTS_SHOWN = 100
 """Entries of `lifts` that a page has; more than these are improbable, and would take the room of the plan."""
+REASONS_SHOWN = 100
+"""Reasons of withheld changes that a page has."""
 _TABLE_ROWS = 8
 """Targets whose counts are shown open; the table of more targets is folded."""
 _OPEN_ITEMS = 10
@@ -113,13 +115,11 @@ def _cell(word: str, number: int) -> str:
 
 def guard_items(view: PlanView) -> list[str]:
     """Return the reasons of the guards that withhold changes, as items of a list; no sentence twice."""
-    items, said = [], set[str]()
-    for one in guard_reasons(view.changes, view.findings):
-        for text in [finding.problem for finding in one.findings] or one.reasons:
-            sentences = [sentence for sentence in text.split(". ") if sentence not in said]
-            said.update(sentences)
-            items.append(f"* {span(one.guard)}: {prose('. '.join(sentences))}")
-    return items
+    return [
+        f"* {span(guard.guard)}: {prose(text)}"
+        for guard in guard_reasons(view.changes, view.findings)
+        for text in filter(None, guard_sentences(guard))
+    ]
 
 
 def incomplete_places(view: RunView, limit: int) -> str:
@@ -129,9 +129,11 @@ def incomplete_places(view: RunView, limit: int) -> str:
 
 
 def remedies(view: PlanView, limit: int) -> list[str]:
-    """Return all reasons of withheld changes if they are many, and the YAML that lifts guards."""
+    """Return the reasons of withheld changes if they are many, and the YAML that lifts guards."""
     reasons = guard_items(view)
-    more = fold("<b>All reasons of withheld changes</b>", "\n".join(reasons)) if len(reasons) > limit else ""
+    lines = cut(reasons, REASONS_SHOWN, "more, all in the saved plan.", "* …")
+    title = "All reasons" if len(reasons) <= REASONS_SHOWN else "Reasons"
+    more = fold(f"<b>{title} of withheld changes</b>", "\n".join(lines)) if len(reasons) > limit else ""
     found = [finding.remedy for finding in view.findings if finding.code in view.guards and finding.remedy]
     return [more, *lifts(found, view.created, limit)]
 

@@ -15,7 +15,14 @@ from itertools import accumulate, chain, groupby
 
 from ssm_reconcile.renderers.changes import ChangeView
 from ssm_reconcile.renderers.escaping import code, fence, prose, span
-from ssm_reconcile.renderers.markdown_blocks import alert, byte_size, fold, guard_items, in_targets
+from ssm_reconcile.renderers.markdown_blocks import (
+    REASONS_SHOWN,
+    alert,
+    byte_size,
+    fold,
+    guard_items,
+    in_targets,
+)
 from ssm_reconcile.renderers.outline import (
     ChangeGroup,
     ListedChange,
@@ -134,7 +141,9 @@ class ChangeBlocks:
         if self._view.withheld:
             total = self._view.withheld
             rest = " The other changes are not affected." if total < len(self._view.changes) else ""
-            items = cut(guard_items(self._view), reasons, "more, all listed below.", "* …")
+            items = guard_items(self._view)
+            below = "all" if len(items) <= REASONS_SHOWN else f"the first {REASONS_SHOWN}"
+            items = cut(items, reasons, f"more, {below} listed below.", "* …")
             text = "\n".join([f"**{plural(total, 'change')} withheld.**{rest}", "", *items])
             found += self._alert("WARNING", [text], self._withheld[detailed], room, detailed=detailed)[0]
         return found
@@ -185,15 +194,16 @@ class ChangeBlocks:
 
     def _entries(self, group: ChangeGroup, *, detailed: bool) -> list[list[str]]:
         """Return the lines of each change of a group, then of each path pattern."""
-        entries = [self._entry(group, one, detailed=detailed) for one in group.listed]
+        shared = group.shared_last_change()
+        entries = [self._entry(group, one, shared, detailed=detailed) for one in group.listed]
         for pattern in group.patterns:
             names = len(pattern.path.names)
             many = f"  ({plural(pattern.size, 'change')})" if pattern.size != names else ""
             entries.append([f"{_mark(pattern.changes[0])} {pattern.path}{many}"])
         return entries
 
-    def _entry(self, group: ChangeGroup, one: ListedChange, *, detailed: bool) -> list[str]:
-        """Return one change as lines of a diff; its attributes have no colour.
+    def _entry(self, group: ChangeGroup, one: ListedChange, shared: str, *, detailed: bool) -> list[str]:
+        """Return one change as lines of a diff; its attributes have no colour. `shared` is left out.
 
         Lines that do not hold for all of its targets are last, with the names of their targets.
         """
@@ -210,6 +220,8 @@ class ChangeBlocks:
             whole = self._whole[member.target, member.name]
             reasons = [(reason,) for reason in change.reasons if reason not in _shared_reasons(group)]
             for lines in (*_attributes(whole), (whole.last_change,), *reasons):
+                if lines == (shared,):
+                    continue
                 found.setdefault(lines, []).append(member.target)
         result, partial = [head], []
         for lines, targets in found.items():
@@ -229,7 +241,10 @@ _Entry = tuple[ChangeGroup, list[str]]
 
 def _without_values(change: ChangeView, *, detailed: bool) -> ChangeView:
     names_attributes = change.action in ("update", "retag") and not detailed
-    return replace(change, lines=(), attributes=change.attributes if names_attributes else ())
+    last = change.last_change if detailed else ""
+    return replace(
+        change, lines=(), attributes=change.attributes if names_attributes else (), last_change=last
+    )
 
 
 def _mark(one: ListedChange) -> str:
@@ -250,7 +265,9 @@ def _shared_reasons(group: ChangeGroup) -> tuple[str, ...]:
 
 
 def _reasons(group: ChangeGroup) -> str:
-    return prose("; ".join(filter(None, [group.kind.effect, *_shared_reasons(group)])))
+    return prose(
+        "; ".join(filter(None, [group.kind.effect, *_shared_reasons(group), group.shared_last_change()]))
+    )
 
 
 def _heading(group: ChangeGroup, shown: int) -> str:
@@ -270,10 +287,10 @@ def _lists(entries: Iterable[_Entry]) -> list[str]:
 
 
 def _more(entries: Iterable[_Entry], quote: Callable[[str], str]) -> str:
-    """Return `240 more to delete and 1 more to replace`."""
+    """Return `240 more parameters to delete and 1 more parameter to replace`."""
     counts = Counter(group.kind for group, _ in entries)
     words = {kind: kind.word if kind.rank >= 0 else quote(kind.word) for kind in counts}
-    return join([f"{number:,} more to {words[kind]}" for kind, number in counts.items()])
+    return join([f"{plural(number, 'more parameter')} to {words[kind]}" for kind, number in counts.items()])
 
 
 def _attributes(change: ChangeView) -> Iterator[tuple[str, ...]]:

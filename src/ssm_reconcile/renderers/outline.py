@@ -171,6 +171,12 @@ class ChangeGroup:
         """Number of changes, counted in each target."""
         return _size(self.changes)
 
+    def shared_last_change(self, *, with_age: bool = False) -> str:
+        """Return the last change of the parameters if it is the same for several; otherwise nothing."""
+        found = [tuple(one.last_changes(with_age=with_age)) for one in self.changes]
+        is_shared = len(found) > 1 and len(found[0]) == 1 and len(set(found)) == 1
+        return found[0][0] if is_shared else ""
+
 
 @dataclass(frozen=True, slots=True)
 class GuardReason:
@@ -313,3 +319,18 @@ def run_flags(findings: Iterable[FindingView]) -> list[str]:
         if size >= found.get(key, (0, ""))[0]:
             found[key] = (size, flag)
     return [flag for _, flag in found.values()]
+
+
+def guard_sentences(guard: GuardReason) -> list[str]:
+    """Return the text of each finding of a guard, or each reason of its changes; no sentence twice."""
+    return without_repeats([finding.problem for finding in guard.findings] or guard.reasons)
+
+
+def without_repeats(texts: Iterable[str]) -> list[str]:
+    """Return texts without the sentences of the texts before; one of which nothing is left is empty."""
+    said, found = set[str](), []
+    for text in texts:
+        sentences = [sentence for sentence in text.split(". ") if sentence not in said]
+        said.update(sentences)
+        found.append(". ".join(sentences))
+    return found

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ssm_reconcile.renderers.groups import KINDS
-from ssm_reconcile.renderers.outline import DANGERS, LISTED, GuardReason, guard_reasons, kind_of, run_flags
+from ssm_reconcile.renderers.outline import (
+    DANGERS,
+    LISTED,
+    GuardReason,
+    guard_reasons,
+    guard_sentences,
+    kind_of,
+    run_flags,
+)
 from ssm_reconcile.renderers.terminal_text import TerminalText, add_incomplete, place_of
 from ssm_reconcile.renderers.view import PlanView, ReplicationView
 from ssm_reconcile.wording import cut, join, plural
@@ -190,15 +198,14 @@ class PlanSummaryText(TerminalText):
         line = f"{head}: {', '.join(flags)}" if flags else head
         fits = len(line) <= self.width
         self.lines += [line] if fits else [f"{head}:", *self.packed("    ", flags)]
-        texts = [f"{one.problem}{place_of(one)}" for one in guard.findings] or [*guard.reasons]
-        limit, said = self.detail.guards, set[str]()
+        places = [place_of(one) for one in guard.findings] or [""] * len(guard.reasons)
+        texts = [f"{text}{place}" for text, place in zip(guard_sentences(guard), places, strict=True)]
+        limit = self.detail.guards
         if (left := len(texts) - limit) > 0:
             self.is_cut = True
             texts[limit - 1 :] = [f"{texts[limit - 1]} (and {plural(left, 'more reason')})"]
-        for text in texts:
-            sentences = [one for one in text.split(". ") if one not in said]
-            self.add(". ".join(sentences), indent=4, hang=2)
-            said.update(sentences)
+        for text in filter(None, texts):
+            self.add(text, indent=4, hang=2)
 
 
 def _table_row(cells: Sequence[str], widths: Sequence[int]) -> str:

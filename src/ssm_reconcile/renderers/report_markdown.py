@@ -31,8 +31,9 @@ from ssm_reconcile.renderers.markdown import (
 )
 from ssm_reconcile.renderers.markdown_blocks import byte_size, fold, join_blocks, scope_names
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, result_word
+from ssm_reconcile.renderers.outline import without_repeats
 from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.wording import join, plural
+from ssm_reconcile.wording import cut, join, plural
 
 _NEW_FINDINGS = 10
 """Findings of an apply that its plan does not have; they are open."""
@@ -197,7 +198,8 @@ def _unapplied(report: ReportView, limit: int, *, with_plan: bool = False) -> st
     for (result, cause), same in groupby(report.unapplied_groups, lambda group: (group.result, group.cause)):
         groups = list(same)
         stated = [] if with_plan else report.guard_findings(groups)
-        causes = [prose(finding.problem) for finding in stated[:_CAUSES]] or [prose(cause)] * bool(cause)
+        texts = without_repeats(finding.problem for finding in stated) or [cause]
+        causes = [prose(text) for text in cut(list(filter(None, texts)), _CAUSES, "more", "…")]
         title = f"* {prose(result_word(result))}{': ' if causes else ''}{'; '.join(causes)}"
         items.append(f"{title}\n\n  {_lines(report, groups, limit, limit)}")
     if len(items) > limit:

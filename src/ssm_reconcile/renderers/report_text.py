@@ -11,6 +11,7 @@ from itertools import groupby
 
 from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, result_word
+from ssm_reconcile.renderers.outline import run_flags
 from ssm_reconcile.renderers.terminal_text import (
     LONGEST_NAME,
     PATHS,
@@ -121,7 +122,7 @@ class _ReportText(TerminalText):
             (one,) = findings
             where = [position for position in one.where if position not in one.targets]
             return f"{one.code}: {one.message}{f' ({join(where, _FLAGS)})' if where else ''}"
-        flags = list(dict.fromkeys(finding.flag for finding in findings if finding.flag))
+        flags = run_flags(findings)
         if flags:
             return f"{groups[0].cause}. If meant: {join(flags, _FLAGS)}"
         return join([f"{finding.code}: {finding.problem}" for finding in findings], _FLAGS)

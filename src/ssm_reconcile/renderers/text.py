@@ -148,9 +148,8 @@ class _PlanText(PlanSummaryText):
         common = shared if self.detail.remarks else ()
         notes = [one for one in group.reasons if one not in shared] if self.detail.remarks else []
         self.is_cut |= bool(group.reasons) and not self.detail.remarks
-        last = {text for one in group.changes for text in self._last_changes(one)}
-        has_last = len(group.changes) > 1 and len(last) == 1 and all(map(self._last_changes, group.changes))
-        notes += last if has_last else ()
+        last = group.shared_last_change(with_age=self.detail.attributes) if self.detail.remarks else ""
+        notes += [last] if last else []
         title = f"{group.kind.title}{state}: {group.size:,}"
         note = self._note(group, common, notes, is_first=is_first)
         colour = WITHHELD if group.withheld else "bold"
@@ -172,7 +171,7 @@ class _PlanText(PlanSummaryText):
         for cells in patterns:
             self._add_row(mark, self._row(cells, widths), cells)
         for one, cells in listed:
-            remarks = [*(() if has_last else self._last_changes(one)), *self._reasons(one, group, shared)]
+            remarks = [*(() if last else self._last_changes(one)), *self._reasons(one, group, shared)]
             self._add_change(mark, one, cells, widths, remarks)
 
     def _note(

@@ -178,7 +178,10 @@ def test_a_reason_that_changes_share_is_the_title_of_their_fold() -> None:
     deletes = [plans.delete("eu-west-1", f"/{n}", reasons=("its source <b> is gone",)) for n in range(3)]
     page = page_of(plans.plan_of([*deletes, plans.delete("eu-west-1", "/4", reasons=("another",))]))
     labels = re.findall(r'<details class="group (\w+)" open><summary><span class="label">(.*?)</span>', page)
-    assert labels == [("reason", "its source &lt;b&gt; is gone"), ("flat", "")]
+    last = "version 4, last changed 2026-11-02 08:00 UTC by role ssm-reconcile"
+    assert labels == [("reason", f"its source &lt;b&gt; is gone; {last}"), ("flat", "")]
+    assert page.count(f'<span class="r shared">{last}</span>') == 3
+    assert page.count(f'<span class="r">{last}</span>') == 1
     assert page.count('<span class="r shared">its source &lt;b&gt; is gone</span>') == 3
     assert page.count('<span class="r">another</span>') == 1
 

@@ -132,7 +132,9 @@ def test_a_reason_of_a_group_is_named_once() -> None:
     other = plans.delete("eu-west-1", "/b", reasons=("the spec places no source parameter here",))
     comment = comment_of(*gone, other)
     assert comment.count("its source is gone") == 1
-    assert "> **Delete: 3** (its source is gone)\n" in comment
+    last = "version 4, last changed 2026-11-02 08:00 UTC by role ssm-reconcile"
+    assert f"> **Delete: 3** (its source is gone; {last})\n" in comment
+    assert comment.count(last) == 2
     assert "> **Delete: 1** (the spec places no source parameter here)\n" in comment
 
 
@@ -296,9 +298,9 @@ def test_deletes_that_do_not_fit_are_counted() -> None:
     listed = len(re.findall("^(?:> )?- /", comment, re.MULTILINE))
     assert len(comment.encode()) <= 20_000
     assert listed >= 100
-    assert f"… and {900 - listed:,} more to delete: the saved plan lists them all." in comment
+    assert f"… and {900 - listed:,} more parameters to delete: the saved plan lists them all." in comment
     assert "> **Delete: 4,500**, 57 of 900 parameters here (its source is gone)\n" in comment
-    assert "<details><summary><b>843 more to delete</b></summary>" in comment
+    assert "<details><summary><b>843 more parameters to delete</b></summary>" in comment
 
 
 def test_folded_creates_and_updates_of_level_two_add_up() -> None:
@@ -311,7 +313,7 @@ def test_a_summary_is_cut_between_sections_with_a_note() -> None:
     summary = plan_summary(view_of(plans.many(1_600)), budget=60_000)
     assert len(summary.encode()) <= 60_000
     assert summary.count("<details") == summary.count("</details>")
-    assert re.search(r"\d+ more sections did not fit here", summary)
+    assert re.search(r"\d+ more sections? did not fit here", summary)
     assert summary.index("[!CAUTION]") < summary.index("<b>Update: 2,665</b> (part 1 of")
 
 
@@ -328,7 +330,7 @@ def test_withheld_changes_are_explained_at_the_top() -> None:
         "> * `max-deletes`: 11 to delete in `eu-west-1` are more than 10: all withheld."
         " If meant: `--max-deletes` 11\n" in comment
     )
-    assert "> **Delete: 11, withheld by `max-deletes`** (its source is gone)\n" in comment
+    assert "> **Delete: 11, withheld by `max-deletes`** (its source is gone; version 4, last" in comment
     assert "> - /a/3  [SecureString]  (eu-west-1)\n" in comment
     assert "too many" not in comment
     assert "[!CAUTION]" not in comment

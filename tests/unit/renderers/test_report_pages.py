@@ -12,12 +12,14 @@ from ssm_reconcile.change import Change, Difference, Update
 from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.comment_context import NO_CONTEXT
 from ssm_reconcile.renderers.drift_issue import report_issue
-from ssm_reconcile.renderers.html import report_html
+from ssm_reconcile.renderers.html import plan_html, report_html
+from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
 from ssm_reconcile.renderers.report_markdown import report_comment, report_summary
 from ssm_reconcile.renderers.report_text import report_text
-from ssm_reconcile.renderers.view import ReportView
+from ssm_reconcile.renderers.text import plan_text
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Outcome, Report, Result
-from tests.unit.renderers import plans
+from tests.unit.renderers import plans, shapes
 
 HERE = "eu-west-1"
 OUTPUTS: dict[str, Callable[[ReportView], str]] = {
@@ -98,3 +100,40 @@ def test_a_report_of_an_earlier_version_names_the_action() -> None:
 def test_the_title_of_the_page_is_not_repeated_below_it() -> None:
     page = report_html(applied(plans.twelve()))
     assert page.count("pplied 12 of 12 changes") == 2  # in <title> and <h1>
+
+
+def guarded_report() -> ReportView:
+    plan = shapes.guarded_plan()
+    outcomes = [
+        Outcome(change, Result.WITHHELD, "; ".join(f"{hold.guard}: {hold.why}" for hold in change.withheld))
+        if change.withheld
+        else Outcome(change, Result.APPLIED)
+        for change in plan.changes
+    ]
+    return ReportView(plans.report_document_of(Report(plan, tuple(outcomes))))
+
+
+def test_no_output_says_a_sentence_or_a_flag_of_a_guard_twice() -> None:
+    view, report = PlanView(plans.document_of(shapes.guarded_plan())), guarded_report()
+    texts = [plan_text(view, width=200), plan_comment(view), plan_html(view), report_comment(report)]
+    for page in (*texts, report_html(report)):
+        assert page.count("Bring the change to the source") == 1
+    for page in (plan_html(view), report_html(report)):
+        assert page.count("If meant: <code>--overwrite-outside</code>") == 1
+
+
+def test_the_page_of_a_report_says_once_why_changes_are_withheld() -> None:
+    page = report_html(guarded_report())
+    assert page.count("12 to delete or replace in eu-west-1 are more than 5") == 1
+    assert '<span class="label">withheld by max-deletes</span>' in page
+
+
+def test_a_summary_leaves_out_the_block_that_is_too_large_and_limits_the_reasons() -> None:
+    changes = [
+        plans.withheld(plans.create(HERE, f"/{i}"), "frozen", f"reason {i} {'because ' * 20}")
+        for i in range(3_000)
+    ]
+    page = plan_summary(PlanView(plans.document_of(plans.plan_of(changes, targets=[HERE]))), budget=150_000)
+    assert 50_000 < len(page.encode()) <= 150_000
+    assert "* … and 2,900 more, all in the saved plan." in page
+    assert "the first 100 listed below" in page

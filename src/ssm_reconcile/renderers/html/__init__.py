@@ -21,7 +21,14 @@ from string import Template
 from ssm_reconcile.renderers.groups import FindingView
 from ssm_reconcile.renderers.html.rows import address_rows, change_rows, dropped_rows, outcome_rows, quote
 from ssm_reconcile.renderers.html.tables import tables
-from ssm_reconcile.renderers.outline import ChangeGroup, guard_reasons, outline_changes
+from ssm_reconcile.renderers.outline import (
+    ChangeGroup,
+    GuardReason,
+    guard_reasons,
+    guard_sentences,
+    outline_changes,
+    run_flags,
+)
 from ssm_reconcile.renderers.view import PlanView, ReplicationView, ReportView, RunView
 from ssm_reconcile.wording import join, parse_time, plural, utc_text
 
@@ -70,7 +77,8 @@ def report_html(report: ReportView) -> str:
             *(_note("warning", str(notice)) for notice in report.notices_of("interrupted")),
             _facts(report, "reported"),
             *_incomplete(report),
-            _findings(report.findings),
+            *_withheld(report),
+            _findings(report.other_findings),
             _counts_by_result(report),
             *tables(report, [*outcome_rows(report), *address_rows((*report.remaining, *report.groups))]),
         ],
@@ -152,16 +160,34 @@ def _alerts(view: PlanView, groups: Sequence[ChangeGroup]) -> Iterable[str]:
             sentence += f" {were} last changed outside ssm-reconcile."
         yield _note("error", sentence, f"DANGER: {counts}:")
     if view.withheld:
-        items = ""
-        for guard in guard_reasons(view.changes, view.findings):
-            found = [(one.problem, one.flag) for one in guard.findings]
-            found = found or [(reason, "") for reason in guard.reasons]
-            for reason, flag in found:
-                lift = f". If meant: <code>{quote(flag)}</code>" if flag else ""
-                items += f"<li>{quote(guard.guard)}: {quote(reason)}{lift}</li>"
         title = f"{view.withheld:,} of {plural(len(view.changes), 'change')} WITHHELD."
-        body = _fold(title, f"<ul>{items}</ul>", is_open=items.count("<li>") <= _LISTED)
-        yield f'<section class="note withheld">{body}</section>'
+        yield _guards(title, guard_reasons(view.changes, view.findings))
+
+
+def _withheld(report: ReportView) -> Iterable[str]:
+    """Yield the note on the guards that withheld changes, if the report has their findings."""
+    guards: dict[str, list[FindingView]] = {}
+    for finding in report.guard_findings(report.unapplied_groups):
+        guards.setdefault(finding.code, []).append(finding)
+    if guards:
+        title = f"{report.summary.get('withheld', 0):,} of {plural(report.total, 'change')} WITHHELD."
+        yield _guards(title, [GuardReason(code, 0, tuple(found), ()) for code, found in guards.items()])
+
+
+def _guards(title: str, guards: Iterable[GuardReason]) -> str:
+    """Return the note on guards: the reasons of each, then its flags; no sentence and no flag twice."""
+    items = ""
+    for guard in guards:
+        texts = [quote(text) for text in filter(None, guard_sentences(guard))]
+        lift = join([f"<code>{quote(flag)}</code>" for flag in run_flags(guard.findings)])
+        lift = f"If meant: {lift}" if lift else ""
+        if len(texts) == 1:
+            items += f"<li>{quote(guard.guard)}: {'. '.join(filter(None, [*texts, lift]))}</li>"
+        else:
+            listed = "".join(f"<li>{text}</li>" for text in texts)
+            items += f"<li>{quote(guard.guard)}: {lift}<ul>{listed}</ul></li>"
+    body = _fold(title, f"<ul>{items}</ul>", is_open=items.count("<li>") <= _LISTED)
+    return f'<section class="note withheld">{body}</section>'
 
 
 def _findings(findings: Sequence[FindingView]) -> str:

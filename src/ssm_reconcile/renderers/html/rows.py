@@ -61,14 +61,15 @@ def change_rows(groups: Iterable[ChangeGroup]) -> Iterable[TableRow]:
         section = DANGEROUS if group.kind.is_dangerous else OTHER
         state = "withheld" if group.withheld else "to apply"
         by = f"by {join(group.guards)}" if group.guards else ""
-        label = "; ".join(filter(None, (by, group.kind.effect, *group.reasons)))
+        last = group.shared_last_change()
+        label = "; ".join(filter(None, (by, group.kind.effect, *group.reasons, last)))
         tags = _tag("withheld", "WITHHELD") if group.withheld else ""
         tags += _tag("pending", "already pending") if group.pending else ""
         for one in group.changes:
-            shared = (group.kind.effect, *group.reasons, *one.change.holds)
+            shared = (group.kind.effect, *group.reasons, last, *one.change.holds)
             own = () if group.reasons else one.change.reasons
             details = _attributes(one.change.public_lines, is_new=one.change.is_new) + "".join(
-                map(_remark, (*_last_changes(one), *own))
+                map(_remark, (*(() if last else _last_changes(one)), *own))
             )
             details += "".join(_remark(text, "r shared") for text in shared if text)
             cells = (_action(group.kind.word) + tags, quote(one.change.kind), details)
@@ -94,12 +95,15 @@ def outcome_rows(report: ReportView) -> Iterable[TableRow]:
     found: dict[OutcomeView, list[str]] = {}
     for outcome in report.outcomes:
         found.setdefault(replace(outcome, target=""), []).append(outcome.target)
+    known = {finding.code for finding in report.findings}
     rank = {result: number for number, result in enumerate(RESULTS)}
     for one, targets in sorted(found.items(), key=lambda item: rank.get(item[0].result, -1)):
         state, label, section, tag = result_word(one.result), one.cause, APPLIED, ""
         if one.result != "applied":
             section, tag = NOT_APPLIED, _tag(one.result, state)
             label = f"{state}: {one.cause}" if one.cause else state
+            if one.guards and known.issuperset(one.guards):
+                label = f"{state} by {join(one.guards)}"
         details = _remark(one.cause, "r shared") if one.cause else ""
         word = one.change_kind.word
         cells = (_action(word) + tag, quote(one.kind), details)
