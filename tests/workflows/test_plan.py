@@ -20,7 +20,7 @@ def test_a_pull_request_gets_validation_a_plan_a_comment_and_an_artifact(stage: 
     assert results(jobs) == PLANNED, log_of(jobs)
     body = stage.comment().body
     assert "3 changes" in body
-    assert "+ /shop/limit  [String] create" in body
+    assert "+ /shop/limit  [String]" in body
     assert "+ /app/url  [String] create, already pending" in body.split("<b>Already pending</b>")[1]
     assert "**2 of the changes are already pending**" in body
     assert [artifact.name for artifact in stage.hub.artifacts] == ["ssm-plan"]
