@@ -21,7 +21,7 @@ def test_a_pull_request_gets_validation_a_plan_a_comment_and_an_artifact(stage: 
     body = stage.comment().body
     assert "3 changes" in body
     assert "+ /shop/limit  [String]" in body
-    assert "+ /app/url  [String] create, already pending" in body.split("<b>Already pending</b>")[1]
+    assert "+ /app/url  [String]" in body.split("<b>Already pending</b>")[1]
     assert "**2 of the changes are already pending**" in body
     assert [artifact.name for artifact in stage.hub.artifacts] == ["ssm-plan"]
     assert "3 changes" in jobs["plan"].summary
