@@ -13,9 +13,9 @@ def plural(number: int, noun: str, form: str = "") -> str:
     """Return a number with its noun: `1 change`, `1,050 changes`.
 
     Args:
-        number: how many.
-        noun: the singular.
-        form: the plural of the noun; empty for the singular with an `s`.
+        number: The number.
+        noun: The singular.
+        form: The plural of the noun; empty for the singular with an `s`.
     """
     return f"{number:,} {noun if number == 1 else form or noun + 's'}"
 
@@ -39,10 +39,10 @@ def cut(lines: Sequence[str], most: int, rest: str = "more", mark: str = "...") 
     """Return the first lines, and one line that counts the others: `... and 7 more`.
 
     Args:
-        lines: all lines.
-        most: the number of lines to keep.
-        rest: the words after the number, `more` or for example `more lines`.
-        mark: the start of the last line.
+        lines: All lines.
+        most: The number of lines to keep.
+        rest: The words after the number, `more` or for example `more lines`.
+        mark: The start of the last line.
     """
     left = len(lines) - most
     return [*lines[:most], f"{mark} and {left:,} {rest}"] if left > 0 else list(lines)

@@ -180,10 +180,6 @@ def check_writable(path: Path, flag: str = "--out") -> None:
         path: The file.
         flag: The option that names it, for the message.
 
-    Args:
-        path: The file.
-        flag: The option that names it, for the message.
-
     Raises:
         UsageError: The file cannot be written.
     """

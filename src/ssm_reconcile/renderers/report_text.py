@@ -35,6 +35,10 @@ SIGNS = {
 """The sign of each result, and the colour of the sign."""
 _LINES = 60
 """Lines for the changes that were applied."""
+_CAUSES = 40
+"""Causes that are listed."""
+_REASONS = 20
+"""Reasons of addresses of one kind, and findings of one code, that are listed."""
 _FLAGS = 3
 """Guards of a cause whose remedies are named."""
 _TARGETS = 8
@@ -55,15 +59,19 @@ def report_text(
     page = _ReportText(view, width, color=color, shown=shown)
     page.add_sum()
     page.add_unapplied()
-    for group in view.remaining:
+    for group in view.remaining[:_REASONS]:
         page.add()
         page.add(f"Remaining: {group.size:,}, {group.reason}:", hang=2, colour="bold")
         add_names(page, group)
-    add_groups(page, [group for group in view.groups if shown is None or group not in shown.groups])
+    page.add_left(len(view.remaining) - _REASONS, "reason")
+    add_groups(page, [group for group in view.groups if shown is None or group not in shown.groups], _REASONS)
     known = shown.findings if shown is not None else ()
-    add_findings(page, [finding for finding in view.other_findings if finding not in known])
+    add_findings(page, [finding for finding in view.other_findings if finding not in known], _REASONS)
     page.add_applied()
     page.add_legend()
+    if page.is_cut:
+        page.add()
+        page.add("Not all is listed here: `--out FILE` and `--format json` have the whole report.", hang=2)
     return page.text()
 
 
@@ -84,6 +92,12 @@ class _ReportText(TerminalText):
             for notice in self.view.notices_of("narrowed", "no-decrypt"):
                 self.add(str(notice), hang=2)
             add_incomplete(self, self.view)
+
+    def add_left(self, number: int, noun: str) -> None:
+        """Add a line with the number of items that are left out, if there are any."""
+        if number > 0:
+            self.is_cut = True
+            self.add(f"... and {plural(number, f'more {noun}')}", indent=2)
 
     def add_unapplied(self) -> None:
         """Add the changes that were not applied: each cause, and a line for each name."""
@@ -135,6 +149,9 @@ class _ReportText(TerminalText):
             limit: The most lines of a group. If it has more names, they are grouped by path.
             is_long: Whether names are grouped by path, apart from a few dangerous changes.
         """
+        causes = dict.fromkeys((group.result, group.cause) for group in groups)
+        shown = set(list(causes)[:_CAUSES])
+        groups = [group for group in groups if (group.result, group.cause) in shown]
         rows = {
             group: list(self._places(group, limit, by_path=_is_by_path(group, limit, is_long=is_long)))
             for group in groups
@@ -149,6 +166,7 @@ class _ReportText(TerminalText):
             for group in of_cause:
                 for name, where in rows[group]:
                     self._add_line(group, (name, where), (words, names), indent=4 if cause else 2)
+        self.add_left(len(causes) - _CAUSES, "cause")
 
     def _add_line(
         self, group: OutcomeGroup, cells: tuple[str, str], widths: tuple[int, int], *, indent: int

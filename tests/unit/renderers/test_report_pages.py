@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Difference, Update
+from ssm_reconcile.change import Change, Difference, Row, Update
+from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.comment_context import NO_CONTEXT
 from ssm_reconcile.renderers.drift_issue import report_issue
@@ -137,3 +138,17 @@ def test_a_summary_leaves_out_the_block_that_is_too_large_and_limits_the_reasons
     assert 50_000 < len(page.encode()) <= 150_000
     assert "* … and 2,900 more, all in the saved plan." in page
     assert "the first 100 listed below" in page
+
+
+def test_a_report_of_many_findings_and_causes_is_limited_and_counts_the_others() -> None:
+    found = [Finding(Severity.WARNING, "plain-secret", f"/shop/{i} looks secret") for i in range(1_000)]
+    others = [plans.other(HERE, f"/o/{i}", Row.CONFLICT, "conflict", f"reason {i}") for i in range(1_000)]
+    plan = plans.plan_of([plans.create(HERE, f"/{i}") for i in range(100)], findings=found, others=others)
+    outcomes = tuple(
+        Outcome(change, Result.FAILED, f"cause {number}") for number, change in enumerate(plan.changes)
+    )
+    text = report_text(ReportView(plans.report_document_of(Report(plan, outcomes))), width=100)
+    assert len(text.splitlines()) < 200
+    for line in ("980 more reasons", "60 more causes", "980 more findings"):
+        assert f"... and {line}" in text
+    assert "Not all is listed here: `--out FILE` and `--format json` have the whole report." in text
