@@ -81,7 +81,7 @@ def _complete_state(_: click.Context, __: click.Parameter, text: str) -> list[st
     metavar="FILE",
     multiple=True,
     type=click.Path(),
-    help="The same as SPEC, as in `explain`.",
+    help="Spec file; the same as SPEC.",
 )
 @options.name_option
 @options.target_option
@@ -110,7 +110,7 @@ def command(
     Those in sync, excluded ones and large groups are counted by path: --state in_sync lists each, and so do
     JSON and CSV. A state is a row of the table of cases (`explain` names it too), `unproven` where only the
     values decide, or `excluded` for a source parameter that an exclude or `types` leaves out:
-    docs/reference/status.md has all of them. With --state, the counts are those of all states too.
+    docs/reference/status.md has all of them. --state does not change the counts.
 
     Cost: the listings and KMS keys of a plan, and at most 50 reads of tags in each place. Without
     tag:GetResources the tags of each parameter are read, as in a plan. `iam plan --no-decrypt` prints the

@@ -106,6 +106,7 @@ class _PlanText(PlanSummaryText):
     ) -> None:
         super().__init__(view, detail, width, color=color)
         self._notes: tuple[str, ...] = ()  # the reasons of the group above
+        self._follows_withheld = False
         self.add_summary(extent)
         if extent != "summary":
             self.add_changes()
@@ -144,7 +145,9 @@ class _PlanText(PlanSummaryText):
             is_first: Whether it is the first group of its kind, which has the effect and those reasons.
         """
         state = ", WITHHELD" * group.withheld + f" by {join(group.guards)}" * bool(group.guards)
+        state += ", not withheld" * (self._follows_withheld and not is_first and not group.withheld)
         state += ", already pending" * group.pending
+        self._follows_withheld = group.withheld
         common = shared if self.detail.remarks else ()
         notes = [one for one in group.reasons if one not in shared] if self.detail.remarks else []
         self.is_cut |= bool(group.reasons) and not self.detail.remarks

@@ -168,7 +168,7 @@ class TestDanger:
         held = [plans.delete("eu-west-1", name) for name in ("/a", "/b")]
         kept = [plans.withheld(change, "max-deletes", "too many") for change in held]
         text = text_of(*kept, *(plans.delete("us-west-2", name) for name in ("/c", "/d")))
-        assert "\nDelete: 2   for the same reasons as above\n" in text
+        assert "\nDelete, not withheld: 2   for the same reasons as above\n" in text
         assert text.count("its source is gone") == 1
 
     def test_a_wrapped_reason_begins_no_line_with_a_command_of_a_runner(self) -> None:
@@ -246,7 +246,7 @@ class TestDanger:
         held = plans.withheld(plans.adopt("eu-west-1", "/a"), "guard-1", "why")
         text = text_of(held, plans.adopt("eu-west-1", "/b"), plans.adopt("eu-west-1", "/c"))
         assert "Adopt, WITHHELD by guard-1: 1   only tags are written; the parameter already exists" in text
-        assert "\nAdopt: 2   for the same reasons as above\n" in text
+        assert "\nAdopt, not withheld: 2   for the same reasons as above\n" in text
         assert text.count("the parameter already exists, equal in all that is replicated") == 1
 
     def test_a_reason_of_some_of_a_kind_is_stated_with_them(self) -> None:
