@@ -131,18 +131,19 @@ class UsageError(ReconcileError):
     exit_code = 64
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def unknown_name(kind: str, name: str, known: Iterable[str], listing: str = "the spec has") -> UsageError:
     """Return the error for an unknown name on the command line, with the most similar and all known names.
 
     Args:
         kind: The kind of name, such as `target`.
         name: The name that was given.
-        known: The names of the spec.
+        known: The valid names.
+        listing: The words before the list of them.
     """
     names = sorted(set(known))
     listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
     hint = did_you_mean(nearest(name, names))
-    return UsageError(f"no {kind} is named {name!r}", f"{hint} the spec has: {listed or 'none'}".lstrip())
+    return UsageError(f"no {kind} is named {name!r}", f"{hint} {listing}: {listed or 'none'}".lstrip())
 
 
 class PlaceError(ReconcileError):

@@ -61,7 +61,7 @@ def _read_states(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) 
     found = tuple(dict.fromkeys(filter(None, words)))
     for word in found:
         if word not in REPLICA_STATES:
-            raise unknown_name("state", word, REPLICA_STATES)
+            raise unknown_name("state", word, REPLICA_STATES, "the states are")
     return found
 
 

@@ -317,6 +317,7 @@ def test_an_unknown_state_is_refused_with_a_similar_one(aws: SimulatedAws, cli: 
     result = cli("status", "--state", "conflict,in-sink")
     assert result.exit_code == 64
     assert "no state is named 'in-sink'" in result.stderr
+    assert "the states are: adopt, " in result.stderr
     assert "did you mean `in_sync`?" in result.stderr
 
 
