@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import terraform
@@ -79,6 +79,31 @@ def the_seeds_way(server: Server, count: int) -> Iterator[Row]:
     command = [sys.executable, "-m", "benchmarks.seed_way", server.url, seed.source, *seed.targets]
     for scene in ("bootstrap", "in sync"):
         yield Row("the seed's way", scene, count, 1, cost(server, command))
+
+
+def the_optimum(server: Server, count: int) -> Iterator[Row]:
+    """The lower bound of boto3: a bootstrap, proven by the world of the server, and a plan in sync."""
+    who = "the optimum"
+    seed = Seed(count)
+    server.world(seed)
+    yield Row(who, "bootstrap", count, 1, optimum(server, seed, "apply"))
+    wrong = server.differing(seed)
+    if wrong:
+        message = (
+            f"{who}: after a bootstrap of {count}, {len(wrong)} parameters differ, the first is {wrong[0]}"
+        )
+        raise RuntimeError(message)
+    server.world(replace(seed, replicas=True, owned=False))
+    compared = optimum(server, seed, "plan")
+    if compared.code:
+        raise RuntimeError(f"{who}: it finds differences between equal regions")
+    yield Row(who, "in sync", count, 1, compared)
+
+
+def optimum(server: Server, seed: Seed, verb: str) -> Cost:
+    """Return the cost of the optimum's `plan` or `apply`; its plan may find differences."""
+    command = [sys.executable, "-m", "benchmarks.optimum", server.url, seed.source, *seed.targets, verb]
+    return cost(server, command, allowed=frozenset({0, 2} if verb == "plan" else {0}))
 
 
 def terraforms_way(server: Server, count: int, notes: list[str]) -> Iterator[Row]:

@@ -98,6 +98,12 @@ class Server:
         seen = tuple((when, what) for when, what in counts["seen"])
         return Counts(Counter(counts["calls"]), Counter(counts["throttled"]), Counter(counts["places"]), seen)
 
+    def differing(self, seed: Seed) -> list[str]:
+        """The names that are not the same in the source and in a target of a seed."""
+        asked = {"account": seed.account, "source": seed.source}
+        answers = (self._ask("differing", asked | {"target": name}) for name in seed.targets)
+        return sorted({name for answer in answers for name in answer["names"]})
+
     def _ask(self, verb: str, body: Mapping[str, Any]) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=900)
         try:

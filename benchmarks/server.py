@@ -108,6 +108,9 @@ class Cloud:
                 }
                 self.calls, self.throttled, self.places, self.seen = Counter(), Counter(), Counter(), []
                 return answer
+            case "differing":
+                one, other = (self.world.region(body["account"], body[end]) for end in ("source", "target"))
+                return {"names": one.differing(other)}
             case _:
                 return {"error": f"unknown: {verb}"}
         return {}

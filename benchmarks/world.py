@@ -116,12 +116,25 @@ class Region:
         del self.order[bisect_left(self.order, key)]
         return True
 
+    def differing(self, other: Region) -> list[str]:
+        """The names that exist in one region only, or with other values, types, tags, keys or attributes."""
+        names = sorted(self.entries.keys() | other.entries.keys())
+        return [name for name in names if _copied(self.get(name)) != _copied(other.get(name))]
+
     def page(self, token: str | None, size: int) -> tuple[list[Entry], str | None]:
         """So many entries from a token on, which is the name to begin with, and the next token."""
         start = 0 if token is None else bisect_left(self.order, token)
         names = self.order[start : start + size]
         end = start + size
         return [self.entries[name] for name in names], self.order[end] if end < len(self.order) else None
+
+
+def _copied(entry: Entry | None) -> tuple[object, ...] | None:
+    """All of an entry that a replica has too."""
+    if entry is None:
+        return None
+    attributes = (entry.description, entry.pattern, entry.tier, entry.key_id)
+    return (entry.name, entry.type, entry.value, entry.tags, *attributes)
 
 
 @dataclass(slots=True)

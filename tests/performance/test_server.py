@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from math import ceil
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from benchmarks import plot
+from benchmarks import plot, scenes
 from benchmarks.quotas import Bucket
 from benchmarks.seeds import Seed
 from benchmarks.served import Server
@@ -111,3 +112,40 @@ def test_a_plot_is_a_picture_with_each_line_in_it() -> None:
     assert picture.count("<polyline") == 2
     assert ">10,000<" in picture
     assert picture.startswith("<svg")
+
+
+def test_the_optimum_copies_everything_and_reads_all_values_to_find_differences(
+    server: Server,
+) -> None:
+    count = 130
+    created, compared = scenes.the_optimum(server, count)
+    listing = 2 * (ceil(count / 50) + ceil(count / 100))
+    assert created.cost.counts.requests == listing // 2 + 2 + count + 2 * ceil(count / 10)
+    assert compared.cost.counts.requests == listing + 2 * ceil(count / 10)
+    assert created.cost.counts.decrypted == 0.3 * count, "the check of the writes decrypts nothing"
+    assert compared.cost.counts.decrypted == 2 * 0.3 * count
+    assert compared.cost.code == 0
+
+
+@pytest.mark.parametrize("lost", [{"Value": "other"}, {"Description": "other"}, {"Tier": "Advanced"}])
+def test_the_proof_of_the_optimum_finds_any_difference(server: Server, lost: dict[str, str]) -> None:
+    seed = Seed(12, replicas=True, owned=False)
+    server.world(seed)
+    assert server.differing(seed) == []
+    target = client(server, region=seed.targets[0])
+    found = target.describe_parameters(MaxResults=50)["Parameters"][0]
+    value = target.get_parameters(Names=[found["Name"]], WithDecryption=True)["Parameters"][0]["Value"]
+    kept = {key: found[key] for key in ("Name", "Type", "Description", "Tier", "KeyId") if key in found}
+    target.put_parameter(**{**kept, "Value": value, **lost}, Overwrite=True)
+    assert server.differing(seed) == [found["Name"]]
+    assert scenes.optimum(server, seed, "plan").code == 2
+
+
+def test_a_lost_tag_is_a_difference_too(server: Server) -> None:
+    seed = Seed(12, replicas=True, owned=False)
+    server.world(seed)
+    name = client(server).describe_parameters(MaxResults=50)["Parameters"][0]["Name"]
+    target = client(server, region=seed.targets[0])
+    target.remove_tags_from_resource(ResourceType="Parameter", ResourceId=name, TagKeys=["team"])
+    assert server.differing(seed) == [name]
+    assert scenes.optimum(server, seed, "plan").code == 2
