@@ -170,6 +170,22 @@ def paced_updates(server: Server, count: int) -> Pace:
         )
 
 
+MANY_TARGETS = tuple(f"us-east-{number}" for number in range(10, 30)) + tuple(
+    f"21098765432{account}/us-east-{number}" for account in range(4) for number in range(2, 7)
+)
+"""Forty targets: twenty regions of the account of the source, and five in each of four other accounts."""
+
+
+def many_targets(server: Server, count: int, drift: float = 0.0) -> Pace:
+    """A plan for forty targets under quotas and latency, at the default rates."""
+    seed = Seed(count, targets=MANY_TARGETS, replicas=True, drift=drift)
+    server.world(seed)
+    server.weather(rates=AWS, latency=LATENCY)
+    with spec_of(seed, {}) as spec:
+        scene = f"plan, {len(seed.targets)} targets, " + (f"{drift:.0%} drift" if drift else "in sync")
+        return _paced(scene, count, ours(server, "plan", spec))
+
+
 def _paced(scene: str, count: int, taken: Cost) -> Pace:
     return Pace(scene, count, taken, taken.counts.necessary(AWS))
 

@@ -28,7 +28,8 @@ TEAMS = ("payments", "search", "identity", "logistics", "platform")
 class Seed:
     """The first state of a world. `replicas`: the targets hold them already; `owned`: with our tags.
 
-    `drift` of the replicas (a share from 0 to 1) are behind: their source has a newer version.
+    A target is a region, or `account/region` of another account, which is reached by a role. `drift` of the
+    replicas (a share from 0 to 1) are behind: their source has a newer version.
     """
 
     count: int
@@ -43,19 +44,25 @@ class Seed:
 
 def sow(world: World, seed: Seed) -> None:
     """Make the regions of a seed again."""
-    for name in (seed.source, *seed.targets):
-        world.regions.pop((seed.account, name), None)
+    for place in (seed.source, *seed.targets):
+        world.regions.pop(_place(seed, place), None)
     source = world.region(seed.account, seed.source)
     source.aliases = {MANAGED_KEY: f"ssm-{seed.source}", KEY: f"app-{seed.source}"}
     source.fill(_entries(seed))
-    for name in seed.targets:
-        target = world.region(seed.account, name)
-        target.aliases = {MANAGED_KEY: f"ssm-{name}", KEY: f"app-{name}"}
+    for place in seed.targets:
+        target = world.region(*_place(seed, place))
+        target.aliases = {MANAGED_KEY: f"ssm-{target.name}", KEY: f"app-{target.name}"}
         if seed.replicas:
             target.fill(
                 _replica(entry, source, target, owned=seed.owned) for entry in source.entries.values()
             )
     _drift(source, seed)
+
+
+def _place(seed: Seed, target: str) -> tuple[str, str]:
+    """Return account and region of a target."""
+    account, _, region = target.rpartition("/")
+    return account or seed.account, region
 
 
 def _entries(seed: Seed) -> Iterator[Entry]:
@@ -116,8 +123,9 @@ def spec_text(seed: Seed, rates: dict[str, float]) -> str:
     """The spec (YAML) that replicates a world's source to its targets."""
     import json
 
-    targets = ", ".join(f"{{ region: {name} }}" for name in seed.targets)
-    mapped = ", ".join(f"{name}: {KEY}" for name in seed.targets)
+    names = {target: target.replace("/", "-") for target in seed.targets}
+    targets = ", ".join(_target(name, *_place(seed, target), seed) for target, name in names.items())
+    mapped = ", ".join(f"{name}: {KEY}" for name in names.values())
     return f"""\
 version: 1
 name: {OWNER}
@@ -129,3 +137,10 @@ delete: owned
 guards: {{ max_change_percent: 100 }}
 rates: {json.dumps(rates)}
 """
+
+
+def _target(name: str, account: str, region: str, seed: Seed) -> str:
+    """Return a target of a spec."""
+    if account == seed.account:
+        return f"{{ region: {region} }}"
+    return f"{{ name: {name}, region: {region}, role_arn: 'arn:aws:iam::{account}:role/bench' }}"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date
@@ -88,14 +89,7 @@ def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Pla
     """
     specs = narrow_specs(specs, run)
     _check_names(specs)
-    opened: dict[Access, Store | StoreError] = {}
-    for spec in specs:
-        for _, access, *_ in endpoints(spec):
-            if access not in opened:
-                try:
-                    opened[access] = connect(access)
-                except StoreError as failure:
-                    opened[access] = failure
+    opened = connect_each((access for spec in specs for _, access, *_ in endpoints(spec)), connect)
     failures = [store for store in opened.values() if isinstance(store, StoreError)]
     if failures and len(failures) == len(opened):
         raise failures[0]
@@ -103,6 +97,32 @@ def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Pla
         for _, error in place_errors(spec, opened):
             raise error
     return Places(opened)
+
+
+def connect_each(wanted: Iterable[Access], connect: Connect) -> dict[Access, Store | StoreError]:
+    """Open each place once, at the same time; a place that cannot be opened gives its error.
+
+    Until one place is open, the calling thread opens them one by one: the credentials may need an MFA code,
+    and only the main thread restores the terminal after Ctrl-C.
+
+    Args:
+        wanted: The places, in the order of the result.
+        connect: Opens one place.
+    """
+
+    def open_place(access: Access) -> Store | StoreError:
+        try:
+            return connect(access)
+        except StoreError as failure:
+            return failure
+
+    left = deque(dict.fromkeys(wanted))
+    opened: dict[Access, Store | StoreError] = {}
+    while left and all(isinstance(one, StoreError) for one in opened.values()):
+        access = left.popleft()
+        opened[access] = open_place(access)
+    with ReadPool(max_workers=max(1, len(left))) as pool:
+        return opened | dict(zip(left, pool.map(open_place, left), strict=True))
 
 
 def _check_names(specs: Sequence[Replication]) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore.loaders import JSONFileLoader, create_loader
 from moto.sts.models import sts_backends
 
 from ssm_reconcile.aws_limits import CallClass
@@ -86,6 +90,27 @@ def test_a_role_is_assumed_again_when_its_hour_is_over(there: Aws) -> None:
     credentials._expiry_time -= timedelta(hours=1)
     listed(store)
     assert credentials.get_frozen_credentials().access_key != before
+
+
+def test_the_files_of_the_sdk_are_read_once_for_all_places_and_roles(
+    there: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: Counter[str] = Counter()
+    load_file = JSONFileLoader.load_file
+
+    def count(loader: JSONFileLoader, path: str) -> Any:
+        found = load_file(loader, path)
+        read[path] += found is not None
+        return found
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", count)
+    monkeypatch.setattr(botocore.session, "create_loader", create_loader)  # tests share a loader of their own
+    roles = [None, *(f"arn:aws:iam::{account}:role/sync" for account in ("210987654321", "310987654321"))]
+    for role in roles:
+        for region in ("us-east-1", "eu-west-1"):
+            there._clients.create(Access(region, role_arn=role, sts_region="us-east-1"))
+    assert {Path(path).parts[-3] for path in read} >= {"ssm", "kms", "resourcegroupstaggingapi", "sts"}
+    assert read.most_common(1)[0][1] == 1
 
 
 def test_an_endpoint_of_the_command_line_is_every_services() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
 
 from ssm_reconcile.errors import PlaceError, StoreError, Trouble, UsageError, Where
-from ssm_reconcile.model import Access
+from ssm_reconcile.model import Access, Place
 from ssm_reconcile.session import narrow_specs, open_places
 from ssm_reconcile.spec import Replication, Run, Source, Target
+from ssm_reconcile.stores.base import Store
 from tests.builders import NOW, replication, target
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.store import Memory
-from tests.fake_aws.traffic import at_call, refused
+from tests.fake_aws.traffic import Fault, at_call, refused
 from tests.fake_aws.world import World
 
 OTHER = "210987654321"
@@ -76,6 +78,52 @@ class TestOpening:
         w = world()
         w.faults = at_call("GetCallerIdentity", refused(Trouble.CREDENTIALS))
         with pytest.raises(StoreError, match="ExpiredTokenException"):
+            open_places([two()], Memory(w).connect, Run())
+
+    def test_places_are_opened_at_the_same_time_in_the_order_of_the_spec(self) -> None:
+        connect = Memory(world()).connect
+        all_others, names = threading.Barrier(40), [f"us-east-{number}" for number in range(10, 50)]
+
+        def open_with_others(access: Access) -> Store:
+            if access != spec.source.access:
+                all_others.wait(timeout=10)
+            return connect(access)
+
+        spec = replication(targets=tuple(Target(name, Access(name)) for name in names))
+        opened = open_places([spec], open_with_others, Run()).opened
+        assert [access.region for access in opened] == ["us-east-1", *names]
+
+    def test_the_calling_thread_opens_places_until_one_is_open_as_it_may_be_asked_for_an_mfa_code(
+        self,
+    ) -> None:
+        w = world()
+        down = (w.place("us-east-1"), w.place("us-east-2"))
+        w.faults = lambda _op, place, _names, _nth: refused(Trouble.UNREACHABLE) if place in down else None
+        connect, threads = Memory(w).connect, []
+
+        def open_in_thread(access: Access) -> Store:
+            threads.append((access.region, threading.current_thread() is threading.main_thread()))
+            return connect(access)
+
+        names = ("us-east-2", "eu-west-1", "eu-west-2")
+        spec = replication(targets=tuple(Target(name, Access(name)) for name in names))
+        open_places([spec], open_in_thread, Run())
+        assert threads == [("us-east-1", True), *zip(names, (True, True, False), strict=True)]
+
+    def test_the_error_of_the_first_place_of_the_spec_ends_the_run_whichever_comes_first(self) -> None:
+        w, gone = world(), threading.Event()
+
+        def fail(_operation: str, place: Place, _names: tuple[str, ...], _nth: int) -> Fault | None:
+            if place.region == "us-east-2":
+                gone.wait(timeout=10)
+                raise ValueError("first of the spec")
+            if place.region == "eu-west-1":
+                gone.set()
+                raise ValueError("first in time")
+            return None
+
+        w.faults = fail
+        with pytest.raises(ValueError, match="first of the spec"):
             open_places([two()], Memory(w).connect, Run())
 
     def test_two_replications_of_one_name_are_an_error_that_says_where(self) -> None:

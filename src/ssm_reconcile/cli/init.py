@@ -207,13 +207,13 @@ def _spec_text(given: InitOptions, common: CommonOptions, *, asking: bool) -> st
     from ssm_reconcile.init import propose_valid
     from ssm_reconcile.init.survey import survey
     from ssm_reconcile.init.text import spec_text
-    from ssm_reconcile.session import Places, Session
+    from ssm_reconcile.session import Places, Session, connect_each
     from ssm_reconcile.spec import Run
 
     clock = SystemClock()
     connect = command_run.connect_factory(common, clock)
     source, targets, choices = given.source_access(), given.target_accesses(), given.choices()
-    places = Places({access: connect(access) for access in (source, *targets.values())})
+    places = Places(connect_each((source, *targets.values()), connect))
     with show_progress(common) as progress:
         found = survey(source, targets, places, progress)
     if asking:
