@@ -83,6 +83,13 @@ CALL_RATES: Mapping[str, float] = {
     CallClass.KMS: 50,  # ListAliases 500, DescribeKey 2,000, shared by all callers in the account
 }
 """Calls per second by class; safe in an account where no quota has been raised."""
+HIGHER_THROUGHPUT_PUT_RATE = 10.0
+"""PutParameter calls per second where the setting for higher throughput is on.
+
+AWS Support named 10 (github-aws-runners/terraform-aws-github-runner#2944); the page of PutParameter says that
+the setting raises this quota, without a number. GetParameters is not raised here: running applications share
+its quota.
+"""
 
 CALL_CLASSES: Mapping[str, CallClass] = {
     "DescribeParameters": CallClass.DESCRIBE,

@@ -89,14 +89,13 @@ def _site(ends: EndPlaces, replication: str, end: str) -> EndPlace:
 
 
 def _paces(replications: set[str], ends: EndPlaces) -> dict[str, dict[str, float]]:
-    """Return calls per second by class at each place; the lowest of the replications that share it."""
+    """Return calls per second by class at each place; the lowest of those that its replications set."""
     paces: dict[str, dict[str, float]] = {}
     for (replication, _), site in ends.items():
         if replication in replications:
-            asked = {**CALL_RATES, **site.rates}
-            known = paces.setdefault(site.place, asked)
-            paces[site.place] = {kind: min(rate, known.get(kind, rate)) for kind, rate in asked.items()}
-    return paces
+            known = paces.setdefault(site.place, {})
+            known |= {kind: min(rate, known.get(kind, rate)) for kind, rate in site.rates.items()}
+    return {place: {**CALL_RATES, **rates} for place, rates in paces.items()}
 
 
 def _calls_of(change: Change) -> list[tuple[str, int]]:

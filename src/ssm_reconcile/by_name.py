@@ -46,7 +46,7 @@ from ssm_reconcile.observe import PartialListing, Unsure, list_names, overlaid
 from ssm_reconcile.plan import Narrowing, Plan, ReplicationPlan
 from ssm_reconcile.reconcile import PlanScope
 from ssm_reconcile.record import source_name
-from ssm_reconcile.session import Places, Session, narrow_specs
+from ssm_reconcile.session import HigherThroughput, Places, Session, narrow_specs
 from ssm_reconcile.spec import Replication, Rewrite, RewriteIn, Run, Target
 from ssm_reconcile.stores.base import Reader, Store
 from ssm_reconcile.system import Clock, ProgressListener
@@ -139,6 +139,7 @@ class NamePlanner:
         lists_replicas: Whether a plan with deletes lists its places whole, so that the guards count all
             deletes that are due. If not, the caller limits deletes by its own counts: the guards
             `max-deletes` and `empty-source` judge no plan.
+        throughput: Sets the rate of PutParameter before an apply, as in `Session`.
     """
 
     specs: tuple[Replication, ...]
@@ -147,10 +148,11 @@ class NamePlanner:
     clock: Clock
     progress: ProgressListener
     lists_replicas: bool = True
+    throughput: HigherThroughput | None = None
 
     def session(self) -> Session:
         """Return a new session, with a new key for digests."""
-        return Session(self.places, self.run, self.clock, self.progress)
+        return Session(self.places, self.run, self.clock, self.progress, self.throughput)
 
     def plan(
         self, names: Mapping[str, frozenset[str]], known: Mapping[str, SourceVersion] | None = None

@@ -354,6 +354,13 @@ class Change:
         return self.desired
 
     @property
+    def writes_value(self) -> bool:
+        """Whether this change is a PutParameter."""
+        return isinstance(self.effect, Create | Replace) or (
+            isinstance(self.effect, Update) and self.effect.put
+        )
+
+    @property
     def rests_on_source_tags(self) -> bool:
         """Whether tags of the source are the reason to remove the replica, or to remove a tag of it."""
         return self.row is Row.KEPT_OUT or (isinstance(self.effect, Retag) and bool(self.tags.before))

@@ -18,6 +18,7 @@ from typing import TypeAlias
 from ssm_reconcile import apply, approve, observe
 from ssm_reconcile.apply.work import RecentTags, SourceTags, Work
 from ssm_reconcile.budget import EndPlace, budget
+from ssm_reconcile.change import Fate
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
@@ -168,6 +169,13 @@ def carry_out(
             works[spec.name, target.name] = Work(
                 spec, target, source, store, run, session.clock, stop, source_tags, recent(target.access)
             )
+    if session.throughput is not None and not stop.is_set():
+        puts = {
+            (one.replication, one.target)
+            for one in plan.changes
+            if one.fate is Fate.APPLY and one.writes_value
+        }
+        session.throughput.set_rates(work.store for key, work in works.items() if key in puts)
     return apply.apply(plan, works, run.parallelism, session.progress, stop)
 
 

@@ -1,6 +1,7 @@
 """Specs -> the opened places of a run: reached, identified by STS, and checked against the spec.
 
 `Session` has what all steps of one run share: these places, options, clock, progress listener, digest key.
+`HigherThroughput` reads a setting of the places in which a run writes, and sets their rate of PutParameter.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from datetime import UTC, date
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from ssm_reconcile.errors import PlaceError, StoreError, UsageError, Where, unknown_name
-from ssm_reconcile.model import Access
+from ssm_reconcile.aws_limits import CALL_RATES, HIGHER_THROUGHPUT_PUT_RATE, CallClass
+from ssm_reconcile.errors import PlaceError, StoreError, Trouble, UsageError, Where, unknown_name
+from ssm_reconcile.model import Access, Place
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
 from ssm_reconcile.system import Clock, ProgressListener, ReadPool
@@ -183,18 +185,77 @@ def place_errors(
         seen[store.place] = label
 
 
+HIGHER_THROUGHPUT_SECONDS = 3600.0
+"""Seconds for which the setting for higher throughput is not read again by the same process."""
+
+
+@dataclass(frozen=True, slots=True)
+class HigherThroughput:
+    """The rate of PutParameter in each place, by the setting for higher throughput of account and region.
+
+    The setting is read once for each place, whatever the number of roles and replications, by one call
+    without a retry. If it is off or could not be read, which is kept as well, the default holds. No setting
+    is read where a spec sets the rate.
+
+    Attributes:
+        clock: The clock of the run.
+        report: Receives a line for each place that is read.
+        known: The rate of each place, with the time at which the setting was read.
+    """
+
+    clock: Clock
+    report: Callable[[str], object]
+    known: dict[Place, tuple[float, float]] = field(default_factory=dict)
+
+    def set_rates(self, stores: Iterable[Store]) -> None:
+        """Set the rate of PutParameter in the places of some stores."""
+        by_place: dict[Place, Store] = {}
+        for store in stores:
+            if not store.is_rate_set(CallClass.PUT):
+                by_place.setdefault(store.place, store)
+        now = self.clock.monotonic()
+        unread = [
+            place
+            for place in by_place
+            if place not in self.known or now - self.known[place][0] >= HIGHER_THROUGHPUT_SECONDS
+        ]
+        with ReadPool(max_workers=max(1, len(unread))) as pool:
+            rates = pool.map(lambda place: self._rate_of(by_place[place]), unread)
+            self.known.update((place, (now, rate)) for place, rate in zip(unread, rates, strict=True))
+        for place, store in by_place.items():
+            store.set_default_rate(CallClass.PUT, self.known[place][1])
+
+    def _rate_of(self, store: Store) -> float:
+        """Read the setting of a place, and return the calls per second of PutParameter."""
+        default = CALL_RATES[CallClass.PUT]
+        try:
+            rate = HIGHER_THROUGHPUT_PUT_RATE if store.has_higher_throughput() else default
+        except StoreError as failure:
+            remedy = "; allow ssm:GetServiceSetting to use it" if failure.kind is Trouble.DENIED else ""
+            self.report(
+                f"{store.place}: the setting for higher throughput could not be read ({failure.code}):"
+                f" PutParameter at {default:g}/s{remedy}"
+            )
+            return default
+        state = "off" if rate == default else "on"
+        self.report(f"{store.place}: higher throughput is {state}: PutParameter at {rate:g}/s")
+        return rate
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """The surroundings of a run; the specs and the plan are arguments of their own.
 
     `key` keys the digests by which values are compared. A new session has a new key, so the digests of
-    one run reveal nothing in another.
+    one run reveal nothing in another. Without `throughput`, PutParameter has its default rate in each place
+    for which the spec sets none.
     """
 
     places: Places
     run: Run
     clock: Clock
     progress: ProgressListener
+    throughput: HigherThroughput | None = None
     key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)
 
     @property

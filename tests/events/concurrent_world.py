@@ -213,7 +213,7 @@ class RatedStore(MemoryStore):
     """A place with the rates and retries of the real store. A read by name is one call for fifty names."""
 
     def __init__(self, world: TimedWorld, place: Place, calls: Calls) -> None:
-        super().__init__(world, place)
+        super().__init__(world, place, buckets=calls.rates)
         self._calls = calls
 
     def describe_names(self, names: Iterable[str]) -> Mapping[str, Parameter]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from itertools import cycle, islice
@@ -19,6 +19,7 @@ from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import STANDARD, Access, Key, Parameter, Place, SealedText, Tags, Value, canonical
 from ssm_reconcile.stores.base import Answers, Put, Settings
+from ssm_reconcile.stores.calls import Bucket, Rates
 from ssm_reconcile.stores.wire import batches
 from tests.fake_aws.keys import Keyhole
 from tests.fake_aws.refusal import Refusal
@@ -36,22 +37,26 @@ _GIVE_UP_AFTER = 3
 Page: TypeAlias = tuple[Sequence[tuple[str, Stored]], str, bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Memory:
-    """Connects to places of a world, as `ssm.Aws` does to places of AWS.
+    """Connects to places of a world, as `ssm.Aws` does to places of AWS: they share their rates.
 
     `account` is that of the default credentials; a role leads to its own account.
     """
 
     world: World
     account: str = ACCOUNT
+    rates: Rates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rates = Rates(self.world.clock)
 
     def connect(self, access: Access) -> MemoryStore:
         """The store that an access leads to. Raises StoreError where the world plans it."""
         account = access.role_arn.split(":")[4] if access.role_arn else self.account
         place = self.world.place(access.region, account)
         self.world.traffic.perform(Call("GetCallerIdentity", place), lambda: None)
-        return MemoryStore(self.world, place)
+        return MemoryStore(self.world, place, buckets=self.rates.of(place, access.rates))
 
 
 @dataclass(slots=True)
@@ -67,11 +72,18 @@ class _Work:
 class MemoryStore:
     """Reads and writes one place of a world."""
 
-    def __init__(self, world: World, place: Place, caller: str = "") -> None:
+    def __init__(
+        self,
+        world: World,
+        place: Place,
+        caller: str = "",
+        buckets: Mapping[str, Bucket] | None = None,
+    ) -> None:
         self.world = world
         self._place = place
         self._caller = caller or f"arn:{place.partition}:sts::{place.account}:assumed-role/ssm-reconcile/run"
         self._keys = Keyhole(world, place)
+        self._buckets = Rates(world.clock).of(place) if buckets is None else buckets
         self._seen: dict[timedelta, tuple[object, View]] = {}
 
     @property
@@ -172,19 +184,31 @@ class MemoryStore:
         return self._keys.resolve(references, fresh=fresh)
 
     def settings(self) -> Settings:
-        """Return the default settings of AWS; the clock is the world's."""
+        """Return the settings of the place; the clock is the world's."""
         try:
-            self._call("GetServiceSetting", (), lambda: None)
+            on = self.has_higher_throughput()
         except StoreError as failure:
             denied = failure.kind is Trouble.DENIED
             return Settings(moment=self.world.clock.now(), trouble=str(failure), denied=denied)
-        return Settings(STANDARD, high_throughput=False, moment=self.world.clock.now())
+        return Settings(STANDARD, high_throughput=on, moment=self.world.clock.now())
+
+    def has_higher_throughput(self) -> bool:
+        """Whether the world has the setting on in this place."""
+        return self._call("GetServiceSetting", (), lambda: self._place in self.world.higher_throughput)
 
     # Writer
 
     def await_turn(self, step: CallClass) -> None:
         """Never waits; what is to happen before `AwaitTurn` happens now, with the step as its name."""
         self.world.traffic.announce(Call(AWAIT_TURN, self._place, (step.value,)))
+
+    def is_rate_set(self, kind: CallClass) -> bool:
+        """Whether an access sets that rate here."""
+        return self._buckets[kind].is_set
+
+    def set_default_rate(self, kind: CallClass, rate: float) -> None:
+        """Use another default rate; no call waits for it."""
+        self._buckets[kind].set_default(rate)
 
     def put(self, request: Put) -> int:
         """PutParameter: the version."""

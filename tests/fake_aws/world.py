@@ -10,6 +10,7 @@ friends: what other people do, neither written down as calls nor struck by fault
     world.faults = at_write(3, lost(done=True))        what goes wrong     (traffic.py)
     world.before("PutParameter", lambda: ...)          what others do between two calls
     world.readings, world.lag, world.pages             what kind of AWS this is
+    world.higher_throughput.add(here)                  the setting of an account and region is on
     world.calls, world.state(), world.value(here, n)   what came of it
 """
 
@@ -80,6 +81,7 @@ class World:
         self.lag = lag or Lag()
         self.pages = pages or Pages()
         self.traffic = Traffic()
+        self.higher_throughput: set[Place] = set()
         self._regions: dict[Place, Region] = {}
 
     # What kind of world, and what happens in it

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from ssm_reconcile.errors import StoreError
 from ssm_reconcile.stores.ssm import SsmStore
 from tests.integration.faults import aws, open_store
 
@@ -44,3 +45,23 @@ def test_a_setting_that_cannot_be_read_is_asked_once_and_does_not_hide_the_other
     assert result.asked == ["default-parameter-tier", "high-throughput-enabled"]
     assert (found.default_tier, found.high_throughput) == (None, True)
     assert "InternalServerError" in found.trouble
+
+
+def test_higher_throughput_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    with aws() as there:
+        store = open_store(there)
+        result = Response(store, monkeypatch)
+        assert store.has_higher_throughput()
+    assert result.asked == ["high-throughput-enabled"]
+
+
+def test_higher_throughput_that_cannot_be_read_is_asked_once_without_a_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with aws() as there:
+        store = open_store(there)
+        result = Response(store, monkeypatch, broken="throughput")
+        monkeypatch.setattr(store._calls.clock, "sleep", pytest.fail)
+        with pytest.raises(StoreError, match="InternalServerError"):
+            store.has_higher_throughput()
+    assert result.asked == ["high-throughput-enabled"]

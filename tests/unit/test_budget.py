@@ -112,6 +112,12 @@ def test_the_lower_rate_of_two_replications_counts(order: tuple[str, ...]) -> No
     assert budget(creates(30), there).seconds == 6.0
 
 
+def test_a_rate_of_one_replication_counts_for_the_other_that_sets_none() -> None:
+    rates = {"prod": {"put": 6.0}, "other": {}}
+    there = {(name, "us-east-2"): EndPlace("there", one) for name, one in rates.items()}
+    assert budget([*creates(30), *_of_another(creates(30))], there).seconds == 10.0
+
+
 def test_skip_sync_is_read_once_a_source_name_whatever_the_number_of_replications() -> None:
     both = [*creates(4), *_of_another(creates(4))]
     same = {("prod", SOURCE): EndPlace("here"), ("other", SOURCE): EndPlace("here")}

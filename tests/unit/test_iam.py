@@ -134,11 +134,24 @@ class Watched:
         return found
 
     def settings(self) -> Settings:
-        place = self.place
-        for name in ("default-parameter-tier", "high-throughput-enabled"):
-            arn = f"arn:aws:ssm:{place.region}:{place.account}:servicesetting/ssm/parameter-store/{name}"
-            self.requests.append(Request("ssm:GetServiceSetting", arn))
+        self._ask_setting("default-parameter-tier")
+        self._ask_setting("high-throughput-enabled")
         return self.store.settings()
+
+    def has_higher_throughput(self) -> bool:
+        self._ask_setting("high-throughput-enabled")
+        return self.store.has_higher_throughput()
+
+    def _ask_setting(self, name: str) -> None:
+        place = self.place
+        arn = f"arn:aws:ssm:{place.region}:{place.account}:servicesetting/ssm/parameter-store/{name}"
+        self.requests.append(Request("ssm:GetServiceSetting", arn))
+
+    def is_rate_set(self, kind: CallClass) -> bool:
+        return self.store.is_rate_set(kind)
+
+    def set_default_rate(self, kind: CallClass, rate: float) -> None:
+        self.store.set_default_rate(kind, rate)
 
     def await_turn(self, step: CallClass) -> None:
         self.store.await_turn(step)

@@ -244,6 +244,47 @@ def test_the_lower_rate_of_two_specs_applies() -> None:
     assert first[CallClass.PUT].rate == 1
 
 
+@pytest.mark.parametrize("order", [(None, 9.0), (9.0, None), (9.0, 12.0), (12.0, 9.0)])
+def test_the_lowest_rate_that_a_spec_sets_applies_also_above_the_default(
+    order: tuple[float | None, float | None],
+) -> None:
+    shared = Rates(FakeClock())
+    for rate in order:
+        shared.of(HERE, () if rate is None else (("put", rate),))
+    assert shared.of(HERE)[CallClass.PUT].rate == 9
+
+
+def test_another_default_holds_for_all_callers_until_a_spec_sets_the_rate() -> None:
+    shared = Rates(FakeClock())
+    bucket = shared.of(HERE)[CallClass.PUT]
+    bucket.set_default(10)
+    assert shared.of(HERE)[CallClass.PUT].rate == 10, "a place that is opened again keeps it"
+    bucket.set_default(3)
+    assert bucket.rate == 3
+    shared.of(HERE, (("put", 5.0),))
+    bucket.set_default(10)
+    assert (bucket.rate, bucket.is_set) == (5, True)
+
+
+def test_a_higher_default_does_not_end_the_recovery_from_throttling() -> None:
+    clock = FakeClock()
+    bucket = Bucket(3, clock)
+    bucket.reduce()
+    bucket.set_default(10)
+    assert bucket.rate == pytest.approx(2.1)
+    after(clock, 600)
+    assert bucket.rate == 10
+
+
+def test_the_listener_receives_another_default() -> None:
+    heard: list[tuple[float, bool]] = []
+    shared = Rates(FakeClock(), lambda *what, throttled: heard.append((what[2], throttled)))
+    bucket = shared.of(HERE)[CallClass.PUT]
+    heard.clear()
+    bucket.set_default(10)
+    assert heard == [(10, False)]
+
+
 def test_the_listener_receives_each_rate_and_each_cut() -> None:
     heard: list[tuple[str, str, float, bool]] = []
 

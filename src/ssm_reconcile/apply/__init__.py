@@ -127,7 +127,7 @@ def _phases(changes: list[Change]) -> Iterator[tuple[Batches, ...]]:
     others of its queue, and no other change waits with it.
     """
     writes = [c for c in changes if not isinstance(c.effect, Replace | Delete)]
-    puts, tags = [c for c in writes if _writes_value(c)], [c for c in writes if not _writes_value(c)]
+    puts, tags = [c for c in writes if c.writes_value], [c for c in writes if not c.writes_value]
     slow = [c for c in puts if c.wanted.source.data_type == IMAGE]
     quick = [c for c in puts if c.wanted.source.data_type != IMAGE]
     yield [*_batches_of(quick), *([change] for change in slow)], _batches_of(tags)
@@ -147,14 +147,9 @@ def _apply_batch(work: Work, changes: list[Change], counter: _OutcomeCounter) ->
         return counter.count([Outcome(change, Result.NOT_ATTEMPTED, reason) for change in changes])
     if isinstance(changes[0].effect, Delete):
         return counter.count(delete.delete_replicas(work, changes))
-    with_value = [change for change in changes if _writes_value(change)]
+    with_value = [change for change in changes if change.writes_value]
     values = checks.source_values(work, with_value) if with_value else {}
     return [outcome for change in changes for outcome in counter.count([_apply_one(work, change, values)])]
-
-
-def _writes_value(change: Change) -> bool:
-    effect = change.effect
-    return isinstance(effect, Create | Replace) or (isinstance(effect, Update) and effect.put)
 
 
 def _apply_one(work: Work, change: Change, values: checks.Values) -> Outcome:

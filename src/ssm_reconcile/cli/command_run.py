@@ -137,13 +137,19 @@ class Runner:
             stop: The request to stop: a signal, or the end of the credentials.
         """
         from ssm_reconcile import reconcile
-        from ssm_reconcile.session import Session
+        from ssm_reconcile.session import HigherThroughput, Session
 
         assert self.places is not None, "plan comes before carry_out"
+        report = terminal.log if self.common.verbose and not self.common.quiet else _discard
+        throughput = HigherThroughput(self.clock, report)
         # Not `reading`: a signal must not interrupt a worker that writes. It sees `stop` between two changes.
         with show_progress(self.common) as progress:
-            session = Session(self.places, self.run, self.clock, progress)
+            session = Session(self.places, self.run, self.clock, progress, throughput)
             return reconcile.carry_out(plan, self.specs, session, stop)
+
+
+def _discard(_: str) -> None:
+    """Write nothing."""
 
 
 @contextmanager

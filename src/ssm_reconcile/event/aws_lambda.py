@@ -46,7 +46,7 @@ from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Access, ProblemKind
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
-from ssm_reconcile.session import Connect, Places, open_places
+from ssm_reconcile.session import Connect, HigherThroughput, Places, open_places
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
 
@@ -89,9 +89,13 @@ class Function:
     away: dict[Access, tuple[float, StoreError]] = field(default_factory=dict)
     """Places that could not be used, each with the time at which it is tried again."""
     spec_digest: str = ""
+    throughput: HigherThroughput = field(init=False)
     _opener: Connect | None = None
     _state: State | None = None
     _table: FailFastTable | None = None
+
+    def __post_init__(self) -> None:
+        self.throughput = HigherThroughput(self.timer, lambda _: None)
 
     def handle(self, event: Any, context: Context) -> dict[str, Any]:
         """Do what an event asks for, and return the messages to retry, or the result of a slice.
@@ -353,7 +357,7 @@ class Function:
 
         places = open_places(specs, connect, Run())
         return NamePlanner(
-            specs, places, Run(), self.timer, lambda _: None, lists_replicas=self.state() is None
+            specs, places, Run(), self.timer, lambda _: None, self.state() is None, self.throughput
         )
 
     def _connect_to_aws(self) -> Connect:

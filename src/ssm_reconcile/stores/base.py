@@ -95,6 +95,9 @@ class Reader(Protocol):
     def settings(self) -> Settings:
         """Return the settings of the place (GetServiceSetting) and its time. Never raise."""
 
+    def has_higher_throughput(self) -> bool:
+        """Return whether the setting for higher throughput is on (GetServiceSetting, one attempt)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Put:
@@ -135,6 +138,12 @@ class Writer(Protocol):
         A caller waits for its turn first, then checks the parameter, then writes: so the wait is not between
         the check and the write.
         """
+
+    def is_rate_set(self, kind: CallClass) -> bool:
+        """Return whether a spec sets the rate of that class in this place."""
+
+    def set_default_rate(self, kind: CallClass, rate: float) -> None:
+        """Use another default rate, in calls per second; a rate that a spec sets is kept."""
 
     def put(self, request: Put) -> int:
         """Write a parameter and return its version (PutParameter)."""

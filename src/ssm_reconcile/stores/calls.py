@@ -43,6 +43,13 @@ class RateListener(Protocol):
         """Receive the calls per second from now on, and whether throttling changed it."""
 
 
+class BucketListener(Protocol):
+    """Receives the rates of one bucket, from any thread."""
+
+    def __call__(self, rate: float, *, throttled: bool) -> object:
+        """Receive the calls per second from now on, and whether throttling changed it."""
+
+
 _BURST = 10.0
 """The most calls that are sent at once after a pause, for any rate."""
 _BURST_SECONDS = 0.5
@@ -69,16 +76,20 @@ _FLOOR = 1 / 64
 class Bucket:
     """Tokens for one operation class in one place. Thread-safe; calls are served in the order of arrival."""
 
-    def __init__(self, rate: float, clock: Clock, on_cut: Callable[[float], object] | None = None) -> None:
+    def __init__(
+        self, rate: float, clock: Clock, listener: BucketListener | None = None, *, is_set: bool = False
+    ) -> None:
         """Start with all tokens.
 
         Args:
             rate: calls per second, above zero.
             clock: time, and waiting.
-            on_cut: called with the new rate, in calls per second, when throttling reduces it.
+            listener: receives the rate, and its changes by throttling and configuration.
+            is_set: whether a spec sets the rate, so that it is not a default.
         """
         self._clock = clock
-        self._on_cut = on_cut
+        self._listener = listener
+        self.is_set = is_set
         self._lock = threading.Lock()
         self._configured = rate
         self._rate = rate
@@ -87,6 +98,8 @@ class Bucket:
         self._cut_at = self._next_cut = -math.inf
         self._plateau = rate
         self._admitted = 0
+        if listener is not None:
+            listener(rate, throttled=False)
 
     @property
     def rate(self) -> float:
@@ -123,21 +136,35 @@ class Bucket:
                 self._plateau = self._rate * _NEARLY
                 self._rate = max(self._configured * _FLOOR, self._rate * _CUT)
                 self._tokens = min(self._tokens, 0.0)
-                if self._on_cut is not None:
-                    self._on_cut(self._rate)
+                if self._listener is not None:
+                    self._listener(self._rate, throttled=True)
 
     def admit(self) -> None:
         """Count a response that is not throttled."""
         with self._lock:
             self._admitted += 1
 
-    def limit(self, rate: float) -> None:
-        """Lower the configured rate to `rate`, in calls per second; a higher value changes nothing."""
+    def set_rate(self, rate: float) -> None:
+        """Use a rate of a spec, in calls per second; the lowest of several holds, over any default."""
         with self._lock:
-            self._update()
-            self._configured = min(self._configured, rate)
-            self._rate = min(self._rate, rate)
-            self._tokens = min(self._tokens, self._burst())
+            self._configure(min(rate, self._configured) if self.is_set else rate)
+            self.is_set = True
+
+    def set_default(self, rate: float) -> None:
+        """Use another default, in calls per second; a rate that a spec sets is kept."""
+        with self._lock:
+            if not self.is_set:
+                self._configure(rate)
+
+    def _configure(self, rate: float) -> None:
+        """Change the configured rate. A lower one holds at once; a higher one too, unless AWS throttles."""
+        self._update()
+        self._configured = rate
+        self._rate = min(self._rate, rate)
+        self._update()  # a rate that is below the configured one recovers, as after throttling
+        self._tokens = min(self._tokens, self._burst())
+        if self._listener is not None:
+            self._listener(self._rate, throttled=False)
 
     def _burst(self) -> float:
         return min(_BURST, max(1.0, math.floor(self._configured * _BURST_SECONDS)))
@@ -171,25 +198,25 @@ class Rates:
         `overrides` are calls per second by class, instead of the defaults. Where two replications set
         different rates for one place, the lower rate is used.
         """
-        wanted = {**CALL_RATES, **dict(overrides)}
+        given = dict(overrides)
         with self._lock:
-            return {kind: self._bucket(place, kind, wanted[kind]) for kind in CallClass}
+            return {kind: self._bucket(place, kind, given.get(kind)) for kind in CallClass}
 
-    def _bucket(self, place: Place, kind: CallClass, rate: float) -> Bucket:
+    def _bucket(self, place: Place, kind: CallClass, rate: float | None) -> Bucket:
         key = (place.account, place.region, kind)
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = Bucket(rate, self._clock, self._on_cut(place, kind))
-        else:
-            bucket.limit(rate)
-        if self._listener is not None:
-            self._listener(str(place), OPERATIONS[kind], bucket.rate, throttled=False)
+            start = CALL_RATES[kind] if rate is None else rate
+            listener = self._listener_of(place, kind)
+            bucket = self._buckets[key] = Bucket(start, self._clock, listener, is_set=rate is not None)
+        elif rate is not None:
+            bucket.set_rate(rate)
         return bucket
 
-    def _on_cut(self, place: Place, kind: CallClass) -> Callable[[float], object] | None:
+    def _listener_of(self, place: Place, kind: CallClass) -> BucketListener | None:
         if self._listener is None:
             return None
-        return partial(self._listener, str(place), OPERATIONS[kind], throttled=True)
+        return partial(self._listener, str(place), OPERATIONS[kind])
 
 
 _T = TypeVar("_T")

@@ -201,23 +201,35 @@ class SsmStore:
         found: dict[str, str] = {}
         for setting in (TIER_SETTING, THROUGHPUT_SETTING):
             try:
-                found[setting] = self._calls.once("GetServiceSetting", partial(self._setting, setting))
+                found[setting] = self._setting(setting)
             except StoreError as failure:
                 failures.append(failure)
         on = found.get(THROUGHPUT_SETTING)
         return Settings(
             default_tier=found.get(TIER_SETTING),
-            high_throughput=None if on is None else on.lower() == "true",
+            high_throughput=None if on is None else _is_on(on),
             moment=self._moment(),
             trouble=str(failures[0]) if failures else "",
             denied=any(failure.kind is Trouble.DENIED for failure in failures),
         )
+
+    def has_higher_throughput(self) -> bool:
+        """Return whether the setting for higher throughput is on (GetServiceSetting, one attempt)."""
+        return _is_on(self._setting(THROUGHPUT_SETTING))
 
     # Writer
 
     def await_turn(self, kind: CallClass) -> None:
         """Wait until the rate of the place allows a write of that class."""
         self._calls.rates[kind].take()
+
+    def is_rate_set(self, kind: CallClass) -> bool:
+        """Return whether a spec sets the rate of that class in this place."""
+        return self._calls.rates[kind].is_set
+
+    def set_default_rate(self, kind: CallClass, rate: float) -> None:
+        """Use another default rate, in calls per second; a rate that a spec sets is kept."""
+        self._calls.rates[kind].set_default(rate)
 
     def put(self, request: Put) -> int:
         """Write a parameter and return its version (PutParameter).
@@ -315,7 +327,10 @@ class SsmStore:
         return self._ssm.put_parameter(**arguments)
 
     def _setting(self, setting: str) -> str:
-        return self._ssm.get_service_setting(SettingId=setting)["ServiceSetting"].get("SettingValue", "")
+        answer = self._calls.once(
+            "GetServiceSetting", lambda: self._ssm.get_service_setting(SettingId=setting)["ServiceSetting"]
+        )
+        return answer.get("SettingValue", "")
 
     def _moment(self) -> datetime | None:
         """Return the time of AWS: every identity may call GetCallerIdentity; its response has a Date."""
@@ -324,6 +339,10 @@ class SsmStore:
         except StoreError:
             return None
         return moment_in(answer["ResponseMetadata"].get("HTTPHeaders", {}))
+
+
+def _is_on(setting: str) -> bool:
+    return setting.lower() == "true"
 
 
 def moment_in(headers: Mapping[str, Any]) -> datetime | None:

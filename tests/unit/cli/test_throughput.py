@@ -1,0 +1,54 @@
+"""The setting for higher throughput in commands: `apply` reads and uses it, `plan` does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssm_reconcile.errors import Trouble
+from tests.fake_aws.traffic import at_call, refused
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli
+
+SETTING = "GetServiceSetting"
+DENIED = (
+    "the setting for higher throughput could not be read (AccessDeniedException): PutParameter at 3/s; allow"
+    " ssm:GetServiceSetting to use it"
+)
+
+
+def turn_on(aws: SimulatedAws, *regions: str) -> None:
+    aws.world.higher_throughput |= {aws.place(region) for region in regions}
+
+
+def test_apply_reads_the_setting_of_each_target_once(aws: SimulatedAws, cli: Cli) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    read = [call.place.region for call in aws.world.calls if call.operation == SETTING]
+    assert sorted(read) == ["eu-west-1", "us-east-2"]
+
+
+def test_apply_reports_the_setting_with_verbose(aws: SimulatedAws, cli: Cli) -> None:
+    turn_on(aws, "us-east-2")
+    lines = cli("apply", "--yes", "-v").stderr.splitlines()
+    assert f"{aws.there}: higher throughput is on: PutParameter at 10/s" in lines
+    assert f"{aws.place('eu-west-1')}: higher throughput is off: PutParameter at 3/s" in lines
+
+
+@pytest.mark.parametrize("option", ["", "-q", "-v"])
+def test_apply_reports_a_denied_setting_with_verbose_only(aws: SimulatedAws, cli: Cli, option: str) -> None:
+    aws.world.faults = at_call(SETTING, refused(Trouble.DENIED))
+    result = cli("apply", "--yes", *filter(None, [option]))
+    assert result.exit_code == 0
+    assert (f"{aws.there}: {DENIED}" in result.stderr.splitlines()) is (option == "-v")
+    assert (SETTING in result.output) is (option == "-v")
+
+
+def test_a_plan_reads_no_setting_and_is_the_same_with_the_setting(aws: SimulatedAws, cli: Cli) -> None:
+    def plan() -> tuple[list[str], list[str]]:
+        result = cli("plan", "--format", "json", "-v")
+        lines = [line for line in result.stdout.splitlines() if '"created"' not in line]
+        return lines, sorted(result.stderr.splitlines())
+
+    off = plan()
+    turn_on(aws, "us-east-1", "us-east-2", "eu-west-1")
+    assert plan() == off
+    assert not aws.world.traffic.count(SETTING)
