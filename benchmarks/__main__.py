@@ -44,7 +44,7 @@ def main() -> None:
 
 def _measure(server: Server, figures: Figures, *, quick: bool) -> None:
     _say("start")
-    figures.starts = startup.starts()
+    figures.starts = startup.measure_starts()
     sizes = (SMALL,) if quick else (SMALL, MIDDLE)
     for count in sizes:
         for targets in (1, 2):

@@ -114,8 +114,12 @@ class Server:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a child: ours without its AWS settings, with the server's credentials."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    """Return the environment of a child: this one without AWS settings, with the credentials of the server.
+
+    Python may write compiled modules: an installed package has them, and its start uses them.
+    """
+    dropped = ("AWS_", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     path = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
     return kept | CREDENTIALS | {"PYTHONPATH": path, "AWS_DEFAULT_REGION": "us-east-1"}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import startup
 from tests.e2e.conftest import Shell
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -38,25 +39,26 @@ def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str
 
 def loaded(*words: str, cwd: Path | None = None) -> set[str]:
     """The names of all modules that a command line loads."""
-    program = f"""
-import json, sys
-from ssm_reconcile.cli import root
-try:
-    root.main({list(words)!r})
-finally:
-    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
-"""
-    result = subprocess.run(
+    return loaded_by(f"from ssm_reconcile.cli import root\nroot.main({list(words)!r})", cwd)
+
+
+def loaded_by(program: str, cwd: Path | None = None) -> set[str]:
+    indented = "\n".join(f"    {line}" for line in program.splitlines())
+    result = python(f"import sys\ntry:\n{indented}\nfinally:\n    print(*sys.modules, file=sys.stderr)", cwd)
+    return set(result.stderr.splitlines()[-1].split())
+
+
+def python(program: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=60, check=False,
+        stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    return set(json.loads(result.stderr.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("word", ["--help", "--version"])
 def test_help_and_version_load_click_and_next_to_nothing(word: str) -> None:
     modules = loaded(word)
-    assert not modules & HEAVY
     ours = {name for name in modules if name.startswith("ssm_reconcile")}
     assert ours == {
         "ssm_reconcile",
@@ -64,9 +66,74 @@ def test_help_and_version_load_click_and_next_to_nothing(word: str) -> None:
         "ssm_reconcile.cli.help_layout",
         "ssm_reconcile.cli.terminal",
         "ssm_reconcile.cli.verbosity",
-        "ssm_reconcile.errors",
-        "ssm_reconcile.wording",
     }
+
+
+LAYOUT = {"click._textwrap", "_locale", "locale", "signal", "textwrap"}
+"""Modules that every help of click loads, apart from `signal`, which the handler of SIGTERM needs."""
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_and_version_load_no_standard_module_that_click_does_not_need(word: str) -> None:
+    more = loaded(word) - loaded_by("import click")
+    assert {name for name in more if not name.startswith("ssm_reconcile")} <= LAYOUT
+
+
+FIRST_LINE = """
+import json, os, sys
+
+class FirstLine:
+    def isatty(self):
+        return True
+    def flush(self):
+        pass
+    def write(self, text):
+        print(json.dumps([text, sorted(sys.modules)]), flush=True)
+        os._exit(0)
+
+sys.stderr = FirstLine()
+from ssm_reconcile.cli import root
+root.main(%r)
+"""
+COMMANDS_WITH_AWS = {
+    "plan": ["plan"],
+    "apply": ["apply", "--yes"],
+    "status": ["status"],
+    "doctor": ["doctor"],
+    "explain": ["explain", "/app/x"],
+    "detach": ["detach", "--target", "us-east-2", "--yes"],
+    "event": ["event", "names"],
+    "init": ["init", "--source-region", "us-east-1", "--target", "us-east-2", "--yes"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS_WITH_AWS)
+def test_the_first_line_of_progress_comes_before_boto3_and_the_bars_are_imported(
+    command: str, tmp_path: Path
+) -> None:
+    if command != "init":
+        (tmp_path / "replication.yaml").write_text(SPEC)
+    (tmp_path / "names").write_text("/app/x\n")
+    result = python(FIRST_LINE % COMMANDS_WITH_AWS[command], tmp_path)
+    assert result.stdout, result.stderr
+    line, modules = json.loads(result.stdout)
+    assert line == "Opening 2 places ...\n"
+    assert not {*AWS, "rich"} & set(modules)
+
+
+@pytest.mark.parametrize("option", ["-q", "--target=nope"])
+def test_no_first_line_with_quiet_or_for_an_unknown_target(option: str, tmp_path: Path) -> None:
+    (tmp_path / "replication.yaml").write_text(SPEC)
+    result = python(FIRST_LINE % ["plan", option, "--endpoint-url", "http://127.0.0.1:9"], tmp_path)
+    line, _ = json.loads(result.stdout)
+    assert line.startswith("Error: ")
+
+
+@pytest.mark.bench
+def test_the_start_takes_no_longer_than_its_targets() -> None:
+    seconds = {start.command: start.seconds for start in startup.measure_starts()}
+    assert seconds["--help"] <= startup.HELP_LIMIT * seconds["import click"]
+    assert seconds[startup.FIRST_LINE] <= startup.FIRST_LINE_LIMIT
 
 
 def test_validate_loads_no_aws_no_diff_and_no_terminal(tmp_path: Path) -> None:

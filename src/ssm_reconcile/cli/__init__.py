@@ -1,7 +1,8 @@
 """A command line -> one command and its exit code; results on stdout, all other text on stderr.
 
-Commands are listed in a static table and imported only when they run, so `--help` and `--version` import
-only click. To add a command: a file here that defines `command`, and a line in `SECTIONS`.
+Commands are listed in a static table and imported only when they run. `--help` and `--version` import click
+and the modules of the layout; the errors are imported when one is raised. To add a command: a file here that
+defines `command`, and a line in `SECTIONS`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ import click
 
 from ssm_reconcile import __version__
 from ssm_reconcile.cli import help_layout, terminal, verbosity
-from ssm_reconcile.errors import Interrupted
-from ssm_reconcile.wording import did_you_mean, nearest
 
 PROGRAM = "ssm-reconcile"
 COMPLETION_VARIABLE = "_SSM_RECONCILE_COMPLETE"
@@ -67,6 +66,8 @@ Example:
   ssm-reconcile plan --out plan.json
   ssm-reconcile apply plan.json
 """
+INTERRUPTED = 130
+"""The exit code of `errors.Interrupted`, which `--help` does not import."""
 EXIT_CODES = {
     0: "done",
     1: "error: nothing could be planned",
@@ -75,7 +76,7 @@ EXIT_CODES = {
     4: "not the plan that was approved",
     5: "a guard withheld a change (the rest was applied)",
     64: "wrong usage",
-    130: "interrupted",
+    INTERRUPTED: "interrupted",
 }
 
 
@@ -110,6 +111,8 @@ class CommandGroup(help_layout.DocumentedGroup):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            from ssm_reconcile.wording import did_you_mean, nearest
+
             near = nearest(args[0], COMMANDS)
             if near is None:
                 raise
@@ -125,7 +128,7 @@ class CommandGroup(help_layout.DocumentedGroup):
         except (click.exceptions.Exit, click.UsageError):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every exception becomes a message here
-            return terminal.report_error(error, debug=bool(ctx.meta.get("debug")))
+            return _report_error(error, debug=bool(ctx.meta.get("debug")))
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
         """Parse, run, and end the process with the exit code that `EPILOG` lists."""
@@ -145,8 +148,14 @@ class CommandGroup(help_layout.DocumentedGroup):
         except SystemExit as end:  # of the completion of click
             code = end.code
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every exception becomes a message here
-            return terminal.report_error(error, debug=False)
+            return _report_error(error, debug=False)
         return code if isinstance(code, int) else 0
+
+
+def _report_error(error: BaseException, *, debug: bool) -> int:
+    from ssm_reconcile.cli import error_output
+
+    return error_output.report_error(error, debug=debug)
 
 
 @click.group(
@@ -176,8 +185,8 @@ def main() -> NoReturn:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         root.main()
     except KeyboardInterrupt:
-        os._exit(Interrupted.exit_code)
+        os._exit(INTERRUPTED)
     except SystemExit as end:
-        if end.code == Interrupted.exit_code:
-            os._exit(Interrupted.exit_code)
+        if end.code == INTERRUPTED:
+            os._exit(INTERRUPTED)
         raise

@@ -18,7 +18,7 @@ import click
 
 from ssm_reconcile import __version__, approve
 from ssm_reconcile.change import Action, Change, Fate
-from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli import command_run, error_output, options, terminal, text_files
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
@@ -186,10 +186,10 @@ def _is_saved_plan(path: str) -> bool:
         return False
     try:
         with file.open("rb") as stream:
-            if not terminal.decode_guess(stream.read(4096)).lstrip().startswith("{"):
+            if not text_files.decode_guess(stream.read(4096)).lstrip().startswith("{"):
                 return False
             stream.seek(0)
-            return '"plan_id"' in terminal.decode_guess(stream.read())
+            return '"plan_id"' in text_files.decode_guess(stream.read())
     except OSError:
         return False  # the loader reports why it cannot be read
 
@@ -282,7 +282,7 @@ class ApplyRun:
             return self._execute()
         except (Exception, KeyboardInterrupt) as error:
             if not self._reported:
-                code = terminal.exit_code_of(error)
+                code = error_output.exit_code_of(error)
                 # Once it writes, the report alone names the changes that may have been made.
                 show = self._writing or self.output_format != "text"
                 self._report(self._report_of_stop(error), code, show=show)
@@ -379,7 +379,7 @@ class ApplyRun:
         self._show(plan, runner)
         log_unapproved(comparison)
         remedy = saved.lift_remedy(self.run)
-        if remedy and not terminal.is_action():
+        if remedy and not error_output.is_action():
             remedy += f": `{self._command_line().apply_saved(saved.file)}`"
         raise PlanChanged(unapproved, remedy or "read the current plan, and have it approved")
 
@@ -421,7 +421,7 @@ class ApplyRun:
             finding = Finding(Severity.ERROR, Interrupted.finding_code, f"interrupted {when}")
             return self._unfinished([finding], interrupted=True)
         code = error.finding_code if isinstance(error, ReconcileError) else UNEXPECTED
-        message, remedy = terminal.error_summary(error)
+        message, remedy = error_output.error_summary(error)
         finding = Finding(Severity.ERROR, code, f"{message}: {remedy}" if remedy else message)
         more = error.findings if isinstance(error, ReconcileError) else ()
         return self._unfinished([finding, *more])

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssm_reconcile.cli import terminal
+from ssm_reconcile.cli import error_output, terminal, text_files
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
-from ssm_reconcile.cli.progress import SHOWN_RATES, show_progress
+from ssm_reconcile.cli.progress import SHOWN_RATES, log_opening, show_progress
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, UsageError
 from ssm_reconcile.system import Clock, Stop, SystemClock
@@ -51,7 +51,7 @@ def load_specs(paths: Sequence[str], name: str | None) -> tuple[Replication, ...
         UsageError: No replication has the name `name`.
     """
     loaded = load_all(paths, name)
-    terminal.write_findings(loaded.findings)
+    error_output.write_findings(loaded.findings)
     return loaded.replications
 
 
@@ -60,7 +60,7 @@ def load_all(paths: Sequence[str], name: str | None) -> Loaded:
     from ssm_reconcile.load import load
 
     files = tuple(paths) or (DEFAULT_SPEC,)
-    stdin = terminal.read_text("-", STDIN_LIMIT) if "-" in files else None
+    stdin = text_files.read_text("-", STDIN_LIMIT) if "-" in files else None
     return load(files, stdin=stdin, name=name)
 
 
@@ -83,6 +83,7 @@ class Runner:
     stop: SignalStop
     clock: Clock
     places: Places | None = None
+    _is_announced: bool = False
 
     @property
     def connect(self) -> Connect:
@@ -92,6 +93,7 @@ class Runner:
     @contextmanager
     def reading(self) -> Iterator[ProgressListener]:
         """Show progress; a signal stops the worker that reports next."""
+        self._announce()
         with show_progress(self.common) as listener:
             yield self.stop.interrupting(listener)
 
@@ -99,8 +101,18 @@ class Runner:
         """Open the places of all specs; raise as `places.open_places` does."""
         from ssm_reconcile.session import open_places
 
+        self._announce()
         self.places = open_places(self.specs, self.connect, self.run)
         return self.places
+
+    def _announce(self) -> None:
+        """Write the number of places, once; raise UsageError for an unknown target."""
+        from ssm_reconcile.session import endpoints, narrow_specs
+
+        if not self._is_announced:
+            chosen = narrow_specs(self.specs, self.run)
+            log_opening(len({access for spec in chosen for _, access, *_ in endpoints(spec)}), self.common)
+            self._is_announced = True
 
     def plan(self, against: Sequence[str] = (), name: str | None = None) -> Plan:
         """Open the places and return the plan; a signal interrupts it.
@@ -110,11 +122,11 @@ class Runner:
                 cannot be used, the plan has a finding and compares nothing.
             name: The only replication of the former spec to compare; None for all.
         """
-        from ssm_reconcile import reconcile
-        from ssm_reconcile.load import load
-        from ssm_reconcile.session import Session, open_more
-
         with self.reading() as progress:
+            from ssm_reconcile import reconcile
+            from ssm_reconcile.load import load
+            from ssm_reconcile.session import Session, open_more
+
             session = Session(self.open_places(), self.run, self.clock, progress)
             if not against:
                 return reconcile.make_plan(self.specs, session)
@@ -218,7 +230,7 @@ def save_metrics(path: Path | None, result: Plan | Report, now: datetime) -> Non
     if path is not None:
         plan, outcomes = (result.plan, result.outcomes) if isinstance(result, Report) else (result, ())
         every = target_statuses(plan, outcomes)
-        terminal.save(path, metrics(every, now))
+        text_files.save(path, metrics(every, now))
 
 
 def save_document(path: Path | None, document: Mapping[str, Any], what: str, common: CommonOptions) -> None:
@@ -236,6 +248,6 @@ def save_document(path: Path | None, document: Mapping[str, Any], what: str, com
     from ssm_reconcile.renderers.escaping import dumps
 
     if path is not None:
-        terminal.save(path, dumps(document))
+        text_files.save(path, dumps(document))
         if not common.quiet:
             terminal.log(f"Saved the {what} to {path}.")

@@ -72,7 +72,7 @@ def command(
     place than the source, or out of scope, is reported and changes nothing. No confirmation is asked for.
     """
     from ssm_reconcile.cli.apply import ApplyRun
-    from ssm_reconcile.cli.terminal import read_text
+    from ssm_reconcile.cli.text_files import read_text
     from ssm_reconcile.event import events
 
     if "-" in specs and event == "-":

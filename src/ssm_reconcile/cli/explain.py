@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli import command_run, error_output, options, terminal
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
@@ -105,7 +105,7 @@ def command(
             explanations, incomplete = names.explain(chosen, lines)
     form = "lines" if short and output_format == "text" else output_format
     _write_explanations(explanations, form, verbose=bool(common.verbose))
-    terminal.write_findings(incomplete)
+    error_output.write_findings(incomplete)
     command_run.note_standard_input(specs, common)
     return INCOMPLETE if incomplete else 0
 

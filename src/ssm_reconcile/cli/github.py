@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from ssm_reconcile.cli import options, terminal
+from ssm_reconcile.cli import options, terminal, text_files
 from ssm_reconcile.cli.help_layout import DocumentedGroup
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.documents.decode import read_plan_document
@@ -76,12 +76,12 @@ def approval(*, environment: str, plan: Path, out: Path | None, separate: bool, 
     github = _github(run)
     if not run.run_id:
         raise UsageError("GITHUB_RUN_ID is not set", "call this command in a workflow of GitHub Actions")
-    plan_id = read_plan_document(terminal.read_document(plan))["plan_id"]
+    plan_id = read_plan_document(text_files.read_document(plan))["plan_id"]
     with refusing("the approval of this plan cannot be proven"):
         request = read_approval_request(github, run, environment, plan_id)
     proven = prove_approval(request, separate=separate)
     if out is not None:
-        terminal.save(out, json.dumps(proven.document, indent=2) + "\n")
+        text_files.save(out, json.dumps(proven.document, indent=2) + "\n")
     if not common.quiet:
         terminal.log(f"@{proven.approved_by} approved the plan {plan_id[:12]} in {environment}.")
     return 0
@@ -126,7 +126,7 @@ def open_pulls(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> i
     paths = repository_paths(specs or (DEFAULT_SPEC,), os.environ)
     with refusing("the open pull requests cannot be listed"):
         found = find_open_pulls(_github(run), paths)
-    terminal.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
+    text_files.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
     planned = [{"number": one.number, "head": one.head} for one in found if not one.left_out]
     if run.output is not None:
         runner.write_outputs(run.output, {"pulls": json.dumps(planned)})
@@ -155,7 +155,7 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
     paths = repository_paths(specs or (DEFAULT_SPEC,), os.environ)
     with refusing("it is unknown which plans were refused"):
         found = find_left_out(github, run, paths, SystemClock().now())
-    terminal.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
+    text_files.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
     if not common.quiet:
         terminal.log(f"{plural(len(found), 'address', 'addresses')} of refused or waiting plans, in {out}.")
     return 0
@@ -204,10 +204,10 @@ def reviewed(
         found = reviewed_push(github, run, rules, number)
     out.mkdir(parents=True, exist_ok=True)
     for plan in found.plans:
-        terminal.save(out / plan.file, plan.text)
-    terminal.save(out / "reviewed.json", json.dumps(found.document, indent=2) + "\n")
+        text_files.save(out / plan.file, plan.text)
+    text_files.save(out / "reviewed.json", json.dumps(found.document, indent=2) + "\n")
     if found.base:
-        terminal.save(out / "base", f"{found.base}\n")
+        text_files.save(out / "base", f"{found.base}\n")
     if not common.quiet:
         for plan in found.plans:
             by = f", approved by @{', @'.join(plan.reviewed_by)}" if plan.reviewed_by else ""

@@ -7,7 +7,8 @@ and flags have the order of `GROUPS`. All tables of a help have the same first c
 from __future__ import annotations
 
 import inspect
-import shutil
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ _NARROW = 60
 """Below this width, the text of a long term is on the next line, indented."""
 _NARROW_COLUMN = 12
 _MIN_WIDTH = 20
-_CLICK_MIN_WIDTH = 50
+_MAX_WIDTH = 80
 
 
 class HelpFormatter(click.HelpFormatter):
@@ -63,10 +64,9 @@ class HelpFormatter(click.HelpFormatter):
     def __init__(
         self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
     ) -> None:
-        super().__init__(indent_increment, width, max_width)
-        columns = shutil.get_terminal_size().columns - 2
-        if width is None and self.width == _CLICK_MIN_WIDTH:
-            self.width = max(min(columns, self.width), _MIN_WIDTH)
+        width = width or click.formatting.FORCED_WIDTH
+        width = width or max(min(_terminal_columns(), max_width or _MAX_WIDTH) - 2, _MIN_WIDTH)
+        super().__init__(indent_increment, width)
 
     def write_tables(self, tables: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         """Write each table under its heading, all with the same first column."""
@@ -163,3 +163,15 @@ class DocumentedGroup(click.Group, DocumentedCommand):
 def _layout(formatter: click.HelpFormatter) -> HelpFormatter:
     assert isinstance(formatter, HelpFormatter), "made by a HelpContext"
     return formatter
+
+
+def _terminal_columns() -> int:
+    """Return the columns as `shutil.get_terminal_size` does, whose module imports bz2 and lzma."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        size = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else -1)
+    except (ValueError, OSError):  # a closed stream, or not a terminal
+        return _MAX_WIDTH
+    return size.columns or _MAX_WIDTH

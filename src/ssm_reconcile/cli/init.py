@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssm_reconcile.aws_limits import REGION
-from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli import command_run, options, terminal, text_files
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
-from ssm_reconcile.cli.progress import show_progress
+from ssm_reconcile.cli.progress import log_opening, show_progress
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.model import Access
@@ -162,7 +162,7 @@ def command(*, output: str, force: bool, yes: bool, common: CommonOptions, **giv
     """
     options.check_patterns("--include", given["include"])
     if output != "-":
-        terminal.check_writable(Path(output))
+        text_files.check_writable(Path(output))
         if Path(output).exists() and not force:
             message = f"{output} already exists"
             raise UsageError(message, "name another file with --output, or overwrite it with --force")
@@ -171,7 +171,7 @@ def command(*, output: str, force: bool, yes: bool, common: CommonOptions, **giv
     if output == "-":
         terminal.write(text)
         return 0
-    terminal.save(Path(output), text)
+    text_files.save(Path(output), text)
     if not common.quiet:
         again = CommandLine(() if output == DEFAULT_SPEC else (output,), access=common.access)
         terminal.log(f"Wrote {output}. Read it, then: {again.plan()}")
@@ -204,6 +204,8 @@ def _words(answer: str) -> list[str]:
 
 def _spec_text(given: InitOptions, common: CommonOptions, *, asking: bool) -> str:
     """Return the text of the spec; raises StoreError or ReconcileError if a place cannot be read."""
+    source, targets, choices = given.source_access(), given.target_accesses(), given.choices()
+    log_opening(1 + len(targets), common)
     from ssm_reconcile.init import propose_valid
     from ssm_reconcile.init.survey import survey
     from ssm_reconcile.init.text import spec_text
@@ -212,7 +214,6 @@ def _spec_text(given: InitOptions, common: CommonOptions, *, asking: bool) -> st
 
     clock = SystemClock()
     connect = command_run.connect_factory(common, clock)
-    source, targets, choices = given.source_access(), given.target_accesses(), given.choices()
     places = Places(connect_each((source, *targets.values()), connect))
     with show_progress(common) as progress:
         found = survey(source, targets, places, progress)

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import click
 
 from ssm_reconcile.cli import verbosity
-from ssm_reconcile.cli.terminal import check_writable
+from ssm_reconcile.cli.text_files import check_writable
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.lift import Lift
 from ssm_reconcile.spec import AdoptMode, Run

@@ -4,6 +4,7 @@ bars     stderr is a terminal, not CI, not --no-progress
 lines    otherwise: a line when a place begins, and one every ten seconds
 nothing  with -q
 
+Both begin with a line, written before the slow imports (boto3, rich), that says how many places are opened.
 Both show the phase of each place, its speed, the time left, and the limit: the rate of calls to that
 place, and whether throttling by AWS has lowered it.
 """
@@ -21,6 +22,7 @@ from typing import Any, TextIO
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.system import Phase, Progress, ProgressListener
+from ssm_reconcile.wording import plural
 
 INTERVAL = 10.0
 """Seconds between two lines."""
@@ -108,6 +110,17 @@ def _span(seconds: float) -> str:
     if seconds < 5400:  # noqa: PLR2004 - an hour and a half
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def log_opening(places: int, common: CommonOptions) -> None:
+    """Write the first line of progress; call it before boto3 and rich are imported.
+
+    Args:
+        places: The number of places.
+        common: The options of all commands.
+    """
+    if not common.quiet:
+        terminal.log(f"Opening {plural(places, 'place')} ...")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ssm_reconcile.cli import options, terminal
+from ssm_reconcile.cli import options, terminal, text_files
 from ssm_reconcile.cli.github import refusing
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
@@ -290,7 +290,7 @@ class Publisher:
             if number is None:
                 raise PlanRefused(f"{NOT_FOUND}: {NO_PULL}", REMEDY)
             (plan,) = reviewed_push(github, self.run, rules, number).plans
-        terminal.save(path, plan.text)
+        text_files.save(path, plan.text)
         document = read_plan_document(plan.text)
         if self.run.output is not None:
             runner.write_outputs(self.run.output, runner.plan_outputs(document, path))
@@ -495,4 +495,4 @@ class Publisher:
 def _save(folder: Path, files: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        terminal.save(folder / name, text)
+        text_files.save(folder / name, text)

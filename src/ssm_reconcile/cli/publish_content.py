@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ssm_reconcile.cli import terminal
+from ssm_reconcile.cli import terminal, text_files
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.documents.decode import read_plan_document, read_plan_or_report, read_report_document
 from ssm_reconcile.errors import Finding, ReconcileError, UsageError
@@ -87,13 +87,13 @@ class PublishInput:
         if self.file is None:
             return self._of_failure(self.failed or "")
         if self.replan:  # the comment keeps its plan if this one cannot be read
-            plan = read_plan_document(terminal.read_document(self.file))
+            plan = read_plan_document(text_files.read_document(self.file))
             if not plan["complete"]:
                 message = "the plan is not posted again: a place was not listed completely"
                 raise ReconcileError(message, "read the findings in the log, and start the run again")
             return self._of_plan(plan, self.file)
         try:
-            document = read_plan_or_report(terminal.read_document(self.file))
+            document = read_plan_or_report(text_files.read_document(self.file))
             if "outcomes" in document:
                 return self._of_report(document)
             return self._of_plan(document, self.file)
@@ -111,7 +111,7 @@ class PublishInput:
             notice = pages.merge_group_notice if queued else pages.unreviewed_notice
             intro = notice(self.unreviewed)
         elif self.refused is not None:
-            intro = pages.refusal(read_report_document(terminal.read_document(self.refused)))
+            intro = pages.refusal(read_report_document(text_files.read_document(self.refused)))
         is_refused = self.unreviewed is not None or self.refused is not None
 
         return Publication(
@@ -183,7 +183,7 @@ class PublishInput:
         if self.approval is None:
             return NO_APPROVALS
         try:
-            return read_approvals(self.approval, terminal.read_document(self.approval))
+            return read_approvals(self.approval, text_files.read_document(self.approval))
         except OSError:
             reason = "cannot be read (check that an earlier step wrote it)"
         except UsageError as error:
@@ -197,7 +197,7 @@ class PublishInput:
         if file is None:
             return None
         try:
-            return read_plan_document(terminal.read_document(file))
+            return read_plan_document(text_files.read_document(file))
         except OSError:
             reason = " cannot be read (check that an earlier step wrote it)"
         except UsageError as error:

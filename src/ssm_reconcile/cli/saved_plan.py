@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ssm_reconcile import approve
-from ssm_reconcile.cli import options, terminal
+from ssm_reconcile.cli import error_output, options, terminal, text_files
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.errors import Address, Finding, PlanRefused, Severity, UsageError
 from ssm_reconcile.plan import Plan
@@ -73,7 +73,7 @@ class SavedPlan:
         missing = " ".join(self.missing_lifts(run))
         if not missing:
             return ""
-        if terminal.is_action():
+        if error_output.is_action():
             return (
                 f"give this step the inputs for {missing} as well, since a saved plan lifts no guard; or lift"
                 " the guard in the spec"
@@ -82,7 +82,7 @@ class SavedPlan:
 
     def check_age(self, now: datetime, commands: Callable[[int | None], str]) -> None:
         """Raise PlanRefused if one of the plans is too old; `commands` as in `approve.check_age`."""
-        given = _remedies_in_comment if terminal.is_action() else commands
+        given = _remedies_in_comment if error_output.is_action() else commands
         for document in self.documents:
             approve.check_age(document.get("created"), now, self.max_age, given)
 
@@ -108,7 +108,7 @@ def read_saved_plan(files: Sequence[Path], name: str | None, run: Run, max_age: 
     """
     from ssm_reconcile.documents.decode import read_plan_document
 
-    documents = tuple(read_plan_document(terminal.read_document(file)) for file in files)
+    documents = tuple(read_plan_document(text_files.read_document(file)) for file in files)
     made, *more = map(approve.run_of, documents)
     _refuse_contradictions(name, run, made)
     for path, other in zip(files[1:], more, strict=True):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssm_reconcile import approve
-from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli import command_run, options, terminal, text_files
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.documents import PlanDocument, ReportDocument
@@ -51,7 +51,7 @@ def command(file: Any, output_format: str, extent: Extent, common: CommonOptions
     from ssm_reconcile.documents.decode import read_plan_or_report
 
     name = getattr(file, "name", None) or "standard input"
-    document = read_plan_or_report(terminal.decode_document(file.read(), name))
+    document = read_plan_or_report(text_files.decode_document(file.read(), name))
     color = terminal.use_color(sys.stdout, common.color)
     if "outcomes" in document:
         if extent != "grouped":

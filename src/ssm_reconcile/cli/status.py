@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli import command_run, error_output, options, terminal
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import unknown_name
@@ -132,7 +132,7 @@ def command(
     next_step = _next_step(found, options.command_line(specs, name, run, common))
     _write(document, output_format, common.color, states, next_step)
     if output_format != "json":
-        terminal.write_findings(finding for _, finding in found.findings)
+        error_output.write_findings(finding for _, finding in found.findings)
     command_run.note_standard_input(specs, common)
     return 0 if found.complete else INCOMPLETE
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli import command_run, error_output, options, terminal
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.errors import Finding, Severity, SpecError
@@ -66,7 +66,7 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
         document = _document(found, findings, valid=not errors)
         terminal.write(json.dumps(document, indent=2, sort_keys=True))
         return code
-    terminal.write_findings(findings)
+    error_output.write_findings(findings)
     lines = annotation_lines(findings, Path.cwd(), workspace(os.environ))
     if output_format == "github":
         terminal.write("\n".join(lines))

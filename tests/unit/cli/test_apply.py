@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.cli import terminal
+from ssm_reconcile.cli import error_output, terminal
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, Cli
 
@@ -276,7 +276,7 @@ def test_a_refusal_of_the_action_names_its_inputs_and_no_command_with_a_path_of_
     for name in ("/app/url", "/app/hosts"):
         aws.delete(name)
     cli("plan", "--out", "plan.json", "--max-deletes", "5")
-    monkeypatch.setenv(terminal.ERRORS_VARIABLE, "errors")
+    monkeypatch.setenv(error_output.ERRORS_VARIABLE, "errors")
     assert cli("apply", "plan.json").exit_code == 4
     shown = Path("errors").read_text()
     assert "give this step the inputs for --max-deletes 5 as well" in shown

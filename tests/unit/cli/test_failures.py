@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli import terminal
+from ssm_reconcile.cli import error_output
 from ssm_reconcile.errors import (
     Finding,
     Interrupted,
@@ -43,8 +43,8 @@ SECRET = "correct horse battery staple"
 def test_each_failure_has_its_exit_code_and_no_traceback(
     error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.report_error(error, debug=False) == code
-    assert terminal.exit_code_of(error) == code
+    assert error_output.report_error(error, debug=False) == code
+    assert error_output.exit_code_of(error) == code
     result = capsys.readouterr()
     assert result.out == ""
     assert "Traceback" not in result.err
@@ -59,18 +59,18 @@ def test_the_errors_are_saved_where_the_variable_says_and_nothing_else_is(
         Finding(Severity.ERROR, "x", "`delte` is\x1b[2J unknown", "replication.yaml:3:1"),
         Finding(Severity.WARNING, "y", "old", "replication.yaml:4:1"),
     ]
-    terminal.report_error(SpecError(findings), debug=False)
+    error_output.report_error(SpecError(findings), debug=False)
     assert not file.exists()
-    monkeypatch.setenv(terminal.ERRORS_VARIABLE, str(file))
-    terminal.report_error(SpecError(findings), debug=False)
+    monkeypatch.setenv(error_output.ERRORS_VARIABLE, str(file))
+    error_output.report_error(SpecError(findings), debug=False)
     first, *_, last = file.read_text().splitlines()
     assert first == "the spec has 1 error."
     assert last.startswith("replication.yaml:3:1: `delte` is")
     assert "\x1b" not in last
-    terminal.report_error(PlanRefused("no plan", "make one"), debug=False)
+    error_output.report_error(PlanRefused("no plan", "make one"), debug=False)
     assert file.read_text() == "no plan.\nWhat to do: make one.\n"
-    monkeypatch.setenv(terminal.ERRORS_VARIABLE, str(tmp_path / "none" / "errors"))
-    assert terminal.report_error(PlanRefused("no plan"), debug=False) == PlanRefused("").exit_code
+    monkeypatch.setenv(error_output.ERRORS_VARIABLE, str(tmp_path / "none" / "errors"))
+    assert error_output.report_error(PlanRefused("no plan"), debug=False) == PlanRefused("").exit_code
     assert "could not be written" in capsys.readouterr().err
 
 
@@ -78,7 +78,7 @@ def test_a_failure_says_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) 
     error = StoreError(
         Trouble.DENIED, place="1/us-east-1", operation="PutParameter", code="AccessDenied", remedy="allow it."
     )
-    terminal.report_error(error, debug=False)
+    error_output.report_error(error, debug=False)
     assert capsys.readouterr().err == (
         "Error: PutParameter in 1/us-east-1 failed: AccessDenied\n  What to do: allow it.\n"
     )
@@ -88,7 +88,7 @@ def test_all_errors_of_a_spec_are_printed_in_the_form_that_editors_read(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     faults = [Finding(Severity.ERROR, "typo", f"write `name` {i}", f"a.yaml:{i}:3") for i in (1, 2)]
-    terminal.report_error(SpecError(faults), debug=False)
+    error_output.report_error(SpecError(faults), debug=False)
     assert capsys.readouterr().err.splitlines() == [
         "a.yaml:1:3: error: write `name` 1 [typo]",
         "a.yaml:2:3: error: write `name` 2 [typo]",
@@ -115,7 +115,7 @@ def test_debug_shows_places_and_kinds_but_neither_locals_nor_foreign_messages(
     try:
         _fail(SECRET)
     except ReconcileError as error:
-        terminal.report_error(error, debug=True)
+        error_output.report_error(error, debug=True)
     result = capsys.readouterr().err
     assert result.count("Traceback (most recent call last):\n") == 2
     assert "in _fail" in result
@@ -126,7 +126,7 @@ def test_debug_shows_places_and_kinds_but_neither_locals_nor_foreign_messages(
 
 
 def test_an_unexpected_failure_tells_its_kind_and_not_its_message(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.report_error(ValueError(SECRET), debug=False)
+    error_output.report_error(ValueError(SECRET), debug=False)
     result = capsys.readouterr().err
     assert "unexpected ValueError" in result
     assert "--debug" in result
@@ -134,7 +134,7 @@ def test_an_unexpected_failure_tells_its_kind_and_not_its_message(capsys: pytest
 
 
 def test_names_in_messages_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.report_error(ReconcileError("/app/\x1b[2J\u202e"), debug=False)
+    error_output.report_error(ReconcileError("/app/\x1b[2J\u202e"), debug=False)
     result = capsys.readouterr().err
     assert "\x1b" not in result
     assert "\u202e" not in result

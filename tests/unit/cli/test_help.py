@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 
 import click
@@ -126,6 +127,16 @@ def test_a_narrow_terminal_gets_narrow_lines(monkeypatch: pytest.MonkeyPatch) ->
     text = context.get_help()
     assert "\n  init        Write a first\n              replication.yaml for\n" in text
     assert "\n  -v, --verbose\n      Report each phase of each place\n      on stderr.\n" in text
+
+
+@pytest.mark.parametrize("columns", ["", "0", "nope", "200"])
+def test_a_help_without_a_terminal_or_with_a_wide_one_has_78_columns(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(click.formatting, "FORCED_WIDTH", None)
+    monkeypatch.setattr(sys, "__stdout__", None)
+    monkeypatch.setenv("COLUMNS", columns)
+    assert root.make_context(PROGRAM, ["plan"]).make_formatter().width == 78
 
 
 @each_command

@@ -131,6 +131,7 @@ def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
+        "Opening 3 places ...\n"
         "Error: GetCallerIdentity in us-east-1 failed: ExpiredToken\n  What to do: sign in again.\n"
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli import terminal
+from ssm_reconcile.cli import terminal, text_files
 from ssm_reconcile.errors import ReconcileError, UsageError
 
 
@@ -44,7 +44,7 @@ def test_a_file_is_replaced_as_a_whole_with_mode_0644(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text("old")
     path.chmod(0o600)
-    terminal.save(path, "new\n")
+    text_files.save(path, "new\n")
     assert path.read_text() == "new\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert [found.name for found in tmp_path.iterdir()] == ["plan.json"]
@@ -54,7 +54,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        terminal.save(path, "half \ud800")
+        text_files.save(path, "half \ud800")
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["plan.json"]
 
@@ -63,21 +63,21 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     place, link = tmp_path / "real.json", tmp_path / "link.json"
     place.write_text("old")
     link.symlink_to(place)
-    terminal.save(link, "new")
+    text_files.save(link, "new")
     assert link.is_symlink()
     assert place.read_text() == "new"
 
 
 def test_a_device_is_written_to_and_not_replaced() -> None:
-    terminal.save(Path("/dev/null"), "gone")
+    text_files.save(Path("/dev/null"), "gone")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
 def test_a_path_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a directory"):
-        terminal.check_writable(tmp_path)
+        text_files.check_writable(tmp_path)
     with pytest.raises(UsageError, match="does not exist"):
-        terminal.check_writable(tmp_path / "no" / "plan.json")
-    terminal.check_writable(tmp_path / "plan.json")
+        text_files.check_writable(tmp_path / "no" / "plan.json")
+    text_files.check_writable(tmp_path / "plan.json")
     with pytest.raises(ReconcileError, match="could not be written: No such file"):
-        terminal.save(tmp_path / "no" / "plan.json", "x")
+        text_files.save(tmp_path / "no" / "plan.json", "x")
