@@ -99,8 +99,9 @@ def requests() -> Iterator[Request]:
                 "ssm:GetParameter",
             ):  # fmt: skip
                 yield Request(action, Place(account, region).arn(name), context | tags)
-        setting = f"arn:aws:ssm:{region}:{HERE}:servicesetting/ssm/parameter-store/x"
-        yield Request("ssm:GetServiceSetting", setting, context)
+        for account, name in product(accounts, ("high-throughput-enabled", "default-parameter-tier")):
+            setting = f"arn:aws:ssm:{region}:{account}:servicesetting/ssm/parameter-store/{name}"
+            yield Request("ssm:GetServiceSetting", setting, context)
         for account, one in product(accounts, (APP, "other", "mrk-1")):
             for action in ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"):
                 yield Request(action, key(account, region, one), context)

@@ -30,7 +30,7 @@ from ssm_reconcile.iam.statements import PolicyPhase, iam_patterns, rewritten
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Substitution, Tags, canonical
 from ssm_reconcile.record import OWNER
-from ssm_reconcile.session import Session, open_places
+from ssm_reconcile.session import HigherThroughput, Session, open_places
 from ssm_reconcile.spec import Glob, Orphans, Replication, Run
 from ssm_reconcile.stores.base import Answers, Put, Settings
 from tests.doubles import iam
@@ -214,7 +214,9 @@ class Firm:
         places = open_places(specs, self.connect, run)
         plan = reconcile.make_plan(specs, Session(places, run, self.clock, unwatched))
         if write:
-            report = reconcile.carry_out(plan, specs, Session(places, run, self.clock, unwatched), StopFlag())
+            throughput = HigherThroughput(self.clock, lambda _: None)
+            session = Session(places, run, self.clock, unwatched, throughput)
+            report = reconcile.carry_out(plan, specs, session, StopFlag())
             assert report.exit_code == 0, report.outcomes
         self.clock.sleep(3600)
 

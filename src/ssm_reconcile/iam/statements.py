@@ -4,8 +4,8 @@ phase   source                                    target
 plan    list, read tags and values, decrypt       the same
 apply   the same                                  the same, and write: put, tag, delete, encrypt;
                                                   and `detach`: tag replicas, also orphans
-event   as apply, without `detach` and without the settings that `doctor` reads: a run for some names does the
-        same as an apply. Deletes need the owner tag of a replication of this source. That prevents
+event   as apply, without `detach` and without the settings that only `doctor` reads: a run for some names does
+        the same as an apply. Deletes need the owner tag of a replication of this source. That prevents
         mistakes only, because the same identity may add tags.
 
 Path rules become ARNs of parameters, in which a star of IAM matches slashes too:
@@ -110,7 +110,7 @@ def source_statements(spec: Replication, source: Place, phase: PolicyPhase) -> l
     names = _parameters(source, source_patterns(spec))
     return [
         *_read_statements(source, names, "DecryptSource", _source_keys(spec)),
-        *_doctor_statements(source, phase),
+        *_setting_statements(source, phase, is_target=False),
     ]
 
 
@@ -129,7 +129,7 @@ def target_statements(
     names = _parameters(place, _target_patterns(spec, source, place, target.name))
     keys = _target_keys(spec, target)
     found = _read_statements(place, names, "DecryptReplicas", keys)
-    found += _doctor_statements(place, phase)
+    found += _setting_statements(place, phase, is_target=True)
     found += _orphan_statements(spec, source, place, phase)
     if phase is PolicyPhase.APPLY:
         found.append(Statement("WriteParameters", tuple(sorted((*_WRITE, *_DELETE))), names))
@@ -154,12 +154,18 @@ def _read_statements(
     ]
 
 
-def _doctor_statements(place: Place, phase: PolicyPhase) -> list[Statement]:
-    """Return the statement for the settings that `doctor` reads before a plan and an apply."""
+def _setting_statements(place: Place, phase: PolicyPhase, *, is_target: bool) -> list[Statement]:
+    """Return the statement for the service settings; it is optional, since each read of one may fail.
+
+    `doctor` reads all of them before a plan and an apply, an apply the one for higher throughput in targets.
+    """
+    settings = "*"
     if phase is PolicyPhase.EVENT:
-        return []
-    settings = _arn(place, "ssm", "servicesetting/ssm/parameter-store/*")
-    return [Statement("ReadSettingsForDoctor", ("ssm:GetServiceSetting",), (settings,))]
+        if not is_target:
+            return []
+        settings = "high-throughput-enabled"
+    resource = _arn(place, "ssm", f"servicesetting/ssm/parameter-store/{settings}")
+    return [Statement("ReadSettings", ("ssm:GetServiceSetting",), (resource,))]
 
 
 def _orphan_statements(spec: Replication, source: Place, place: Place, phase: PolicyPhase) -> list[Statement]:
