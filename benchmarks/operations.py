@@ -180,6 +180,17 @@ class Service:
         entry.touch(tags_only=True)
         return "{}"
 
+    def setting(self, body: Body) -> str:
+        """GetServiceSetting, of the settings of Parameter Store."""
+        values = {
+            "/ssm/parameter-store/high-throughput-enabled": str(self._region.higher_throughput).lower(),
+            "/ssm/parameter-store/default-parameter-tier": "Standard",
+        }
+        if body["SettingId"] not in values:
+            raise Refused("ServiceSettingNotFound")
+        items = {"SettingId": body["SettingId"], "SettingValue": values[body["SettingId"]]}
+        return json.dumps({"ServiceSetting": items})
+
     def aliases(self, _: Body) -> str:
         """ListAliases, all on one page."""
         items = [
@@ -237,6 +248,7 @@ _OPERATIONS: Mapping[str, Callable[[Service, Body], str]] = {
     "ListTagsForResource": Service.list_tags,
     "AddTagsToResource": Service.add_tags,
     "RemoveTagsFromResource": Service.remove_tags,
+    "GetServiceSetting": Service.setting,
     "ListAliases": Service.aliases,
     "DescribeKey": Service.key,
 }

@@ -29,7 +29,8 @@ class Seed:
     """The first state of a world. `replicas`: the targets hold them already; `owned`: with our tags.
 
     A target is a region, or `account/region` of another account, which is reached by a role. `drift` of the
-    replicas (a share from 0 to 1) are behind: their source has a newer version.
+    replicas (a share from 0 to 1) are behind: their source has a newer version. `higher_throughput`: the
+    setting of that name is on in each target.
     """
 
     count: int
@@ -40,6 +41,7 @@ class Seed:
     owned: bool = True
     drift: float = 0.0
     seed: int = 1
+    higher_throughput: bool = False
 
 
 def sow(world: World, seed: Seed) -> None:
@@ -52,6 +54,7 @@ def sow(world: World, seed: Seed) -> None:
     for place in seed.targets:
         target = world.region(*_place(seed, place))
         target.aliases = {MANAGED_KEY: f"ssm-{target.name}", KEY: f"app-{target.name}"}
+        target.higher_throughput = seed.higher_throughput
         if seed.replicas:
             target.fill(
                 _replica(entry, source, target, owned=seed.owned) for entry in source.entries.values()

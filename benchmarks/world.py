@@ -83,6 +83,8 @@ class Region:
     order: list[str] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     """KMS key id by alias."""
+    higher_throughput: bool = False
+    """The setting of that name. It changes no quota here: those are given."""
 
     def arn(self, name: str) -> str:
         """The ARN of a parameter here."""

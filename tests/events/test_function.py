@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.by_name import NamePlan, NamePlanner
 from ssm_reconcile.errors import ReconcileError, Trouble
 from ssm_reconcile.event.state import State, TableUnavailableError
@@ -14,7 +15,8 @@ from ssm_reconcile.model import KeyState, Place
 from tests.builders import store_error
 from tests.events.pump import TIMEOUT, WHOLE_TIMEOUT, Account, Deployed, metrics
 from tests.events.test_deployed import SPEC
-from tests.fake_aws.traffic import Fault, refused
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.traffic import Fault, at_call, refused
 
 TWO = SPEC.replace("[{ region: us-east-2 }]", "[{ region: us-east-2 }, { region: eu-west-1 }]")
 SECOND = timedelta(seconds=1)
@@ -215,6 +217,71 @@ class TestPlaces:
             account.put(account.here, "/prod/b", str(opens))
             stack.poll()
             assert opened(account) == opens
+
+
+class TestHigherThroughput:
+    """The setting is read by the first write of a process in a place, and kept for an hour."""
+
+    def write(self, account: Account, seconds: float = 0) -> int:
+        """Reconcile a change after some time; return how many times the setting was read."""
+        account.clock.advance(seconds * SECOND)
+        account.put(account.here, "/prod/a", str(seconds))
+        account.world.traffic.forget()
+        account.published = 0
+        account.drain()
+        read = [call.place for call in account.world.calls if call.operation == "GetServiceSetting"]
+        assert set(read) <= {account.there}
+        assert account.world.value(account.there, "/prod/a") == str(seconds)
+        return len(read)
+
+    @staticmethod
+    def rate(account: Account, stack: Deployed) -> float:
+        planner = stack.function.planner
+        assert planner is not None
+        (store,) = (one for one in planner.places.opened.values() if one.place == account.there)
+        assert isinstance(store, MemoryStore)
+        return store._buckets[CallClass.PUT].rate
+
+    @pytest.mark.parametrize("is_denied", [False, True])
+    def test_it_is_read_once_an_hour_also_if_it_is_denied(
+        self, account: Account, stack: Deployed, *, is_denied: bool
+    ) -> None:
+        account.world.higher_throughput.add(account.there)
+        if is_denied:
+            account.world.faults = at_call("GetServiceSetting", refused(Trouble.DENIED))
+        found = [self.write(account, seconds) for seconds in (0, 400, 2000, 1000, 300, 400)]
+        assert found == [1, 0, 0, 0, 1, 0], "the places were opened again in between"
+        assert self.rate(account, stack) == (3 if is_denied else 10)
+
+    def test_a_new_spec_gets_the_rate_without_a_read(self, account: Account, stack: Deployed) -> None:
+        account.world.higher_throughput.add(account.there)
+        assert self.write(account) == 1
+        before = stack.function._opener
+        stack.function.connect = Memory(account.world).connect
+        stack.spec = SPEC.replace("max_deletes: 1000", "max_deletes: 999")
+        assert self.write(account, 400) == 0
+        assert stack.function._opener is not before, "its rates are new"
+        assert self.rate(account, stack) == 10
+
+    def test_a_rate_of_the_spec_holds(self, account: Account) -> None:
+        account.world.higher_throughput.add(account.there)
+        stack = account.deploy(f"{SPEC}rates: {{ put: 4 }}\n")
+        assert self.write(account) == 0
+        assert self.rate(account, stack) == 4
+
+    def test_slices_of_a_whole_run_read_it_once(self, account: Account, stack: Deployed) -> None:
+        for name in names(120):  # two groups of changes
+            account.world.put(account.here, name, "v")
+        for _ in range(2):
+            stack.run_slice()
+            account.world.put(account.here, "/prod/00", str(account.clock.now()))
+        assert account.world.traffic.count("GetServiceSetting") == 1
+
+    def test_without_a_write_it_is_not_read(self, account: Account, stack: Deployed) -> None:
+        stack.run_slice()
+        account.put(account.here, "/elsewhere", "v")
+        account.drain()
+        assert account.world.traffic.count("GetServiceSetting") == 0
 
 
 class TestTheLeaseOfAWholeRun:

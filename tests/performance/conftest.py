@@ -19,7 +19,7 @@ from ssm_reconcile import reconcile
 from ssm_reconcile.load import load
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Places, Session, open_places
+from ssm_reconcile.session import HigherThroughput, Places, Session, open_places
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.status import Status, read_status
 from ssm_reconcile.stores.ssm import Aws
@@ -54,9 +54,10 @@ class Bench:
     def apply(self, plan: Plan) -> Report:
         assert self.places is not None
         stop = threading.Event()
-        return reconcile.carry_out(
-            plan, self.specs, Session(self.places, self.run, SystemClock(stop), lambda _: None), stop
-        )
+        clock = SystemClock(stop)
+        throughput = HigherThroughput(clock, lambda _: None)
+        session = Session(self.places, self.run, clock, lambda _: None, throughput)
+        return reconcile.carry_out(plan, self.specs, session, stop)
 
     def names(self) -> list[str]:
         """The content of the source."""

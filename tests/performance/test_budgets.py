@@ -11,6 +11,7 @@ import pytest
 from benchmarks.seeds import Seed, spec_text
 from benchmarks.served import Server
 from ssm_reconcile.spec import Run
+from ssm_reconcile.stores.ssm import SsmStore
 from tests.performance.conftest import FAST, Bench
 
 Make = Callable[..., Bench]
@@ -79,8 +80,31 @@ def test_a_bootstrap_writes_each_parameter_once(server: Server, bench: Make, tar
     assert writes <= 1.05 * count * targets
     assert counts.calls["ListTagsForResource"] <= count, "skip_sync is asked once a source name, not a target"
     assert plan.budget is not None
-    assert plan.budget.calls == _without_keys(counts.calls)
+    assert plan.budget.calls == _in_plans(counts.calls)
     assert it.plan().summary["in_sync"] == count * targets, "and then there is nothing left to do"
+
+
+@pytest.mark.parametrize(("on", "rate"), [(True, 10), (False, 3)])
+def test_a_bootstrap_reads_the_setting_of_each_target_once_and_keeps_its_quota(
+    server: Server, bench: Make, *, on: bool, rate: float
+) -> None:
+    count = 40 if on else 12
+    rates = {kind: one for kind, one in FAST.items() if kind != "put"}
+    it = bench(Seed(count, targets=REGIONS[:2], higher_throughput=on), rates)
+    plan = it.plan()
+    assert not server.counts().calls["GetServiceSetting"]
+    server.weather(rates={"put": rate})
+    report, counts, _ = it.counted(plan)
+    assert report.summary["applied"] == count * 2
+    read = {place: n for place, n in counts.places.items() if place.endswith("GetServiceSetting")}
+    assert read == {f"123456789012/{region} GetServiceSetting": 1 for region in REGIONS[:2]}
+    assert counts.throttled.total() == 0
+    assert it.places is not None
+    stores = [one for one in it.places.opened.values() if isinstance(one, SsmStore)]
+    rates_of_puts = {one.place.region: one._calls.rates["put"].rate for one in stores}
+    assert rates_of_puts == {"us-east-1": 3, **dict.fromkeys(REGIONS[:2], rate)}
+    assert plan.budget is not None
+    assert plan.budget.calls == _in_plans(counts.calls)
 
 
 @pytest.mark.parametrize("others", [FAST, {**FAST, "put": 500.0}], ids=["same rates", "other rates"])
@@ -99,7 +123,7 @@ def test_two_replications_of_one_source_list_it_once_and_ask_it_once(
     assert report.summary["applied"] == 2 * count
     assert counts.calls["ListTagsForResource"] == count
     assert plan.budget is not None
-    assert plan.budget.calls == _without_keys(counts.calls)
+    assert plan.budget.calls == _in_plans(counts.calls)
 
 
 def test_an_update_is_two_writes(server: Server, bench: Make) -> None:
@@ -110,7 +134,7 @@ def test_an_update_is_two_writes(server: Server, bench: Make) -> None:
     assert counts.calls["PutParameter"] == 100
     assert counts.calls["AddTagsToResource"] == 100
     assert plan.budget is not None
-    assert plan.budget.calls == _without_keys(counts.calls)
+    assert plan.budget.calls == _in_plans(counts.calls)
 
 
 def test_short_and_empty_pages_cost_calls_and_lose_nothing(server: Server, bench: Make) -> None:
@@ -121,5 +145,10 @@ def test_short_and_empty_pages_cost_calls_and_lose_nothing(server: Server, bench
     assert plan.complete
 
 
-def _without_keys(calls: Counter[str]) -> dict[str, int]:
-    return {name: count for name, count in sorted(calls.items()) if name != "Decrypt"}
+def _in_plans(calls: Counter[str]) -> dict[str, int]:
+    """Return the calls that a plan counts: without those to KMS, and those that open a place for writes."""
+    return {
+        name: count
+        for name, count in sorted(calls.items())
+        if name not in {"Decrypt", "GetServiceSetting", "GetCallerIdentity"}
+    }

@@ -4,8 +4,8 @@ phase   source                                    target
 plan    list, read tags and values, decrypt       the same
 apply   the same                                  the same, and write: put, tag, delete, encrypt;
                                                   and `detach`: tag replicas, also orphans
-event   as apply, without `detach` and without the settings that only `doctor` reads: a run for some names does
-        the same as an apply. Deletes need the owner tag of a replication of this source. That prevents
+event   as apply, without `detach` and without the settings that only `doctor` reads: a run for some names
+        does the same as an apply. Deletes need the owner tag of a replication of this source. That prevents
         mistakes only, because the same identity may add tags.
 
 Path rules become ARNs of parameters, in which a star of IAM matches slashes too:
