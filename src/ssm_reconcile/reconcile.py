@@ -11,9 +11,9 @@ Planning reads and cannot write. Each plan that is shown, saved or applied is ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ssm_reconcile import apply, approve, observe
 from ssm_reconcile.apply.work import RecentTags, SourceTags, Work
@@ -37,11 +37,18 @@ from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session, narrow_specs
 from ssm_reconcile.settle import ReplicationState, lagging_addresses, settle
 from ssm_reconcile.spec import Replication, Run, Target
-from ssm_reconcile.system import Stop
+from ssm_reconcile.system import Stop, read_at_once
 
 _PATTERNS_REPORTED = 20
 """Maximum findings about patterns without effect in one replication."""
 
+_ENDS_AT_ONCE = 96
+"""Maximum sources and targets of the replications that are planned at the same time.
+
+Each may need 9 threads (`observe.AT_ONCE`), and a process in AWS Lambda has at most 1,024.
+"""
+
+_T = TypeVar("_T")
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 
 
@@ -90,7 +97,8 @@ def make_plan(
     former = None if base is None else approve.narrowed_to(base, run)
     altered = [old for old in former or () if old not in specs]
     scope = scope or PlanScope(list_places((*specs, *altered), session))
-    parts = tuple(plan_replication(spec, session, scope)[0] for spec in specs)
+    planned = plan_each((*specs, *altered), session, scope, lambda part, _: part)
+    parts, former_parts = planned[: len(specs)], planned[len(specs) :]
     if not any(target.complete for part in parts for target in part.targets):
         raise NothingPlanned(
             "nothing could be planned: "
@@ -104,7 +112,6 @@ def make_plan(
     plan = replace(plan, budget=budget(plan.changes, _end_places(specs, parts)))
     if former is None:
         return _with_unmatched(plan, parts, specs, scope)
-    former_parts = [plan_replication(spec, session, scope)[0] for spec in altered]
     kept = [part for part in plan.replications if any(part.name == old.name for old in former)]
     unaltered = [part for part in kept if not any(part.name == old.name for old in altered)]
     plan = _with_unmatched(plan, (*parts, *former_parts), (*specs, *altered), scope)
@@ -188,6 +195,28 @@ def list_places(specs: Sequence[Replication], session: Session) -> Listings:
         readers.values(), lambda store, _: observe.list_place(store, session.progress)
     )
     return {access: listed[readers[replace(access, rates=())]] for access in wanted}
+
+
+def plan_each(
+    specs: Sequence[Replication],
+    session: Session,
+    scope: PlanScope,
+    result: Callable[[ReplicationPlan, Mapping[str, TargetContext]], _T],
+) -> list[_T]:
+    """Plan replications at the same time, within the quotas of their places.
+
+    Args:
+        specs: The replications.
+        session: The session of the run.
+        scope: The listings of the run.
+        result: Returns what is kept of the plan and the contexts of a replication; it is called in a thread.
+
+    Returns:
+        The results in the order of the specs, whichever plan is made first.
+    """
+    ends = max((len(spec.targets) + 1 for spec in specs), default=1)
+    most = max(1, _ENDS_AT_ONCE // ends)
+    return read_at_once(lambda spec: result(*plan_replication(spec, session, scope)), specs, most)
 
 
 def plan_replication(

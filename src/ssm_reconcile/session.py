@@ -19,7 +19,7 @@ from ssm_reconcile.errors import PlaceError, StoreError, Trouble, UsageError, Wh
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
-from ssm_reconcile.system import Clock, ProgressListener, ReadPool
+from ssm_reconcile.system import Clock, ProgressListener, read_at_once
 
 _T = TypeVar("_T")
 Connect: TypeAlias = Callable[[Access], Store]
@@ -53,8 +53,7 @@ class Places:
             store = self.opened[access]
             return store if isinstance(store, StoreError) else read(store, access)
 
-        with ReadPool(max_workers=max(1, len(accesses))) as pool:
-            return dict(zip(accesses, pool.map(one, accesses), strict=True))
+        return dict(zip(accesses, read_at_once(one, accesses), strict=True))
 
 
 def narrow_specs(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
@@ -123,8 +122,7 @@ def connect_each(wanted: Iterable[Access], connect: Connect) -> dict[Access, Sto
     while left and all(isinstance(one, StoreError) for one in opened.values()):
         access = left.popleft()
         opened[access] = open_place(access)
-    with ReadPool(max_workers=max(1, len(left))) as pool:
-        return opened | dict(zip(left, pool.map(open_place, left), strict=True))
+    return opened | dict(zip(left, read_at_once(open_place, left), strict=True))
 
 
 def _check_names(specs: Sequence[Replication]) -> None:
@@ -219,9 +217,8 @@ class HigherThroughput:
             for place in by_place
             if place not in self.known or now - self.known[place][0] >= HIGHER_THROUGHPUT_SECONDS
         ]
-        with ReadPool(max_workers=max(1, len(unread))) as pool:
-            rates = pool.map(lambda place: self._rate_of(by_place[place]), unread)
-            self.known.update((place, (now, rate)) for place, rate in zip(unread, rates, strict=True))
+        rates = read_at_once(lambda place: self._rate_of(by_place[place]), unread)
+        self.known.update((place, (now, rate)) for place, rate in zip(unread, rates, strict=True))
         for place, store in by_place.items():
             store.set_default_rate(CallClass.PUT, self.known[place][1])
 

@@ -18,10 +18,10 @@ target (each N/50 DescribeParameters) choose those whose tags are read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ssm_reconcile import observe
 from ssm_reconcile.diff import TargetDiff, addresses_to_confirm, diff
@@ -45,13 +45,14 @@ from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication, Run
 from ssm_reconcile.stores.base import Reader
-from ssm_reconcile.system import Phase, Progress, ReadPool
+from ssm_reconcile.system import Phase, Progress, read_at_once
 
 CONFIRM_EACH = 50
 """Up to this number of names, tags are read one by one; above it, filtered listings are cheaper.
 
 With `listings_only`, also the most direct reads of tags in each place.
 """
+_T = TypeVar("_T")
 TagReads: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, str]]
 """Tags that were read directly, by name (None: the parameter does not exist), and why others were not."""
 Addresses: TypeAlias = Mapping[tuple[str, str], frozenset[str]]
@@ -157,12 +158,17 @@ def _read_tags(
     wanted: Mapping[str, frozenset[str]],
     read: Callable[[str, frozenset[str]], TagReads],
 ) -> ReplicationState:
-    """Return the state after tags of each end were read; all ends at once, since each has its own quotas."""
+    """Return the state after tags of each end were read."""
     ends = [end for end, names in sorted(wanted.items()) if names]
-    with ReadPool(max_workers=max(1, len(ends))) as pool:
-        for end, found in zip(ends, pool.map(lambda end: read(end, wanted[end]), ends), strict=True):
-            state = state.with_tags(end, found)
+    for end, found in _at_once(lambda end: read(end, wanted[end]), ends).items():
+        state = state.with_tags(end, found)
     return state
+
+
+def _at_once(read: Callable[[str], _T], ends: Iterable[str]) -> dict[str, _T]:
+    """Return the result of a read for each end; all ends at the same time, since each has its own quotas."""
+    names = list(ends)
+    return dict(zip(names, read_at_once(read, names), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +196,15 @@ class _ReplicationReads:
         return self.session.places.store(access)
 
     def resolve_keys(self, state: ReplicationState) -> ReplicationState:
-        """Return the state with the KMS keys that matter, resolved in every place."""
+        """Return the state with the KMS keys that matter, resolved in every place; all targets at once."""
         ring = observe.resolve_keys(self.reader(SOURCE), source_keys(self.spec, state.source))
-        rings = {SOURCE: ring}
-        for name, live in state.live.items():
+
+        def resolve_in(name: str) -> Keyring:
+            live = state.live[name]
             references = target_keys(self.spec, self.spec.target(name), state.source, live, ring)
-            rings[name] = observe.resolve_keys(self.reader(name), references)
-        return replace(state, rings=rings)
+            return observe.resolve_keys(self.reader(name), references)
+
+        return replace(state, rings={SOURCE: ring, **_at_once(resolve_in, state.live)})
 
     def tags(self, end: str, names: frozenset[str]) -> TagReads:
         """Read the tags of some names of one end directly."""
@@ -312,9 +320,8 @@ class _ReplicationReads:
             decrypt = not session.run.no_decrypt
             return observe.read(self.reader(end), wanted[end], session.key, session.progress, decrypt=decrypt)
 
-        with ReadPool(max_workers=max(1, len(wanted))) as pool:
-            for found in pool.map(read, sorted(wanted)):
-                self.values.update(found)
+        for found in _at_once(read, sorted(wanted)).values():
+            self.values.update(found)
 
     def _readings(self, name: str, proof: Proof, unconfirmed: Collection[str]) -> ValueReadings:
         """Return the values of one target. Both texts are kept only where both are shown and differ.

@@ -14,7 +14,7 @@ reads of tags that the help of the command states.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -120,18 +120,13 @@ def read_status(specs: Sequence[Replication], session: Session) -> Status:
     """
     specs = narrow_specs(specs, session.run)
     scope = PlanScope(reconcile.list_places(specs, session), listings_only=True)
-    targets: list[TargetStates] = []
-    findings: list[tuple[str, Finding]] = []
-    listed = False
-    for spec in specs:
-        part, contexts = reconcile.plan_replication(spec, session, scope)
-        findings += [(spec.name, finding) for finding in part.findings]
-        listed = listed or bool(contexts)
-        targets += [_target_states(part, target, contexts.get(target.name)) for target in part.targets]
-    if not listed:
+    every = reconcile.plan_each(specs, session, scope, _status_of)
+    targets = tuple(target for one, _ in every for target in one.targets)
+    findings = tuple(finding for one, _ in every for finding in one.findings)
+    if not any(is_listed for _, is_listed in every):
         causes = sorted({finding.message for _, finding in findings})
         raise NothingPlanned(f"no state is known: {'; '.join(causes)}")
-    status = Status(tuple(targets), tuple(findings))
+    status = Status(targets, findings)
     unmatched = _unmatched_patterns(status, session.run.only)
     known = list(selected_names(specs, scope.listings)) if unmatched else []
     messages = [describe_unmatched(pattern, known) for pattern in unmatched]
@@ -139,6 +134,12 @@ def read_status(specs: Sequence[Replication], session: Session) -> Status:
         raise UsageError("; ".join(messages))
     found = (("", Finding(Severity.WARNING, UNMATCHED, message)) for message in messages)
     return replace(status, findings=(*found, *status.findings))
+
+
+def _status_of(part: ReplicationPlan, contexts: Mapping[str, TargetContext]) -> tuple[Status, bool]:
+    """Return the status of one replication, and whether one of its targets was listed."""
+    targets = tuple(_target_states(part, target, contexts.get(target.name)) for target in part.targets)
+    return Status(targets, tuple((part.name, finding) for finding in part.findings)), bool(contexts)
 
 
 def _unmatched_patterns(status: Status, only: Sequence[str]) -> list[str]:

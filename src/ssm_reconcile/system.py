@@ -6,12 +6,16 @@ Modules take `Clock`, `Stop` and `ProgressListener` as arguments. `SystemClock` 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+_Item = TypeVar("_Item")
+_T = TypeVar("_T")
 
 
 class Clock(Protocol):
@@ -106,3 +110,20 @@ class ReadPool(ThreadPoolExecutor):
         # After an Exception the process goes on, and its threads must not write to the log later.
         interrupted = kind is not None and not issubclass(kind, Exception)
         self.shutdown(wait=not interrupted, cancel_futures=error is not None)
+
+
+def read_at_once(read: Callable[[_Item], _T], wanted: Iterable[_Item], most: int | None = None) -> list[_T]:
+    """Return the result of a read for each item; the reads run at the same time.
+
+    Args:
+        read: Reads one item; called in a thread.
+        wanted: The items.
+        most: The maximum number of reads at the same time; None for all.
+
+    Returns:
+        The results in the order of the items, whichever read ends first. So is the error that is raised: that
+        of the first item whose read fails.
+    """
+    items = list(wanted)
+    with ReadPool(max_workers=max(1, min(len(items), most or len(items)))) as pool:
+        return list(pool.map(read, items))

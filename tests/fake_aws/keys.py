@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -25,6 +26,7 @@ class Keyhole:
         self._place = place
         self._aliases: Mapping[str, str] | None = None
         self._known: dict[str, Key] = {}
+        self._lock = threading.Lock()
 
     def usable(self, arn: str) -> bool:
         """Whether KMS would decrypt with that key now; SSM calls KMS, not the program."""
@@ -33,13 +35,14 @@ class Keyhole:
     def resolve(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """Return a key for each reference; the state says whether it is missing or not permitted."""
         wanted = sorted(set(references))
-        if fresh:
-            self._aliases = None
-            self._known = {name: key for name, key in self._known.items() if name not in wanted}
-        for reference in wanted:
-            if reference not in self._known:
-                self._known[reference] = self._resolve(reference)
-        return {reference: self._known[reference] for reference in wanted}
+        with self._lock:
+            if fresh:
+                self._aliases = None
+                self._known = {name: key for name, key in self._known.items() if name not in wanted}
+            for reference in wanted:
+                if reference not in self._known:
+                    self._known[reference] = self._resolve(reference)
+            return {reference: self._known[reference] for reference in wanted}
 
     def _resolve(self, reference: str) -> Key:
         prefix = f"arn:{self._place.partition}:kms:{self._place.region}:{self._place.account}:"

@@ -180,7 +180,7 @@ class _NameReader:
             listings = reconcile.list_places(specs, session)
             found = self._without_repetition(specs, {s.name: self._expand(s, listings) for s in specs})
             self._check({name for every in found.values() for name in every}, specs, listings)
-            plans = [reconcile.plan_replication(spec, session, PlanScope(listings)) for spec in specs]
+            plans = reconcile.plan_each(specs, session, PlanScope(listings), lambda *plan: plan)
         explanations: list[Explanation] = []
         for spec, (part, views) in zip(specs, plans, strict=True):
             line = lines[spec.name]

@@ -30,7 +30,7 @@ from ssm_reconcile.record import OWNER, Standing
 from ssm_reconcile.session import Places
 from ssm_reconcile.shape import region_tie
 from ssm_reconcile.stores.base import Reader, Store
-from ssm_reconcile.system import Phase, Progress, ProgressListener, ReadPool
+from ssm_reconcile.system import Phase, Progress, ProgressListener, read_at_once
 
 
 class Likeness(StrEnum):
@@ -113,8 +113,7 @@ def survey(
         ReconcileError: A place could not be listed completely: half a listing would make half a spec.
     """
     stores = [places.store(source), *(places.store(access) for access in targets.values())]
-    with ReadPool(max_workers=len(stores)) as pool:
-        listing, *live = pool.map(lambda store: _listed(store, progress), stores)
+    listing, *live = read_at_once(lambda store: _listed(store, progress), stores)
     ties = _region_ties(stores[0], listing, progress)
     in_use = {
         name: one.key_id

@@ -1,0 +1,190 @@
+"""Replications and targets of one run: their reads overlap, in any order with the same result."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.documents.encode import plan_document
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import SECURE, Access, Place
+from ssm_reconcile.session import Session
+from ssm_reconcile.spec import AdoptMode, Glob, KeyRule, Limits, Replication, Target
+from ssm_reconcile.status import read_status, status_document
+from ssm_reconcile.system import read_at_once
+from tests.builders import NOW, replication
+from tests.fake_aws.traffic import Fault, refused
+from tests.simulated_aws import SimulatedAws
+
+DOCUMENTS, TARGETS = 8, 40
+PATIENCE = 20.0
+"""Seconds after which reads that wait for each other are taken for reads one after the other."""
+
+
+@dataclass(slots=True)
+class Meeting:
+    """A fault plan that lets the first calls of an operation by each of several callers wait for each other.
+
+    Attributes:
+        operation: The operation of AWS.
+        caller: Returns the caller of a call; None for a call that does not wait.
+        barrier: The meeting.
+    """
+
+    operation: str
+    caller: Callable[[Place, tuple[str, ...]], str | None]
+    barrier: threading.Barrier
+    seen: set[str]
+
+    def __call__(self, operation: str, place: Place, names: tuple[str, ...], _nth: int) -> Fault | None:
+        caller = self.caller(place, names) if operation == self.operation else None
+        if caller is not None and caller not in self.seen:
+            self.seen.add(caller)
+            self.barrier.wait(PATIENCE)
+        return None
+
+
+def meeting(operation: str, count: int, caller: Callable[[Place, tuple[str, ...]], str | None]) -> Meeting:
+    return Meeting(operation, caller, threading.Barrier(count), set())
+
+
+def documents() -> tuple[SimulatedAws, list[Replication]]:
+    """Return an AWS with replications of one source to one target, each with a stranger at its address."""
+    aws = SimulatedAws()
+    specs = [
+        replication(name=f"doc-{n}", include=(Glob(f"/{n}/**"),), adopt=AdoptMode.SAME_VALUE)
+        for n in range(DOCUMENTS)
+    ]
+    for n in range(DOCUMENTS):
+        aws.put(f"/{n}/a", "v")
+        aws.put(f"/{n}/a", "v", region="us-east-2")
+    return aws, specs
+
+
+def document_of(place: Place, names: tuple[str, ...]) -> str | None:
+    return names[0].split("/")[1] if place.region == "us-east-2" else None
+
+
+class TestReplications:
+    @pytest.mark.parametrize("operation", ["ListTagsForResource", "GetParameters"])
+    def test_replications_of_a_plan_read_at_the_same_time(self, operation: str) -> None:
+        aws, specs = documents()
+        aws.world.faults = meeting(operation, DOCUMENTS, document_of)
+        assert aws.plan(*specs).summary["adopt"] == DOCUMENTS
+
+    def test_replications_of_a_status_read_at_the_same_time(self) -> None:
+        aws, specs = documents()
+        aws.world.faults = meeting("ListTagsForResource", DOCUMENTS, document_of)
+        assert [one.counts for one in read_status(specs, aws.session(*specs)).targets] == (
+            [{"unproven": 1}] * DOCUMENTS
+        )
+
+    def test_the_spec_and_the_former_spec_are_planned_at_the_same_time(self) -> None:
+        aws, specs = documents()
+        former = [replace(spec, adopt=AdoptMode.OVERWRITE) for spec in specs]
+        both = threading.Barrier(2)
+
+        def wait(operation: str, place: Place, names: tuple[str, ...], _nth: int) -> Fault | None:
+            if operation == "GetParameters" and document_of(place, names) == "0":
+                both.wait(PATIENCE)
+            return None
+
+        aws.world.faults = wait
+        plan = reconcile.make_plan(specs, aws.session(*specs), base=former)
+        assert len(plan.changes) == DOCUMENTS
+
+    def test_at_most_96_sources_and_targets_are_planned_at_the_same_time(self) -> None:
+        """A plan has up to nine threads for each, and AWS Lambda 1,024 for a process."""
+        aws, specs = documents()
+        targets = tuple(Target(f"t{n}", Access(f"us-east-{n}")) for n in range(10, 57))
+        running, most, lock = 0, 0, threading.Lock()
+
+        def count(*_: object) -> None:
+            nonlocal running, most
+            with lock:
+                running, most = running + 1, max(most, running + 1)
+            time.sleep(0.02)
+            with lock:
+                running -= 1
+
+        wide = [replace(spec, targets=targets) for spec in specs]
+        session = Session(aws.places(*wide), aws.run, aws.clock, lambda _: None)
+        scope = reconcile.PlanScope(reconcile.list_places(wide, session))
+        reconcile.plan_each(wide, session, scope, count)
+        assert most == 2
+
+
+class TestTargets:
+    @pytest.mark.parametrize("operation", ["ListAliases", "ListTagsForResource", "GetParameters"])
+    def test_targets_of_a_replication_are_read_at_the_same_time(self, operation: str) -> None:
+        regions = [f"us-east-{n}" for n in range(10, 10 + TARGETS)]
+        rule = KeyRule("alias/app", tuple((region, "alias/app") for region in regions))
+        aws = SimulatedAws(
+            replication(targets=tuple(Target(name, Access(name)) for name in regions), kms=(rule,))
+        )
+        aws.world.add_key(aws.here, "alias/app")
+        aws.put("/p/a", "v")
+        aws.put("/p/b", "v", SECURE, key_id="alias/app")
+        for region in regions:
+            aws.put("/p/a", "other", region=region)
+        aws.world.faults = meeting(
+            operation, TARGETS, lambda place, _: place.region if place.region in regions else None
+        )
+        assert aws.plan().summary["conflict"] == TARGETS
+
+
+class TestOrder:
+    def test_the_order_in_which_reads_end_does_not_change_a_byte(self) -> None:
+        """Delays, a target that fails, tags that cannot be read, and withheld changes: as without delays."""
+        aws, specs = documents()
+        specs = [
+            replace(spec, targets=(*spec.targets, Target("eu", Access("eu-west-1"))), limits=Limits(0, 1))
+            for spec in specs
+        ]
+        for n in range(DOCUMENTS):
+            aws.put(f"/{n}/b", "secret", SECURE, tags={"team": str(n)})
+            aws.put(f"/{n}/c", "v")
+            aws.put(f"/{n}/c", "w", region="eu-west-1")
+
+        def outputs(chance: random.Random | None) -> str:
+            def strike(operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+                if chance is not None:
+                    time.sleep(chance.random() * 0.003)
+                if operation == "ListTagsForResource" and "/3/c" in names:
+                    return refused(Trouble.DENIED)
+                return refused(Trouble.KEY) if operation == "GetParameters" and "/5/a" in names else None
+
+            aws.world.faults = strike
+            plan = aws.plan(*specs)
+            status = read_status(specs, aws.session(*specs))
+            both = (
+                plan_document(plan, tool_version="1", created=NOW),
+                status_document(status, NOW, tool_version="1"),
+            )
+            return json.dumps(both)
+
+        expected = outputs(None)
+        assert "could not be confirmed" in expected
+        for seed in range(6):
+            assert outputs(random.Random(seed)) == expected  # noqa: S311 - a delay, not a secret
+
+    def test_the_error_of_the_first_read_in_order_is_raised(self) -> None:
+        second_failed = threading.Event()
+
+        def read(number: int) -> int:
+            if number == 1:
+                assert second_failed.wait(PATIENCE)
+            elif number == 2:
+                second_failed.set()
+            raise ValueError(f"read {number}")
+
+        with pytest.raises(ValueError, match="read 1"):
+            read_at_once(read, (1, 2))
+        assert read_at_once(read, ()) == []
