@@ -14,9 +14,11 @@ from typing import Any
 import boto3
 import botocore.session
 import pytest
+from botocore import useragent
 from botocore.loaders import JSONFileLoader, create_loader
 from moto.sts.models import sts_backends
 
+from ssm_reconcile import __version__
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Key, KeyState, Place, SealedText
@@ -138,7 +140,55 @@ def test_clients_tell_who_they_are_and_leave_retries_and_connections_to_us(there
         config: Any = client.meta.config
         assert config.retries == {"mode": "standard", "total_max_attempts": 1}
         assert config.max_pool_connections >= 32
-        assert "ssm-reconcile/" in config.user_agent_extra
+
+
+def test_every_request_names_the_program_and_the_app_id_of_the_configuration(
+    there: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "of-the-user")
+    clients = there._clients.create(Access(REGION))
+    for client in (clients.ssm, clients.kms, clients.tagging, clients.sts):
+        agent = _user_agent_of(client)
+        assert agent.startswith("Boto3/")
+        assert agent.count(f"ssm-reconcile/{__version__}") == 1
+        assert "app/of-the-user" in agent
+
+
+def test_the_user_agent_is_not_composed_again_for_each_request(
+    there: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = there._clients.create(Access(REGION))
+    composed: Counter[str] = Counter()
+    compose = useragent.UserAgentComponent.to_string
+
+    def count(component: useragent.UserAgentComponent) -> str:
+        composed["parts"] += 1
+        return compose(component)
+
+    monkeypatch.setattr(useragent.UserAgentComponent, "to_string", count)
+    for client in (clients.ssm, clients.kms, clients.tagging):
+        _user_agent_of(client)
+    assert not composed
+    _user_agent_of(clients.sts)
+    assert composed, "the first client composes it, so this test would see it"
+
+
+def _user_agent_of(client: Any) -> str:
+    """Return the header of one request."""
+    sent: list[str] = []
+
+    def keep(request: Any, **_: Any) -> None:
+        sent.append(request.headers["User-Agent"].decode())
+
+    client.meta.events.register_first("before-send", keep)
+    calls = {
+        "ssm": "describe_parameters",
+        "kms": "list_aliases",
+        "sts": "get_caller_identity",
+        "resourcegroupstaggingapi": "get_resources",
+    }
+    getattr(client, calls[client.meta.service_model.service_name])()
+    return sent[0]
 
 
 def test_importing_the_store_does_not_import_boto3() -> None:
