@@ -34,7 +34,7 @@ test: .venv/dev.stamp ## all tests in parallel; PYTEST="-k name" passes options 
 test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute or two
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/cases tests/contract $(PYTEST)
 
-bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESULTS.md; takes some minutes
+bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESULTS.md and the numbers of README.md; takes 25 minutes
 	$(BIN)/python -m pytest -m bench tests
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks
 

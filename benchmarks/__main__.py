@@ -1,37 +1,78 @@
-"""Run the benchmarks and writes RESULTS.md and growth.svg beside itself: `python -m benchmarks`.
+"""Scenes -> benchmarks/RESULTS.md and growth.svg, and the numbers in README.md: `python -m benchmarks`.
 
---quick    only 1,000 parameters, and writes nothing: a look at the tables on stdout
+--quick    small sizes, in about two minutes; RESULTS.md goes to stdout, and no file is written
+
+The scenes whose CPU time counts run alone. Scenes under quotas mostly wait: they run at the same time, in
+lanes, each on a server of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
+import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from benchmarks import plot, report, retries, scenes, startup
-from benchmarks.report import Figures
-from benchmarks.scenes import Pace, Row
-from benchmarks.served import Server, environment, serving
+from benchmarks.figures import Figures
+from benchmarks.quotas import AWS
+from benchmarks.scenes import IN_SYNC, OURS, Pace, Row
+from benchmarks.served import ROOT, Server, environment, serving
 
 HERE = Path(__file__).parent
-SMALL, MIDDLE, LARGE = 1_000, 10_000, 100_000
-PACED_PLAN, PACED_APPLY, PACED_UPDATES = 10_000, 240, 480
+PacedScene: TypeAlias = Callable[[Server], Pace]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The size of each scene: parameters, unless stated.
+
+    Attributes:
+        starts: Rounds of the starts of commands.
+        counts: Sizes of the scenes without quotas, in ascending order.
+        rounds: Runs of ssm-reconcile and of the optimum in turn, at the largest of `counts`.
+        growth: The largest in-sync plan; 0 for none beyond `counts`.
+        document: Changes of the plans that are written as JSON.
+        puts: Writes with each retry mode.
+        paced_plan: The in-sync plan under quotas.
+        paced_apply: Changes of the bootstraps under quotas.
+        many: Parameters in each of the forty targets.
+    """
+
+    starts: int = startup.ROUNDS
+    counts: tuple[int, ...] = (1_000, 10_000)
+    rounds: int = 3
+    growth: int = 100_000
+    document: int = 20_000
+    puts: int = retries.PUTS
+    paced_plan: int = 10_000
+    paced_apply: int = 240
+    many: int = 2_000
+
+
+QUICK = Sizes(
+    starts=3, counts=(1_000,), rounds=1, growth=0, document=1_000, puts=30, paced_plan=1_000, paced_apply=40,
+    many=50,
+)  # fmt: skip
 
 
 def main() -> None:
-    """Measure everything, in a few minutes."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="1,000 parameters only, to stdout")
+    parser.add_argument("--quick", action="store_true", help="small sizes; RESULTS.md goes to stdout")
     quick: bool = parser.parse_args().quick
     began = time.monotonic()
-    figures = Figures()
-    with serving() as server:
-        _measure(server, figures, quick=quick)
+    figures = measure(QUICK if quick else Sizes())
     figures.minutes = (time.monotonic() - began) / 60
     text = report.results(figures, datetime.now(UTC).date())
     if quick:
@@ -39,74 +80,98 @@ def main() -> None:
         return
     (HERE / "RESULTS.md").write_text(text)
     (HERE / "growth.svg").write_text(_plot(figures.growth))
-    _say(f"wrote {HERE.name}/RESULTS.md and {HERE.name}/growth.svg in {figures.minutes:.1f} minutes")
+    readme = ROOT / "README.md"
+    readme.write_text(report.with_numbers(readme.read_text(), report.numbers(figures)))
+    _log(f"wrote RESULTS.md, growth.svg and README.md in {figures.minutes:.1f} minutes")
 
 
-def _measure(server: Server, figures: Figures, *, quick: bool) -> None:
-    _say("start")
-    figures.starts = startup.measure_starts()
-    sizes = (SMALL,) if quick else (SMALL, MIDDLE)
-    for count in sizes:
-        for targets in (1, 2):
-            _take(figures.rows, scenes.bootstrap(server, count, targets))
-            _take(figures.rows, scenes.reads(server, count, targets))
-    _take(figures.rows, scenes.the_seeds_way(server, SMALL))
-    _take(figures.rows, scenes.terraforms_way(server, SMALL, figures.notes))
+def measure(sizes: Sizes) -> Figures:
+    """Run all scenes and return their figures."""
+    figures = Figures()
+    compileall.compile_dir(ROOT / "src", quiet=1)  # an installed package is compiled, too
+    _log("start of commands")
+    figures.starts = startup.measure_starts(sizes.starts)
+    with serving() as server:
+        _measure_alone(server, figures, sizes)
+    _log("under quotas: this takes as long as the quotas demand")
+    _measure_paced(figures, sizes)
+    return figures
+
+
+def _measure_alone(server: Server, figures: Figures, sizes: Sizes) -> None:
+    """Run the scenes whose CPU time and memory count, one after the other."""
+    few, many = sizes.counts[0], sizes.counts[-1]
+    for count in sizes.counts:
+        _take(figures.rows, scenes.in_turn(server, count, sizes.rounds if count == many else 1))
+        _take(figures.rows, islice(scenes.reads(server, count, 1), 1, None))
+        _take(figures.rows, scenes.bootstrap(server, count, 2))
+        _take(figures.rows, scenes.reads(server, count, 2))
+    _take(figures.rows, scenes.the_seeds_way(server, few))
+    _take(figures.rows, scenes.terraforms_way(server, few, figures.notes))
     figures.growth = [
-        row for row in figures.rows if row.who == "ours" and row.scene == "plan, in sync" and row.targets == 2
+        row for row in figures.rows if row.who == OURS and row.scene == IN_SYNC and row.targets == 2
     ]
-    if not quick:
-        _take(figures.growth, [next(scenes.reads(server, LARGE, 2))])
-    _say("profile")
-    figures.profile = scenes.profile(server, SMALL if quick else MIDDLE)
-    _say("botocore's retries and ours")
+    if sizes.growth:
+        _take(figures.growth, [next(scenes.reads(server, sizes.growth, 2))])
+    _take(figures.documents, scenes.large_json(server, sizes.document))
+    _log("profile")
+    figures.profile = scenes.profile(server, many)
+    _log("retry modes")
     with _credentials():
-        figures.ways = retries.compare(server)
-    _say("under AWS's quotas: this takes as long as they say")
-    figures.paces = _paced(quick=quick)
+        figures.retries = retries.compare(server, sizes.puts)
 
 
-def _paced(*, quick: bool) -> list[Pace]:
-    """Each on a server of its own, side by side: they sleep most of the time."""
-    share = 5 if quick else 1
-    scenes_and_counts = (
-        (scenes.paced_plan, PACED_PLAN),
-        (scenes.paced_apply, PACED_APPLY),
-        (scenes.paced_updates, PACED_UPDATES),
-    )  # fmt: skip
-    with serving() as one, serving() as two, serving() as three, ThreadPoolExecutor(3) as pool:
-        begun = [
-            pool.submit(scene, server, count // share)
-            for server, (scene, count) in zip((one, two, three), scenes_and_counts, strict=True)
-        ]
-        return [one.result() for one in begun]
+def _measure_paced(figures: Figures, sizes: Sizes) -> None:
+    """Run the lanes of scenes under quotas at the same time, and the scenes of a lane one after the other."""
+    changes = sizes.paced_apply
+    lanes: Sequence[Sequence[PacedScene]] = (
+        (partial(scenes.many_targets, count=sizes.many),),
+        (
+            partial(scenes.paced_plan, count=sizes.paced_plan),
+            partial(scenes.paced_apply, count=changes),
+        ),
+        (
+            partial(scenes.paced_updates, count=2 * changes),
+            partial(scenes.higher_throughput, count=changes, list_tags=AWS["list_tags"]),
+            partial(scenes.higher_throughput, count=changes, list_tags=10.0),
+        ),
+    )
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        paces = [pace for lane in pool.map(_run_lane, lanes) for pace in lane]
+    figures.many, figures.paces = paces[0], paces
+
+
+def _run_lane(lane: Sequence[PacedScene]) -> list[Pace]:
+    paces = []
+    with serving() as server:
+        for scene in lane:
+            pace = scene(server)
+            _log(f"{pace.scene}, {pace.count:,}: {pace.cost.wall:.1f} s, necessary {pace.necessary:.1f} s")
+            paces.append(pace)
+    return paces
 
 
 def _take(into: list[Row], rows: Iterable[Row]) -> None:
     for row in rows:
         taken = row.cost
-        _say(
+        _log(
             f"{row.who}: {row.scene}, {row.count:,} x {row.targets}: {taken.counts.requests:,} calls,"
             f" {taken.wall:.1f} s, CPU {taken.cpu:.1f} s, {taken.megabytes:.0f} MB"
         )
         into.append(row)
 
 
-class _credentials:  # noqa: N801 - reads as what it does
-    """The server's credentials in this process, for clients that are made in it."""
-
-    def __enter__(self) -> None:
-        import os
-
-        self._before = dict(os.environ)
+@contextmanager
+def _credentials() -> Iterator[None]:
+    """Set the credentials of the server in this process, for clients of it."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment())
+    try:
+        yield
+    finally:
         os.environ.clear()
-        os.environ.update(environment())
-
-    def __exit__(self, *_: object) -> None:
-        import os
-
-        os.environ.clear()
-        os.environ.update(self._before)
+        os.environ.update(before)
 
 
 def _plot(rows: list[Row]) -> str:
@@ -121,7 +186,7 @@ def _plot(rows: list[Row]) -> str:
     )
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 

@@ -1,57 +1,44 @@
-"""Figures -> RESULTS.md. Nothing of this machine is in it but its Python and how many cores it has."""
+"""Figures -> RESULTS.md, and the numbers of README.md. Of the machine, only system and cores are named."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from importlib.metadata import version
 
+from benchmarks.figures import Figures, goals
 from benchmarks.quotas import AWS
-from benchmarks.retries import IDEAL, PUTS, RATE, RetryResult
-from benchmarks.scenes import LATENCY, Pace, Row
-from benchmarks.startup import FIRST_LINE_LIMIT, HELP_LIMIT, Start
+from benchmarks.retries import RATE, RetryResult
+from benchmarks.scenes import BLOG_POST, BOOTSTRAP, IN_SYNC, LATENCY, OURS, TERRAFORM, Pace, Row
+from benchmarks.startup import Start
 
+START, END = "<!-- numbers of `make bench`, do not edit -->", "<!-- end of the numbers -->"
+"""The lines around the numbers in README.md and RESULTS.md."""
 _SHORT = {
     "DescribeParameters": "Describe", "GetResources": "GetResources", "GetParameters": "GetParameters",
     "GetParameter": "GetParameter", "ListTagsForResource": "ListTags", "PutParameter": "Put",
     "AddTagsToResource": "AddTags",
 }  # fmt: skip
-
-
-@dataclass(slots=True)
-class Figures:
-    """All that a run of the benchmarks has found."""
-
-    rows: list[Row] = field(default_factory=list)
-    growth: list[Row] = field(default_factory=list)
-    paces: list[Pace] = field(default_factory=list)
-    ways: list[RetryResult] = field(default_factory=list)
-    starts: list[Start] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    profile: str = ""
-    minutes: float = 0.0
+_WRITES = ("PutParameter", "AddTagsToResource")
 
 
 def results(figures: Figures, today: date) -> str:
-    """The whole document."""
-    return (
-        "\n\n".join(
-            (
-                _head(figures, today),
-                _scenes(figures.rows),
-                _ratios(figures),
-                _growth(figures),
-                _paces(figures.paces),
-                _ways(figures.ways),
-                _starts(figures.starts),
-                _profile(figures.profile),
-            )
-        )
-        + "\n"
+    """Return RESULTS.md."""
+    sections = (
+        _head(figures, today),
+        _goals(figures),
+        _scenes([*figures.rows, *figures.documents]),
+        _comparison(figures),
+        _growth(figures),
+        _paces(figures.paces),
+        _retries(figures.retries),
+        _starts(figures.starts),
+        _profile(figures.profile),
+        f"## Numbers in README.md\n\n{numbers(figures)}",
     )
+    return "\n\n".join(sections) + "\n"
 
 
 def _head(figures: Figures, today: date) -> str:
@@ -61,11 +48,11 @@ def _head(figures: Figures, today: date) -> str:
 # Results
 
 Written by `make bench` on {today.isoformat()} in {figures.minutes:.0f} minutes: {versions},
-Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}. Everything here was
-measured in that one run, on one machine that had other things to do as well, so ratios and CPU tell more
-than wall times. The other side is our own server (`server.py`, and why it is not moto): full pages,
-loopback, no latency unless stated. CPU and memory are those of the whole process, from its start, and
-of its children; memory is its peak."""
+Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}. All numbers are from one run
+on one machine that had other work as well, so ratios and CPU time are more reliable than wall times. The
+server is `server.py` on loopback: full pages, no latency unless stated (its docstring says why moto is not
+used). CPU time and memory are those of the whole process from its start, and of its children; memory is the
+peak."""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
@@ -74,8 +61,13 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1)
     return f"| {' | '.join(head)} |\n|{line}|\n{body}"
 
 
+def _goals(figures: Figures) -> str:
+    rows = [goal.cells for goal in goals(figures)]
+    return "## Targets of this release\n\n" + _table(("number", "target", "measured", ""), rows)
+
+
 def calls_of(row: Row) -> str:
-    """The calls by operation, the most frequent first; what is asked once or twice a place left out."""
+    """Return the calls by operation, the most frequent first; rare operations are only counted."""
     counts = row.cost.counts.calls
     few = sum(n for name, n in counts.items() if name not in _SHORT and name != "Decrypt")
     text = [f"{n:,} {_SHORT[name]}" for name, n in counts.most_common() if name in _SHORT]
@@ -98,41 +90,44 @@ def _scenes(rows: list[Row]) -> str:
         )
         for row in rows
     ]
-    return "## What each scene costs\n\n" + _table(head, body)
+    return (
+        "## Cost of each scene\n\nOf scenes that ran several times, the run with the median CPU time.\n\n"
+        + _table(head, body)
+    )
 
 
-def _ratios(figures: Figures) -> str:
-    """Others against us, scene by scene, at the same number of parameters and one target."""
-    mine = {(row.scene, row.count): row for row in figures.rows if row.who == "ours" and row.targets == 1}
-    same = {"bootstrap": "apply, bootstrap", "in sync": "plan, in sync"}
-    head = ("who", "scene", "parameters", "calls", "wall", "CPU", "memory")
-    body, extrapolated = [], []
+def _comparison(figures: Figures) -> str:
+    """Return the costs of other programs as multiples of ours, for the same scene with one target."""
+    head = ("program", "scene", "parameters", "calls", "wall", "CPU", "memory")
+    body, computed = [], []
     for row in figures.rows:
-        our = mine.get((same.get(row.scene, ""), row.count))
-        if row.who == "ours" or our is None:
+        ours = figures.row(OURS, row.scene, row.count)
+        if row.who == OURS or ours is None:
             continue
-        ratio = [
-            row.cost.counts.requests / our.cost.counts.requests,
-            row.cost.wall / our.cost.wall,
-            row.cost.cpu / our.cost.cpu,
-            row.cost.memory / our.cost.memory,
-        ]
-        body.append((row.who, row.scene, f"{row.count:,}", *(f"{one:.1f} ×" for one in ratio)))
-        larger = mine.get((same[row.scene], 10 * row.count))
-        if larger is not None:
+        ratios = (
+            row.cost.counts.requests / ours.cost.counts.requests,
+            row.cost.wall / ours.cost.wall,
+            row.cost.cpu / ours.cost.cpu,
+            row.cost.memory / ours.cost.memory,
+        )
+        body.append((row.who, row.scene, f"{row.count:,}", *(f"{one:.1f} ×" for one in ratios)))
+        larger = figures.row(OURS, row.scene, 10 * row.count)
+        if larger is not None and figures.row(row.who, row.scene, 10 * row.count) is None:
             calls = 10 * row.cost.counts.requests
-            extrapolated.append(
-                f"{row.who}, {row.scene}: {calls:,} calls against our {larger.cost.counts.requests:,},"
+            computed.append(
+                f"- {row.who}, {row.scene}: {calls:,} calls, ssm-reconcile {larger.cost.counts.requests:,},"
                 f" {calls / larger.cost.counts.requests:.0f} ×"
             )
-    text = "\n".join(f"- {line}" for line in extrapolated)
-    notes = "\n".join(f"{note}." for note in figures.notes)
-    return (
-        "## Against others\n\nWhat they take, as a multiple of what we take for the same.\n\n"
-        + _table(head, body, left=2)
-        + "\n\nAt ten times as many parameters, by counting (their calls grow with the number; not run):"
-        f"\n\n{text}" + f"\n\n{notes}"
+    legend = (
+        "The cost of each program as a multiple of the cost of ssm-reconcile, one target. The optimum"
+        " (`optimum.py`) makes the calls that are necessary with boto3 and nothing else. The blog post"
+        " (`seed_way.py`) copies one parameter after the other. Terraform has a resource for each parameter."
     )
+    parts = ["## Comparison with other programs", legend, _table(head, body, left=2)]
+    if computed:
+        parts.append("At ten times as many parameters, computed: the calls grow with the parameters.")
+        parts.append("\n".join(computed))
+    return "\n\n".join((*parts, *(f"{note}." for note in figures.notes)))
 
 
 def _growth(figures: Figures) -> str:
@@ -151,26 +146,30 @@ def _growth(figures: Figures) -> str:
         for row in rows
     ]
     first, last = rows[0], rows[-1]
-    start = next((one.seconds for one in figures.starts if one.command == "import boto3"), 0.0)
+    start = figures.seconds_to_start("import boto3") or 0.0
     plain = (last.cost.cpu / last.count) / (first.cost.cpu / first.count)
     net = ((last.cost.cpu - start) / last.count) / ((first.cost.cpu - start) / first.count)
     return (
-        "## Growth: an in-sync plan\n\n" + _table(head, body, left=0) + "\n\n![growth](growth.svg)\n\n"
+        "## Growth of an in-sync plan\n\n" + _table(head, body, left=0) + "\n\n![growth](growth.svg)\n\n"
         f"CPU per parameter at {last.count:,} is {plain:.2f} × that at {first.count:,} (the whole process),"
-        f" and {net:.2f} × without the {start:.1f} s that importing boto3 takes however many there are. The"
-        " target is 1.3 ×."
+        f" and {net:.2f} × without the {start:.1f} s of importing boto3. The target is 1.3 ×."
     )
 
 
 def _paces(paces: list[Pace]) -> str:
-    head = ("scene", "changes or parameters", "necessary s", "wall s", "ratio", "requests", "throttled")
+    head = (
+        "scene", "changes or parameters", "necessary s", "limited by", "wall s", "ratio", "MB", "requests",
+        "throttled",
+    )  # fmt: skip
     body = [
         (
-            one.scene,
+            one.scene + _other_quotas(one),
             f"{one.count:,}",
             f"{one.necessary:.1f}",
+            one.limit,
             f"{one.cost.wall:.1f}",
             f"{one.ratio:.2f}",
+            f"{one.cost.megabytes:.0f}",
             f"{one.cost.counts.requests:,}",
             f"{one.cost.counts.throttled.total()} ({100 * one.wasted:.1f}%)",
         )
@@ -178,38 +177,97 @@ def _paces(paces: list[Pace]) -> str:
     ]
     rates = ", ".join(f"{kind} {rate:g}/s" for kind, rate in AWS.items())
     return (
-        f"## Under AWS's quotas\n\nOne target, {1000 * LATENCY:.0f} ms of latency, and these quotas with"
-        f" bursts of a second's worth: {rates} (where none is public, the default of"
-        " `aws_limits.py`). The rates are the default rates. *Necessary* is what the"
-        " slowest class of the calls made needs at its rate, with no burst; the process's own start is in"
-        " the wall time. The target is 1.15, and 1% throttled.\n\n" + _table(head, body)
+        f"## Runs under quotas\n\nLatency {1000 * LATENCY:.0f} ms, and these quotas with bursts of one second"
+        f" unless a scene names others: {rates} (where no quota is public, the default of `aws_limits.py`)."
+        " The rates of the specs are the default rates unless stated. *Necessary* are the seconds that the"
+        " class of calls with the most load needs in one place, without a burst. The wall time includes the"
+        " start of the process. The target of the ratio is 1.15.\n\n" + _table(head, body)
     )
 
 
-def _ways(ways: list[RetryResult]) -> str:
+def _other_quotas(pace: Pace) -> str:
+    others = [f"{kind} {rate:g}/s" for kind, rate in pace.rates.items() if rate != AWS[kind]]
+    return f" ({', '.join(others)})" if others else ""
+
+
+def _retries(ways: list[RetryResult]) -> str:
     head = ("way", "threads", "seconds", "lost", "requests")
     body = [
         (one.way.label, str(one.way.threads), f"{one.seconds:.1f}", str(one.lost), str(one.requests))
         for one in ways
     ]
+    puts = ways[0].puts
     return (
-        f"## Retries: {PUTS} puts against {RATE:.0f} a second\n\nA burst of {RATE:.0f} is let through, so"
-        f" {IDEAL:.0f} s are the least. All ways ran at the same time, each on a region of its own.\n\n"
-        + _table(head, body)
+        f"## Retries: {puts} puts at {RATE:.0f} a second\n\nThe server lets a burst of {RATE:.0f} through, so"
+        f" the minimum is {(puts - RATE) / RATE:.0f} s. All ways ran at the same time, each in a region of"
+        " its own.\n\n" + _table(head, body)
     )
 
 
 def _starts(starts: list[Start]) -> str:
     base = next((one.seconds for one in starts if one.command == "import click"), 1.0)
     body = [(one.command, f"{1000 * one.seconds:.0f}", f"{one.seconds / base:.2f}") for one in starts]
-    return (
-        f"## Start\n\nTargets: `--help` in {HELP_LIMIT} × the time of importing click, and the first line of"
-        f" progress in {FIRST_LINE_LIMIT} s.\n\n" + _table(("command", "median ms", "× click"), body)
-    )
+    return "## Start\n\n" + _table(("command", "median ms", "× click"), body)
 
 
 def _profile(text: str) -> str:
     return (
-        "## Where the CPU of an in-sync plan of 10,000 goes\n\n"
+        "## CPU profile of an in-sync plan\n\n"
         "One target; cProfile in one thread, CPU time (`profiled.py`).\n\n" + text.strip()
     )
+
+
+def numbers(figures: Figures) -> str:
+    """Return the numbers of README.md with the lines around them."""
+    few, many = figures.counts[0], figures.counts[-1]
+    return f"{START}\n{' '.join(_sentences(figures, many))}\n\n{_summary(figures, few)}\n{END}"
+
+
+def _sentences(figures: Figures, count: int) -> Iterator[str]:
+    """Yield the sentences on a large replication, each only if its scenes were measured."""
+    plan = figures.row(OURS, IN_SYNC, count, 2)
+    if plan is not None:
+        yield (
+            f"With {count:,} parameters and two targets, a plan without changes takes"
+            f" {plan.cost.counts.requests:,} calls, {plan.cost.cpu:.1f} s of CPU time and"
+            f" {plan.cost.megabytes:.0f} MB of memory."
+        )
+    if figures.growth:
+        last = figures.growth[-1]
+        yield f"A plan for {last.count:,} parameters takes {last.cost.megabytes:.0f} MB."
+    first, again = (figures.cpu_ratio(scene, count) for scene in (BOOTSTRAP, IN_SYNC))
+    if first is not None and again is not None:
+        yield (
+            "The lower bound is a program that makes only the calls that are necessary with boto3"
+            f" (`benchmarks/optimum.py`): a first replication of {count:,} parameters takes {first:.1f} times"
+            f" its CPU time, a plan without changes {again:.1f} times."
+        )
+
+
+def _summary(figures: Figures, count: int) -> str:
+    """Return the table of the programs that were measured at the smallest size."""
+    names = {BLOG_POST: "the blog post from which this project grew", TERRAFORM: TERRAFORM, OURS: OURS}
+    pairs = {who: (figures.row(who, IN_SYNC, count), figures.row(who, BOOTSTRAP, count)) for who in names}
+    measured = {who: (plan, apply) for who, (plan, apply) in pairs.items() if plan and apply}
+    again = [row for row, _ in measured.values()]
+    first = [row for _, row in measured.values()]
+    rows = [
+        ("API calls when nothing has changed", *map(_calls_and_writes, again)),
+        ("secrets decrypted in that run", *(f"{row.cost.counts.decrypted:,}" for row in again)),
+        ("CPU time of that run", *(f"{row.cost.cpu:.1f} s" for row in again)),
+        ("API calls of a first replication", *(f"{row.cost.counts.requests:,}" for row in first)),
+    ]
+    head = ("", *(names[who] for who in measured))
+    return f"For {count:,} parameters and one target:\n\n{_table(head, rows)}"
+
+
+def _calls_and_writes(row: Row) -> str:
+    writes = sum(row.cost.counts.calls[operation] for operation in _WRITES)
+    calls = f"{row.cost.counts.requests:,}"
+    return f"{calls}, of which {writes:,} are writes" if writes else f"{calls}, no writes"
+
+
+def with_numbers(text: str, new: str) -> str:
+    """Return a text with new numbers in place of those between `START` and `END`."""
+    before, _, rest = text.partition(START)
+    return before + new + rest.partition(END)[2]

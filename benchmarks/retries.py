@@ -24,7 +24,6 @@ from ssm_reconcile.system import SystemClock
 
 PUTS = 150
 RATE = 10.0
-IDEAL = (PUTS - RATE) / RATE
 _TRIES = 12
 
 
@@ -54,34 +53,35 @@ WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class RetryResult:
-    """The result of one way: seconds, lost puts, sent requests."""
+    """The result of one way: all puts, seconds, lost puts, sent requests."""
 
     way: Way
+    puts: int
     seconds: float
     lost: int
     requests: int
 
 
-def compare(server: Server) -> list[RetryResult]:
-    """All ways at once, each on a region of its own."""
+def compare(server: Server, puts: int = PUTS) -> list[RetryResult]:
+    """Run all ways at the same time, each in a region of its own."""
     server.weather(rates={"put": RATE}, bursts={"put": RATE})
     server.counts()
     regions = {way: f"bench-{number}" for number, way in enumerate(WAYS)}
     putters = {way: _putter(way, region, server.url) for way, region in regions.items()}
     with ThreadPoolExecutor(len(WAYS)) as pool:
-        ended = dict(zip(WAYS, pool.map(lambda way: _run(way, putters[way]), WAYS), strict=True))
+        ended = dict(zip(WAYS, pool.map(lambda way: _run(way, putters[way], puts), WAYS), strict=True))
     sent = server.counts().places
     account = CREDENTIALS["AWS_ACCESS_KEY_ID"][-12:]
     return [
-        RetryResult(way, ended[way][0], ended[way][1], sent[f"{account}/{regions[way]} PutParameter"])
+        RetryResult(way, puts, ended[way][0], ended[way][1], sent[f"{account}/{regions[way]} PutParameter"])
         for way in WAYS
     ]
 
 
-def _run(way: Way, put: Callable[[int], bool]) -> tuple[float, int]:
+def _run(way: Way, put: Callable[[int], bool], puts: int) -> tuple[float, int]:
     began = time.monotonic()
     with ThreadPoolExecutor(way.threads) as pool:
-        done = list(pool.map(put, range(PUTS)))
+        done = list(pool.map(put, range(puts)))
     return time.monotonic() - began, done.count(False)
 
 

@@ -1,10 +1,10 @@
-"""The scenes that are measured: each makes a world, runs commands against it, and returns their cost."""
+"""Scenes: each makes a world on the server, runs commands against it, and returns their cost."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +14,13 @@ from benchmarks.children import PRODUCT, Cost, cost
 from benchmarks.quotas import AWS
 from benchmarks.seeds import Seed, spec_text
 from benchmarks.served import Server
+from ssm_reconcile.aws_limits import HIGHER_THROUGHPUT_PUT_RATE
 
+OURS, OPTIMUM, BLOG_POST, TERRAFORM = "ssm-reconcile", "the optimum", "the blog post", "Terraform"
+"""The programs that are measured."""
+BOOTSTRAP, IN_SYNC = "apply, bootstrap", "plan, in sync"
 FAST = dict.fromkeys(AWS, 10_000.0)
-"""Rates that hold nothing up: what is measured is what the program itself costs."""
+"""Rates at which no call waits, so that only the cost of the program is measured."""
 LATENCY = 0.025
 TARGETS = ("us-east-2", "eu-west-1", "eu-central-1")
 WORKING = frozenset({0, 3})
@@ -24,7 +28,7 @@ WORKING = frozenset({0, 3})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run: who, doing what, with how many parameters and targets."""
+    """One run of a program: the scene, the numbers of parameters and targets, and the cost."""
 
     who: str
     scene: str
@@ -48,24 +52,34 @@ def ours(server: Server, verb: str, spec: str, *options: str) -> Cost:
 
 
 def reads(server: Server, count: int, targets: int) -> Iterator[Row]:
-    """In sync, one percent behind, every value read."""
+    """Yield a plan in sync, one with one percent of stale replicas, and one that reads every value."""
     for scene, drift, options in (
-        ("plan, in sync", 0.0, ()),
+        (IN_SYNC, 0.0, ()),
         ("plan, 1% drift", 0.01, ()),
         ("plan --verify-values", 0.0, ("--verify-values",)),
     ):
         seed = Seed(count, targets=TARGETS[:targets], replicas=True, drift=drift)
         server.world(seed)
         with spec_of(seed, FAST) as spec:
-            yield Row("ours", scene, count, targets, ours(server, "plan", spec, *options))
+            yield Row(OURS, scene, count, targets, ours(server, "plan", spec, *options))
+
+
+def large_json(server: Server, count: int) -> Iterator[Row]:
+    """A plan of many creates: as JSON on stdout, and as text with JSON in a file."""
+    seed = Seed(count)
+    server.world(seed)
+    with spec_of(seed, FAST) as spec, tempfile.TemporaryDirectory() as folder:
+        out = str(Path(folder, "plan.json"))
+        yield Row("ours", "plan --format json", count, 1, ours(server, "plan", spec, "--format", "json"))
+        yield Row("ours", "plan --out", count, 1, ours(server, "plan", spec, "--out", out))
 
 
 def bootstrap(server: Server, count: int, targets: int) -> Iterator[Row]:
-    """The first apply, and the plan after it: by then it has to be in sync."""
+    """Yield the first apply; raise RuntimeError unless the plan after it has no changes."""
     seed = Seed(count, targets=TARGETS[:targets])
     server.world(seed)
     with spec_of(seed, FAST) as spec:
-        yield Row("ours", "apply, bootstrap", count, targets, ours(server, "apply", spec, "--yes"))
+        yield Row(OURS, BOOTSTRAP, count, targets, ours(server, "apply", spec, "--yes"))
         after = ours(server, "plan", spec, "--detailed-exitcode")
     if after.code:
         message = f"after a bootstrap of {count} the plan is not empty (exit code {after.code})"
@@ -73,20 +87,20 @@ def bootstrap(server: Server, count: int, targets: int) -> Iterator[Row]:
 
 
 def the_seeds_way(server: Server, count: int) -> Iterator[Row]:
-    """One parameter after the other, twice: it does the same whether there is something to do or not."""
+    """Yield two runs that copy one parameter after the other; the second writes all again."""
     seed = Seed(count)
     server.world(seed)
     command = [sys.executable, "-m", "benchmarks.seed_way", server.url, seed.source, *seed.targets]
-    for scene in ("bootstrap", "in sync"):
-        yield Row("the seed's way", scene, count, 1, cost(server, command))
+    for scene in (BOOTSTRAP, IN_SYNC):
+        yield Row(BLOG_POST, scene, count, 1, cost(server, command))
 
 
 def the_optimum(server: Server, count: int) -> Iterator[Row]:
-    """The lower bound of boto3: a bootstrap, proven by the world of the server, and a plan in sync."""
-    who = "the optimum"
+    """Yield the lower bound of boto3: a bootstrap, proven by the world of the server, and a plan in sync."""
+    who = OPTIMUM
     seed = Seed(count)
     server.world(seed)
-    yield Row(who, "bootstrap", count, 1, optimum(server, seed, "apply"))
+    yield Row(who, BOOTSTRAP, count, 1, optimum(server, seed, "apply"))
     wrong = server.differing(seed)
     if wrong:
         message = (
@@ -97,7 +111,7 @@ def the_optimum(server: Server, count: int) -> Iterator[Row]:
     compared = optimum(server, seed, "plan")
     if compared.code:
         raise RuntimeError(f"{who}: it finds differences between equal regions")
-    yield Row(who, "in sync", count, 1, compared)
+    yield Row(who, IN_SYNC, count, 1, compared)
 
 
 def optimum(server: Server, seed: Seed, verb: str) -> Cost:
@@ -107,7 +121,7 @@ def optimum(server: Server, seed: Seed, verb: str) -> Cost:
 
 
 def terraforms_way(server: Server, count: int, notes: list[str]) -> Iterator[Row]:
-    """A resource a parameter: create all, then plan with nothing to do. Nothing where it cannot run."""
+    """Yield an apply with a resource for each parameter, and a plan in sync; a note without Terraform."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server.world(Seed(0))
@@ -117,18 +131,41 @@ def terraforms_way(server: Server, count: int, notes: list[str]) -> Iterator[Row
             notes.append(f"Terraform: skipped, {why}")
             return
         made = terraform.run(folder, server, "apply", "-auto-approve")
-        yield Row("Terraform", "bootstrap", count, 1, made)
-        yield Row("Terraform", "in sync", count, 1, terraform.run(folder, server, "plan"))
+        yield Row(TERRAFORM, BOOTSTRAP, count, 1, made)
+        yield Row(TERRAFORM, IN_SYNC, count, 1, terraform.run(folder, server, "plan"))
+
+
+def in_turn(server: Server, count: int, rounds: int) -> list[Row]:
+    """Run ssm-reconcile and the optimum in turn, and return of each scene the run with the median CPU time.
+
+    The load of the machine changes during a run; it is similar for runs that follow each other.
+    """
+    runs = [
+        [*bootstrap(server, count, 1), next(reads(server, count, 1)), *the_optimum(server, count)]
+        for _ in range(rounds)
+    ]
+    by_cpu = [sorted(same, key=lambda row: row.cost.cpu) for same in zip(*runs, strict=True)]
+    return [same[rounds // 2] for same in by_cpu]
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """A run under AWS's quotas: what it took, and what its calls need at those rates."""
+    """A run under quotas: its cost, and the quotas of the server in calls per second."""
 
     scene: str
     count: int
     cost: Cost
-    necessary: float
+    rates: Mapping[str, float]
+
+    @property
+    def necessary(self) -> float:
+        """The seconds that the calls need at these rates."""
+        return self.cost.counts.necessary(self.rates)
+
+    @property
+    def limit(self) -> str:
+        """The class of calls that needs these seconds."""
+        return self.cost.counts.slowest(self.rates)[1]
 
     @property
     def ratio(self) -> float:
@@ -142,32 +179,47 @@ class Pace:
 
 
 def paced_plan(server: Server, count: int) -> Pace:
-    """An in-sync plan under quotas and latency, at the default rates."""
+    """Return an in-sync plan under quotas and latency, at the default rates."""
     seed = Seed(count, replicas=True)
     server.world(seed)
     server.weather(rates=AWS, latency=LATENCY)
     with spec_of(seed, {}) as spec:
-        return _paced("plan, in sync", count, ours(server, "plan", spec))
+        return Pace(IN_SYNC, count, ours(server, "plan", spec), AWS)
 
 
 def paced_apply(server: Server, count: int) -> Pace:
-    """A bootstrap under quotas and latency, its own plan included."""
+    """Return a bootstrap under quotas and latency, its own plan included."""
     seed = Seed(count)
     server.world(seed)
     server.weather(rates=AWS, latency=LATENCY)
     with spec_of(seed, {}) as spec:
-        return _paced("apply, bootstrap", count, ours(server, "apply", spec, "--yes"))
+        return Pace(BOOTSTRAP, count, ours(server, "apply", spec, "--yes"), AWS)
 
 
 def paced_updates(server: Server, count: int) -> Pace:
-    """An apply that updates half of the replicas: a put and a tag call each, and the looks before them."""
+    """Return an apply that updates half of the replicas: a put and a call for tags each."""
     seed = Seed(count, replicas=True, drift=0.5)
     server.world(seed)
     server.weather(rates=AWS, latency=LATENCY)
     with spec_of(seed, {}) as spec:
-        return _paced(
-            "apply, updates", count // 2, ours(server, "apply", spec, "--yes", "--max-change-percent", "100")
-        )
+        taken = ours(server, "apply", spec, "--yes", "--max-change-percent", "100")
+        return Pace("apply, updates", count // 2, taken, AWS)
+
+
+def higher_throughput(server: Server, count: int, list_tags: float) -> Pace:
+    """Return a bootstrap of a target with higher throughput: ten puts a second.
+
+    Args:
+        server: The server.
+        count: The parameters.
+        list_tags: The quota of ListTagsForResource, in calls per second; the spec has the same rate.
+    """
+    rates = {**AWS, "put": HIGHER_THROUGHPUT_PUT_RATE, "list_tags": list_tags}
+    seed = Seed(count, higher_throughput=True)
+    server.world(seed)
+    server.weather(rates=rates, latency=LATENCY)
+    with spec_of(seed, {"list_tags": list_tags}) as spec:
+        return Pace(BOOTSTRAP, count, ours(server, "apply", spec, "--yes"), rates)
 
 
 MANY_TARGETS = tuple(f"us-east-{number}" for number in range(10, 30)) + tuple(
@@ -177,17 +229,13 @@ MANY_TARGETS = tuple(f"us-east-{number}" for number in range(10, 30)) + tuple(
 
 
 def many_targets(server: Server, count: int, drift: float = 0.0) -> Pace:
-    """A plan for forty targets under quotas and latency, at the default rates."""
+    """Return a plan for forty targets under quotas and latency, at the default rates."""
     seed = Seed(count, targets=MANY_TARGETS, replicas=True, drift=drift)
     server.world(seed)
     server.weather(rates=AWS, latency=LATENCY)
     with spec_of(seed, {}) as spec:
         scene = f"plan, {len(seed.targets)} targets, " + (f"{drift:.0%} drift" if drift else "in sync")
-        return _paced(scene, count, ours(server, "plan", spec))
-
-
-def _paced(scene: str, count: int, taken: Cost) -> Pace:
-    return Pace(scene, count, taken, taken.counts.necessary(AWS))
+        return Pace(scene, count, ours(server, "plan", spec), AWS)
 
 
 def profile(server: Server, count: int) -> str:

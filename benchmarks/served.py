@@ -1,4 +1,4 @@
-"""Starting the server in a process of its own, and talking to it: worlds, weather, counts."""
+"""The server in a process of its own, and the requests that set its world, its quotas and its counts."""
 
 from __future__ import annotations
 
@@ -47,15 +47,20 @@ class Counts:
         return self.calls["Decrypt"]
 
     def necessary(self, rates: Mapping[str, float]) -> float:
-        """The least seconds these calls take at so many a second by class: those of the slowest class.
+        """Return the seconds that these calls need at so many a second by class, without a burst.
 
-        Throttled requests were not necessary; they are few where this matters, and are left in.
+        Throttled requests were not necessary; they are few where this number matters, and are included.
         """
+        return self.slowest(rates)[0]
+
+    def slowest(self, rates: Mapping[str, float]) -> tuple[float, str]:
+        """Return the seconds of the class of calls that needs most of them in one place, and that class."""
         totals: Counter[tuple[str, str]] = Counter()
         for key, count in self.places.items():
             place, operation = key.split(" ")
             totals[place, CLASS_OF.get(operation, "")] += count
-        return max((n / rates[kind] for (_, kind), n in totals.items() if kind in rates), default=0.0)
+        seconds = ((n / rates[kind], kind) for (_, kind), n in totals.items() if kind in rates)
+        return max(seconds, default=(0.0, ""))
 
     @property
     def requests(self) -> int:

@@ -1,8 +1,8 @@
-"""Terraform with a resource `aws_ssm_parameter` a parameter, where it can be had.
+"""Terraform with a resource `aws_ssm_parameter` for each parameter, if it is on this machine.
 
-It needs `terraform` on the path and its aws provider: from the registry, or from a folder that
-TERRAFORM_PLUGIN_DIR names. Terraform does not read a source region, so the values are given to it as
-data (secrets too: they stand in its state in clear), and what is measured is one target.
+It needs `terraform` on the path and its aws provider: from the registry, or from the folder that
+TERRAFORM_PLUGIN_DIR names. Terraform reads no source region, so it gets the values as data (its state
+contains secrets as plain text). One target is measured.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ resource "aws_ssm_parameter" "copy" {
 
 
 class Skipped(Exception):  # noqa: N818 - not an error: this machine has no Terraform
-    """Why Terraform is not measured."""
+    """The reason for which Terraform is not measured."""
 
 
 def prepare(folder: Path, server: Server, count: int) -> str:
-    """Make a module of so many parameters and initialise it; return the version, or raise Skipped."""
+    """Write and initialise a module with the parameters; return the version, or raise Skipped."""
     if shutil.which("terraform") is None:
         raise Skipped("no `terraform` on the path")
     (folder / "main.tf").write_text(_MAIN % {"url": server.url})

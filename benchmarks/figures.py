@@ -1,0 +1,135 @@
+"""The measurements of one run of the benchmarks -> the targets of the release, each met or missed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from benchmarks.quotas import AWS
+from benchmarks.retries import RetryResult
+from benchmarks.scenes import BOOTSTRAP, IN_SYNC, OPTIMUM, OURS, Pace, Row
+from benchmarks.startup import FIRST_LINE, FIRST_LINE_LIMIT, HELP_LIMIT, Start
+
+BOOTSTRAP_RATIO, IN_SYNC_RATIO = 1.5, 0.5
+"""CPU time as a multiple of that of the optimum."""
+GROWTH_MEGABYTES, JSON_MEGABYTES, TARGETS_MEGABYTES = 300, 150, 1_000
+SECONDS_AFTER_LISTING = 15
+"""Seconds that a plan for many targets takes beyond those that the calls of its slowest place need."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """All measurements of one run of the benchmarks.
+
+    Attributes:
+        rows: Runs without quotas; of several equal runs, the one with the median CPU time.
+        growth: In-sync plans with two targets, by the number of parameters.
+        documents: Plans with many changes that are written as JSON.
+        paces: Runs under quotas.
+        many: The plan for many targets.
+        retries: The same writes with each retry mode.
+        starts: The start of each command.
+        notes: Sentences without a full stop about what was left out.
+        profile: The CPU time by function, as Markdown.
+        minutes: The duration of the run.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    growth: list[Row] = field(default_factory=list)
+    documents: list[Row] = field(default_factory=list)
+    paces: list[Pace] = field(default_factory=list)
+    many: Pace | None = None
+    retries: list[RetryResult] = field(default_factory=list)
+    starts: list[Start] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    profile: str = ""
+    minutes: float = 0.0
+
+    def row(self, who: str, scene: str, count: int, targets: int = 1) -> Row | None:
+        """Return a run without quotas; None if it was not measured."""
+        key = (who, scene, count, targets)
+        return next((row for row in self.rows if (row.who, row.scene, row.count, row.targets) == key), None)
+
+    @property
+    def counts(self) -> list[int]:
+        """The numbers of parameters of the runs without quotas, in ascending order."""
+        return sorted({row.count for row in self.rows})
+
+    def cpu_ratio(self, scene: str, count: int) -> float | None:
+        """Return our CPU time as a multiple of that of the optimum; None if one was not measured."""
+        mine, other = self.row(OURS, scene, count), self.row(OPTIMUM, scene, count)
+        return None if mine is None or other is None else mine.cost.cpu / other.cost.cpu
+
+    def seconds_to_start(self, command: str) -> float | None:
+        """Return the median seconds of a command of `starts`; None if it was not measured."""
+        return next((one.seconds for one in self.starts if one.command == command), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One number that the release has to reach.
+
+    Attributes:
+        subject: The number.
+        measured: Its value in this run; None if it was not measured.
+        limit: The greatest value that is right.
+        form: The format of both, as of `format`.
+        unit: The unit of both.
+        is_below: Whether the limit itself is a miss.
+    """
+
+    subject: str
+    measured: float | None
+    limit: float
+    form: str = ".2f"
+    unit: str = ""
+    is_below: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the number was measured and is right."""
+        if self.measured is None:
+            return False
+        return self.measured < self.limit or (self.measured == self.limit and not self.is_below)
+
+    @property
+    def cells(self) -> tuple[str, str, str, str]:
+        """The cells of a row: subject, target, measured value, and whether the target is met."""
+        found = "not measured" if self.measured is None else f"{self.measured:{self.form}}{self.unit}"
+        words = "below" if self.is_below else "at most"
+        met = "met" if self.is_met else "**missed**"
+        return self.subject, f"{words} {self.limit:,g}{self.unit}", found, met
+
+
+def goals(figures: Figures) -> Iterator[Goal]:
+    """Yield each number of the release."""
+    count = figures.counts[-1]
+    for scene, limit in ((BOOTSTRAP, BOOTSTRAP_RATIO), (IN_SYNC, IN_SYNC_RATIO)):
+        subject = f"CPU of {scene}, {count:,} parameters, as a multiple of the optimum"
+        yield Goal(subject, figures.cpu_ratio(scene, count), limit, unit=" ×")
+    for row in figures.growth[-1:]:
+        subject = f"memory of {row.scene}, {row.count:,} parameters in {row.targets + 1} places"
+        yield Goal(subject, row.cost.megabytes, GROWTH_MEGABYTES, ".0f", " MB", is_below=True)
+    for row in figures.documents:
+        subject = f"memory of {row.scene}, {row.count * row.targets:,} changes"
+        yield Goal(subject, row.cost.megabytes, JSON_MEGABYTES, ".0f", " MB", is_below=True)
+    yield from _goals_under_quotas(figures)
+    yield from _goals_of_starts(figures)
+
+
+def _goals_under_quotas(figures: Figures) -> Iterator[Goal]:
+    many = figures.many
+    if many is not None:
+        subject = f"{many.scene}, {many.count:,} parameters in each place"
+        after = many.cost.wall - many.necessary
+        yield Goal(f"{subject}: seconds beyond the slowest place", after, SECONDS_AFTER_LISTING, ".1f", " s")
+        yield Goal(f"{subject}: memory", many.cost.megabytes, TARGETS_MEGABYTES, ".0f", " MB", is_below=True)
+    throttled = sum(one.cost.counts.throttled.total() for one in figures.paces if one.rates == AWS)
+    yield Goal("throttled calls under the default quotas, all scenes", throttled, 0, ".0f")
+
+
+def _goals_of_starts(figures: Figures) -> Iterator[Goal]:
+    helped, click = figures.seconds_to_start("--help"), figures.seconds_to_start("import click")
+    ratio = None if helped is None or click is None else helped / click
+    yield Goal("`--help`, as a multiple of importing click", ratio, HELP_LIMIT, unit=" ×")
+    yield Goal(FIRST_LINE, figures.seconds_to_start(FIRST_LINE), FIRST_LINE_LIMIT, unit=" s")

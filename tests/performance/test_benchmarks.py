@@ -1,0 +1,146 @@
+"""The results of `make bench`: each target is shown, met or missed, and the README has the same numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report, scenes, startup
+from benchmarks.__main__ import Sizes, measure
+from benchmarks.children import Cost
+from benchmarks.figures import Figures, Goal, goals
+from benchmarks.quotas import AWS
+from benchmarks.retries import WAYS, RetryResult
+from benchmarks.scenes import BLOG_POST, BOOTSTRAP, IN_SYNC, OPTIMUM, OURS, Pace, Row
+from benchmarks.served import Counts, Server
+
+ROOT = Path(__file__).parents[2]
+TINY = Sizes(
+    starts=1, counts=(10,), rounds=1, growth=0, document=10, puts=11, paced_plan=10, paced_apply=3, many=1,
+)  # fmt: skip
+
+
+def cost(
+    cpu: float = 1.0, megabytes: float = 60, wall: float = 1.0, *, calls: int = 5, throttled: int = 0
+) -> Cost:
+    places = Counter({"123456789012/us-east-1 DescribeParameters": calls})
+    counts = Counts(Counter(DescribeParameters=calls), Counter(DescribeParameters=throttled), places)
+    return Cost(wall, cpu, int(megabytes * 1e6), 0, counts)
+
+
+def figures() -> Figures:
+    """Figures of a run that met each target by a little."""
+    rows = [
+        Row(who, scene, count, 1, cost(cpu))
+        for count in (1_000, 10_000)
+        for who, scene, cpu in (
+            (OURS, BOOTSTRAP, 1.5), (OPTIMUM, BOOTSTRAP, 1.0), (OURS, IN_SYNC, 0.5), (OPTIMUM, IN_SYNC, 1.0),
+            (BLOG_POST, BOOTSTRAP, 4.0), (BLOG_POST, IN_SYNC, 4.0),
+        )
+    ]  # fmt: skip
+    growth = [Row(OURS, IN_SYNC, count, 2, cost(1.0, 299)) for count in (1_000, 10_000, 100_000)]
+    many = Pace("plan, 40 targets, in sync", 2_000, cost(9.0, 999, 25.0, calls=50), AWS)
+    seconds = {"import click": 0.5, "--help": 0.7, startup.FIRST_LINE: 0.5}
+    return Figures(
+        rows=[*rows, *growth[:2]],
+        growth=growth,
+        documents=[Row(OURS, "plan --format json", 20_000, 1, cost(1.0, 149))],
+        paces=[many, Pace(BOOTSTRAP, 240, cost(throttled=3), {**AWS, "put": 10.0})],
+        many=many,
+        retries=[RetryResult(WAYS[0], 150, 14.0, 0, 150)],
+        starts=[startup.Start(command, taken) for command, taken in seconds.items()],
+    )
+
+
+def missed(found: Figures) -> list[str]:
+    return [goal.subject for goal in goals(found) if not goal.is_met]
+
+
+def test_targets_that_are_just_met_are_shown_as_met() -> None:
+    assert missed(figures()) == []
+    assert "missed" not in report.results(figures(), date(2026, 1, 2))
+
+
+def worse(**changed: object) -> Figures:
+    return replace(figures(), **changed)  # type: ignore[arg-type]  # fields of any type
+
+
+def with_row(changed: Row) -> Figures:
+    key = (changed.who, changed.scene, changed.count, changed.targets)
+    same = [row for row in figures().rows if (row.who, row.scene, row.count, row.targets) != key]
+    return worse(rows=[*same, changed])
+
+
+MISSES = {
+    "CPU of apply, bootstrap": with_row(Row(OURS, BOOTSTRAP, 10_000, 1, cost(1.51))),
+    "CPU of plan, in sync": with_row(Row(OURS, IN_SYNC, 10_000, 1, cost(0.51))),
+    "memory of plan, in sync": worse(growth=[Row(OURS, IN_SYNC, 100_000, 2, cost(1.0, 300))]),
+    "memory of plan --format json": worse(
+        documents=[Row(OURS, "plan --format json", 20_000, 1, cost(1.0, 150))]
+    ),
+    "seconds beyond the slowest place": worse(many=Pace("many", 2_000, cost(wall=25.1, calls=50), AWS)),
+    "memory": worse(many=Pace("many", 2_000, cost(1.0, 1_000, 25.0, calls=50), AWS)),
+    "throttled calls": worse(paces=[Pace(BOOTSTRAP, 240, cost(throttled=1), AWS)]),
+    "`--help`": worse(starts=[startup.Start("import click", 0.05), startup.Start("--help", 0.0701)]),
+    "first line of progress": worse(starts=[startup.Start(startup.FIRST_LINE, 0.51)]),
+}
+
+
+@pytest.mark.parametrize("subject", MISSES)
+def test_a_missed_target_is_shown_as_missed(subject: str) -> None:
+    found = MISSES[subject]
+    assert any(subject in one for one in missed(found))
+    text = report.results(found, date(2026, 1, 2))
+    rows = [line for line in text.splitlines() if "**missed**" in line]
+    assert len(rows) == len(missed(found))
+    assert any(subject in row for row in rows)
+
+
+def test_a_target_that_was_not_measured_is_missed() -> None:
+    goal = Goal("anything", None, 1.5)
+    assert goal.cells == ("anything", "at most 1.5", "not measured", "**missed**")
+
+
+def test_all_targets_of_the_release_are_in_the_first_table() -> None:
+    text = report.results(figures(), date(2026, 1, 2))
+    table = text.partition("## Targets of this release")[2].partition("\n## ")[0]
+    assert table.count("| met |") == 9
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_results() -> None:
+    def numbers(file: str) -> str:
+        text = (ROOT / file).read_text()
+        assert text.count(report.START) == text.count(report.END) == 1
+        return text.partition(report.START)[2].partition(report.END)[0]
+
+    assert numbers("README.md") == numbers("benchmarks/RESULTS.md")
+
+
+def test_new_numbers_replace_the_old_ones_and_nothing_else() -> None:
+    new = report.numbers(figures())
+    before = f"above\n\n{report.START}\nold\n{report.END}\n\nbelow\n"
+    assert report.with_numbers(before, new) == f"above\n\n{new}\n\nbelow\n"
+    assert "takes 1.5 times its CPU time, a plan without changes 0.5 times." in new
+
+
+@pytest.mark.parametrize(("list_tags", "limit"), [(5.0, "list_tags"), (20.0, "put")])
+def test_higher_throughput_makes_puts_faster_until_calls_for_tags_are_the_limit(
+    server: Server, list_tags: float, limit: str
+) -> None:
+    count = 30
+    pace = scenes.higher_throughput(server, count, list_tags)
+    server.weather()
+    assert pace.limit == limit
+    assert pace.necessary == count / min(list_tags, 10)
+    assert pace.cost.counts.throttled.total() == 0
+
+
+@pytest.mark.bench
+def test_every_scene_runs_at_a_small_size() -> None:
+    found = measure(TINY)
+    assert {row.who for row in found.rows} >= {OURS, OPTIMUM, BLOG_POST}
+    assert "not measured" not in report.results(found, date(2026, 1, 2))
