@@ -25,7 +25,7 @@ cp "$spec" "$into/replication.yaml"
 find "$into" -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Remove what the function does not import. tests/events/test_build.py fails if something is missing or unused.
-for part in __main__.py cli detach.py doctor.py explain github init publishers renderers status.py; do
+for part in __main__.py cli detach.py doctor explain github init publishers renderers status.py; do
     rm -r "$into/ssm_reconcile/$part"
 done
 for part in _yaml bin boto3/data boto3/examples aws_lambda_powertools/event_handler jsonschema/tests; do rm -r "${into:?}/$part"; done

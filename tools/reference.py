@@ -32,6 +32,9 @@ def pages() -> dict[str, str]:
         "report.md": document("report", "What `apply --format json` and `apply --out` write."),
         "status.md": document("status", "") + states() + columns(),
         "doctor.md": document("diagnosis", "The output of `doctor --format json`.", schema="doctor"),
+        "doctor-probe.md": document(
+            "probe", "The output of `doctor --probe PATH --format json`.", schema="doctor-probe"
+        ),
     }
 
 

@@ -57,7 +57,7 @@ def test_the_script_and_the_module_are_one_program(installed: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["replication", "plan", "report", "doctor", "status"])
+@pytest.mark.parametrize("name", ["replication", "plan", "report", "doctor", "doctor-probe", "status"])
 def test_the_schemas_come_with_the_wheel(installed: Path, name: str) -> None:
     assert (
         run(installed, "ssm-reconcile", "schema", name) == (ROOT / f"schema/{name}.schema.json").read_text()

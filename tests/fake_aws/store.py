@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from itertools import cycle, islice
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
@@ -25,6 +25,7 @@ from tests.fake_aws.keys import Keyhole
 from tests.fake_aws.refusal import Refusal
 from tests.fake_aws.region import Region, Stored, Version
 from tests.fake_aws.request import request_of
+from tests.fake_aws.requests import Responder, names_of
 from tests.fake_aws.rules import BATCH, PAGE, RESOURCES_PAGE, admit_names
 from tests.fake_aws.traffic import AWAIT_TURN, Call
 from tests.fake_aws.world import ACCOUNT, World
@@ -245,6 +246,13 @@ class MemoryStore:
             return frozenset(canonical(name) for name in names)
 
         return self._call("DeleteParameters", tuple(names), effect) if names else frozenset()
+
+    # RequestStore
+
+    def send(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One request with the arguments of boto3, and its response."""
+        responder = Responder(self.world, self._place, self._caller)
+        return self._call(operation, names_of(arguments), partial(responder.respond, operation, arguments))
 
     # How it is done
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,17 +19,19 @@ from ssm_reconcile.system import Clock, Stop, SystemClock
 if TYPE_CHECKING:
     from ssm_reconcile.documents import PlanDocument
     from ssm_reconcile.load import Loaded
+    from ssm_reconcile.model import Access
     from ssm_reconcile.plan import Plan
     from ssm_reconcile.report import Report
-    from ssm_reconcile.session import Connect, Places
+    from ssm_reconcile.session import Places
     from ssm_reconcile.spec import Replication, Run
+    from ssm_reconcile.stores.base import RequestStore
     from ssm_reconcile.system import ProgressListener
 
 STDIN_LIMIT = 4_000_001
 """Bytes that are read of standard input: one more than the loader accepts."""
 
 
-def connect_factory(common: CommonOptions, clock: Clock) -> Connect:
+def connect_factory(common: CommonOptions, clock: Clock) -> Callable[[Access], RequestStore]:
     """Return the function that opens places; tests replace it to use a simulated AWS."""
     from ssm_reconcile.stores.ssm import Aws
 
@@ -86,7 +88,7 @@ class Runner:
     _is_announced: bool = False
 
     @property
-    def connect(self) -> Connect:
+    def connect(self) -> Callable[[Access], RequestStore]:
         """The function that opens a place."""
         return connect_factory(self.common, self.clock)
 
@@ -165,16 +167,19 @@ def _discard(_: str) -> None:
 
 
 @contextmanager
-def start_runner(specs: tuple[Replication, ...], run: Run, common: CommonOptions) -> Iterator[Runner]:
+def start_runner(
+    specs: tuple[Replication, ...], run: Run, common: CommonOptions, stop: SignalStop | None = None
+) -> Iterator[Runner]:
     """Yield a runner that a signal can stop.
 
     Args:
         specs: The replications of the run.
         run: The options of the run.
         common: The options of all commands; `--parallelism` applies to the run.
+        stop: The handler of signals; None for that of most commands.
     """
-    with SignalStop() as stop:
-        yield Runner(specs, replace(run, parallelism=common.parallelism), common, stop, SystemClock(stop))
+    with stop or SignalStop() as asked:
+        yield Runner(specs, replace(run, parallelism=common.parallelism), common, asked, SystemClock(asked))
 
 
 def check_narrowing(plan: Plan) -> None:

@@ -1,4 +1,7 @@
-"""`ssm-reconcile doctor`: check everything that a plan and an apply need; with --github, its settings."""
+"""`ssm-reconcile doctor`: check everything that a plan and an apply need; with --github, its settings.
+
+With --probe, `cli/probe.py` measures what an account allows.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli import command_run, options, probe, terminal
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.command_line import CommandLine
@@ -34,6 +37,7 @@ Examples:
   ssm-reconcile doctor
   ssm-reconcile doctor prod.yaml --no-decrypt --format json
   ssm-reconcile doctor --github
+  ssm-reconcile doctor --probe /probe --account 123456789012 --target us-east-2
 """
 ENVIRONMENT = {
     "GITHUB_TOKEN": 'with --github; or GH_TOKEN: export GITHUB_TOKEN="$(gh auth token)"',
@@ -41,12 +45,14 @@ ENVIRONMENT = {
     "GITHUB_SERVER_URL": "and GITHUB_API_URL: the addresses of an Enterprise Server",
 }
 EXIT_CODES = {
-    0: "a plan will work, and no check failed that an apply needs; --github: nothing is missing",
-    1: "a plan will not work; --github: GitHub did not answer",
+    0: "a plan will work, and no check failed that an apply needs; --github: nothing is missing;"
+    " --probe: all rates were measured, nothing remains",
+    1: "a plan will not work; --github: GitHub did not answer; --probe: nothing could be created",
     3: "a plan will work; an apply will not work for all parameters;"
-    " --github: a setting is missing or could not be read",
-    64: "wrong usage",
-    130: "interrupted",
+    " --github: a setting is missing or could not be read;"
+    " --probe: a parameter remains, or a rate was not measured",
+    64: "wrong usage; --probe: refused, nothing was written",
+    130: "interrupted; --probe: after the clean-up",
 }
 
 
@@ -60,6 +66,17 @@ EXIT_CODES = {
     help="Check what protects an apply on GitHub, and nothing in AWS: environments, rules of the default"
     " branch, CODEOWNERS, variables and workflows.",
 )  # fmt: skip
+@click.option(
+    "--probe", "path", metavar="PATH",
+    help="Measure what the account allows: create, change and delete at most 300 parameters below PATH, which"
+    " must be empty, for at most ten minutes. The place is one target of the spec; without a spec, the region"
+    " of the AWS configuration. Needs --account.",
+)  # fmt: skip
+@click.option("--account", metavar="ID", help="With --probe: the account that the credentials must be for.")
+@click.option(
+    "--yes-write-here", "has_consent", is_flag=True,
+    help="With --probe: the consent to write. Without it, the events and the cost to expect are printed.",
+)  # fmt: skip
 @options.format_option("text", "json")
 @options.aws_options
 def command(
@@ -71,8 +88,9 @@ def command(
     is_github: bool,
     output_format: str,
     common: CommonOptions,
+    **given: Any,
 ) -> int:
-    """Check everything that a plan and an apply need, and change nothing.
+    """Check everything that a plan and an apply need, and change nothing; --probe is the exception.
 
     Checks the identity in each place; read permissions, by real calls, with the IAM action that is missing;
     KMS keys in every target; settings, limits and clocks; warnings about the spec; the duration of a first
@@ -80,7 +98,13 @@ def command(
 
     With --github, reads the settings of the repository that protect an apply, and lists what is missing and
     what the token may not read.
+
+    With --probe, measures the rates that AWS allows in one place, and answers open questions about AWS, on
+    parameters of its own below an empty path. It prints the `rates` to put into the spec.
     """
+    asked = probe.ProbeOptions(**given)
+    if asked.is_wanted(has_others=is_github or no_decrypt):
+        return probe.run(asked, specs, name, targets, output_format, common)
     if is_github:
         if name or targets or no_decrypt:
             raise click.UsageError(

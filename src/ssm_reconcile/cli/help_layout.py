@@ -33,6 +33,7 @@ GROUPS = {
         "--github", "--github-ids", "--environment", "--branch", "--pull-requests", "--pull-request",
         "--head", "--replan", "--current", "--overtaken", "--comment", "--issue", "--check", "--plan-exit",
     ),
+    "Probe": ("--probe", "--yes-write-here"),
     "Output": (
         "--format", "--short", "--summary", "--full", "--out", "--output", "--save", "--force",
         "--metrics", "--document",

@@ -32,7 +32,7 @@ Examples:
   ssm-reconcile help plan
   ssm-reconcile help iam trust
 """
-SCHEMAS = ("replication", "plan", "report", "doctor", "status")
+SCHEMAS = ("replication", "plan", "report", "doctor", "doctor-probe", "status")
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
 _POWERSHELL = """\

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 Schema: TypeAlias = Mapping[str, Any]
-SCHEMAS = ("replication", "plan", "report", "doctor", "status")
+SCHEMAS = ("replication", "plan", "report", "doctor", "doctor-probe", "status")
 _MISSPELLED = 0.8
 """Similarity (difflib, 0 to 1) from which an unknown property is taken for a known one."""
 _PROPERTY_RULES = frozenset({"required", "additionalProperties"})
@@ -37,7 +37,7 @@ _MISREAD_CODES = frozenset({"yaml-tag", "yaml-syntax", "unknown-alias"})
 
 
 def schema_text(name: str) -> str:
-    """Return the JSON Schema `replication`, `plan`, `report`, `doctor` or `status`, as it ships.
+    """Return the JSON Schema `replication`, `plan`, `report`, `doctor`, `doctor-probe` or `status`.
 
     Raises:
         UsageError: The name is unknown, or the schema is not installed.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError
@@ -163,3 +163,13 @@ class Writer(Protocol):
 
 class Store(Reader, Writer, Protocol):
     """Both sides of one place."""
+
+
+class RequestStore(Store, Protocol):
+    """A place with the single requests of `doctor --probe`, which measures how AWS answers them."""
+
+    def send(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send one request of SSM, or GetResources, as it is, and return the response.
+
+        It waits for no rate and is not retried. Planning and apply get a `Store`, which cannot do this.
+        """

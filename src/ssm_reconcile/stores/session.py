@@ -216,6 +216,17 @@ class ClientFactory:
         return client
 
 
+def configured_region(profile: str | None) -> str | None:
+    """Return the region of the AWS configuration; None if there is none, or the profile does not exist."""
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session as Core
+
+    try:
+        return os.environ.get("AWS_REGION") or Core(profile=profile).get_config_variable("region")
+    except BotoCoreError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _BaseProvider:
     """A credential provider that shares the credentials of another session."""

@@ -10,6 +10,7 @@ this module is cheap.
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from ssm_reconcile.aws_limits import NAMES_PER_CALL, PARAMETER_LIMITS, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, Value, canonical, sorted_tags
 from ssm_reconcile.stores.base import Answers, Put, Settings
-from ssm_reconcile.stores.calls import Calls, RateListener, Rates
+from ssm_reconcile.stores.calls import Calls, RateListener, Rates, attempt
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
 from ssm_reconcile.stores.session import READ_SECONDS, ClientFactory, Clients
@@ -274,6 +275,22 @@ class SsmStore:
         if not names:
             return frozenset()
         return self._calls.write("DeleteParameters", partial(self._delete, names))
+
+    # RequestStore
+
+    def send(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send one request as it is, without a rate and without retries, and return the response.
+
+        Raises:
+            StoreError: the request failed.
+        """
+        client = self._clients.tagging if operation == "GetResources" else self._ssm
+        method = getattr(client, re.sub(r"\B(?=[A-Z])", "_", operation).lower())
+        named = partial(attempt, operation=operation, place=str(self.place), who=self.caller)
+        answer: Mapping[str, Any] | StoreError = named(partial(method, **arguments))
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
 
     def _described(self, chosen: ParameterStringFilterTypeDef | None) -> Iterator[Sequence[Parameter]]:
         return self._calls.pages("DescribeParameters", partial(self._described_page, chosen))

@@ -106,7 +106,7 @@ def test_show_refuses_what_is_neither(folder: Path, cli: Cli, text: str) -> None
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("what", ["replication", "plan", "report", "doctor", "status"])
+@pytest.mark.parametrize("what", ["replication", "plan", "report", "doctor", "doctor-probe", "status"])
 def test_schemas_are_json(cli: Cli, what: str) -> None:
     assert json.loads(cli("schema", what).stdout)["$schema"] == "http://json-schema.org/draft-07/schema#"
 

@@ -1,0 +1,584 @@
+"""`doctor --probe`: measured rates, answers by the behaviour of AWS, limits of each request, the clean-up."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.aws_limits import CallClass
+from ssm_reconcile.doctor.probe import ProbeReport, check_path, expect, find_overlap, prepare, run_probe
+from ssm_reconcile.doctor.probe_calls import PROBE_SECONDS, PROBE_TAG, ProbeEnd
+from ssm_reconcile.doctor.probe_rates import RATE_PLANS, MeasuredRate, RateMeter
+from ssm_reconcile.errors import StoreError, Trouble, UsageError
+from ssm_reconcile.model import Place
+from ssm_reconcile.spec import Glob, Rewrite, RewriteIn
+from tests.builders import replication
+from tests.fake_aws.behaviour import (
+    AwsBehaviour,
+    Duplicates,
+    InPlace,
+    ListSpaces,
+    Match,
+    Moves,
+    Omitted,
+    Recreate,
+    all_readings,
+    label,
+)
+from tests.fake_aws.probed import (
+    PATH,
+    RUN,
+    RUN_AGAIN,
+    InlineExecutor,
+    Probed,
+    limited,
+    most_in_a_second,
+    staged,
+)
+from tests.fake_aws.traffic import Fault, FaultPlan, at_call, killed, lost, refused
+from tests.fake_aws.world import ACCOUNT, Lag
+from tests.simulated_aws import SimulatedAws
+
+AREA = f"{PATH}/{RUN}/"
+WRITES = ("PutParameter", "AddTagsToResource", "LabelParameterVersion", "DeleteParameters")
+READS = ("GetParameters", "GetParametersByPath", "DescribeParameters", "ListTagsForResource", "GetResources")
+
+
+def rate_of(report: ProbeReport, kind: CallClass) -> MeasuredRate:
+    return next(one for one in report.rates if one.kind is kind)
+
+
+def answers(report: ProbeReport) -> dict[str, str | None]:
+    return {one.id: one.answer for one in report.facts}
+
+
+def written_names(probed: Probed) -> set[str]:
+    """The names in all writes."""
+    found: set[str] = set()
+    for one in probed.sent(*WRITES):
+        found |= {one["Name"]} if "Name" in one else set(one.get("Names", ()) or {one.get("ResourceId")})
+    return found
+
+
+def of_call(operation: str, kind: Trouble, *, after: int = 0, only: str = "") -> FaultPlan:
+    """Refuse an operation after some calls of it, for names with a text."""
+
+    def plan(called: str, _: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        is_meant = called == operation and nth > after and (not only or any(only in one for one in names))
+        return refused(kind) if is_meant else None
+
+    return plan
+
+
+# Rates
+
+
+@pytest.mark.parametrize("burst", [5.0, 10.0, 30.0])
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.3, 2.0, 3.3])
+def test_the_sustained_rate_is_within_a_tenth_of_the_quota(factor: float, burst: float) -> None:
+    probed = staged()
+    quotas = {plan.kind.value: plan.rates[0] * factor for plan in RATE_PLANS}
+    probed.aws.world.faults = limited(probed.aws, quotas, burst)
+    report = probed.run()
+    for kind, quota in quotas.items():
+        one = rate_of(report, CallClass(kind))
+        assert one.sustained is not None, one
+        assert one.sustained == pytest.approx(quota, rel=0.1), one
+        assert one.is_limit
+        assert one.throttled <= 15
+        assert report.spec_rates[kind] <= 0.9 * one.sustained
+        assert report.spec_rates[kind] < quota
+    assert report.exit_code == 0
+    assert probed.names == []
+
+
+@pytest.mark.parametrize("burst", [4, 10, 17])
+def test_the_burst_is_that_of_the_quota(burst: int) -> None:
+    probed = staged()
+    probed.aws.world.faults = limited(probed.aws, {"tags": 5, "describe": 5, "delete": 5}, burst)
+    report = probed.run()
+    for kind in (CallClass.TAGS, CallClass.DESCRIBE, CallClass.DELETE):
+        one = rate_of(report, kind)
+        assert (one.burst, one.burst_is_limit) == (burst, True)
+
+
+def test_without_throttling_the_rates_are_lower_bounds() -> None:
+    report = staged().run()
+    for plan in RATE_PLANS:
+        one = rate_of(report, plan.kind)
+        assert one.sustained == pytest.approx(plan.rates[-1])
+        assert not one.is_limit
+        assert not one.burst_is_limit
+        assert one.throttled == 0
+    assert "get" not in report.spec_rates
+
+
+def test_a_throttled_call_ends_its_step() -> None:
+    """Two throttled calls of one class are never at the same moment."""
+    probed = staged()
+    throttled: list[tuple[float, str]] = []
+    quotas = limited(probed.aws, dict.fromkeys(("tags", "delete", "describe"), 4.0), 10)
+
+    def plan(operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        fault = quotas(operation, place, names, nth)
+        if fault is not None:
+            throttled.append((probed.aws.clock.monotonic(), operation))
+        return fault
+
+    probed.aws.world.faults = plan
+    probed.run()
+    assert len(throttled) == len(set(throttled)) > 3
+
+
+def test_a_rate_that_is_not_found_is_not_proposed() -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call("DescribeParameters", Trouble.DENIED)
+    report = probed.run()
+    one = rate_of(report, CallClass.DESCRIBE)
+    assert (one.sustained, one.reason) == (None, "AccessDeniedException")
+    assert "describe" not in report.spec_rates
+    assert report.exit_code == 3
+
+
+def test_a_burst_is_sent_at_the_same_time() -> None:
+    """Threads of the real executor: each call waits until all are under way."""
+    probed = staged()
+    together = threading.Barrier(8, timeout=10)
+    plan = next(one for one in RATE_PLANS if one.kind is CallClass.DELETE)
+    meter = RateMeter(probed.calls, ThreadPoolExecutor)
+    assert meter.passes(lambda _: together.wait(), float("inf"), 8)
+    assert plan.burst > 8
+
+
+def test_the_most_calls_of_each_measurement_are_kept() -> None:
+    probed = staged()
+    report = probed.run()
+    for plan in RATE_PLANS:
+        assert rate_of(report, plan.kind).calls <= plan.most_calls
+    found = expect()
+    assert sum(report.calls.values()) <= found.requests
+    assert report.created <= found.creates
+
+
+# Facts
+
+READINGS: dict[str, tuple[str, dict[Any, str]]] = {
+    "type_change": ("type-change", {InPlace.ALLOWED: "allowed", InPlace.REFUSED: "refused"}),
+    "pattern_omitted": ("pattern-omitted", {Omitted.KEPT: "kept", Omitted.RESET: "reset"}),
+    "pattern_match": ("pattern-match", {Match.WHOLE: "whole value", Match.ANYWHERE: "anywhere"}),
+    "list_spaces": ("list-spaces", {ListSpaces.STRIPPED: "stripped", ListSpaces.KEPT: "kept"}),
+    "duplicate_names": ("duplicate-names", {Duplicates.REFUSED: "refused", Duplicates.ONCE: "once"}),
+    "tags_move_modified": ("tags-move-modified", {Moves.NO: "no", Moves.YES: "yes"}),
+    "recreate": (
+        "recreate", {Recreate.BUSY: "refused", Recreate.EXISTS: "refused", Recreate.ALLOWED: "allowed"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("behaviour", list(all_readings()), ids=label)
+def test_each_answer_follows_the_behaviour_of_aws(behaviour: AwsBehaviour) -> None:
+    probed = staged(SimulatedAws(behaviour=behaviour))
+    report = probed.run()
+    found = answers(report)
+    for field, (fact, words) in READINGS.items():
+        assert found[fact] == words[getattr(behaviour, field)], fact
+    assert found["labels-move-modified"] == found["tags-move-modified"]
+    assert found["create-rate"] == "alike"
+    assert report.exit_code == 0
+    assert probed.names == []
+
+
+def test_the_time_until_a_name_may_be_created_again_is_measured() -> None:
+    report = staged().run()
+    (one,) = [one for one in report.facts if one.id == "recreate"]
+    assert (one.code, one.seconds) == ("TooManyUpdates", 31.0)
+
+
+@pytest.mark.parametrize(("lag", "answer"), [(0, "listed"), (25, "listed"), (500, "not listed")])
+def test_the_lag_of_get_resources_is_measured_for_a_minute(lag: int, answer: str) -> None:
+    aws = SimulatedAws(lag=Lag(resources=timedelta(seconds=lag)))
+    report = staged(aws).run()
+    (one,) = [one for one in report.facts if one.id == "resources-lag"]
+    assert one.answer == answer
+    assert one.seconds is not None
+    assert lag <= one.seconds <= lag + 3 or (answer == "not listed" and 60 <= one.seconds < 65)
+
+
+def test_facts_that_need_a_key_or_the_advanced_tier_are_named_with_the_reason() -> None:
+    probed = staged()
+    report = probed.run()
+    left = [one for one in report.facts if one.answer is None]
+    assert len(left) == 7
+    assert all(one.reason.startswith("not probed: needs") for one in left)
+    assert {one.get("Tier", "Standard") for one in probed.sent("PutParameter")} == {"Standard"}
+    assert not [one for one in probed.sent("PutParameter") if "KeyId" in one or one["Type"] == "SecureString"]
+
+
+def test_a_denied_fact_has_its_reason_and_the_others_are_answered() -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call("LabelParameterVersion", Trouble.DENIED)
+    report = probed.run()
+    assert answers(report)["labels-move-modified"] is None
+    assert answers(report)["tags-move-modified"] == "no"
+
+
+# Limits of each request
+
+
+@pytest.mark.parametrize("behaviour", list(all_readings()), ids=label)
+def test_nothing_outside_of_the_area_of_the_run_is_written(behaviour: AwsBehaviour) -> None:
+    aws = SimulatedAws(behaviour=behaviour)
+    aws.put("/prod/db", "v", region="us-east-2")
+    aws.put("/probes/x", "v", region="us-east-2")
+    aws.put("/probe-not", "v", region="us-east-2")
+    before = aws.world.state([aws.there])
+    probed = staged(aws)
+    probed.run()
+    assert {name for name in written_names(probed) if not name.startswith(AREA)} == set()
+    assert aws.world.state([aws.there]) == before
+
+
+def test_each_parameter_has_its_tags_from_its_creation() -> None:
+    probed = staged()
+    probed.run()
+    created = [one for one in probed.sent("PutParameter") if not one["Overwrite"]]
+    assert len(created) > 50
+    for one in created:
+        tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+        assert tags == {"skip_sync": "true", "no_copy": "true", PROBE_TAG: RUN}
+
+
+def test_reads_are_never_more_than_twenty_a_second() -> None:
+    probed = staged()
+    probed.run()
+    times = [time for time, operation, _ in probed.store.log if operation in READS]
+    assert most_in_a_second(times) <= 20
+    assert len(times) > 500
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.2, 2.0, 5.0, 20.0])
+@pytest.mark.parametrize("rate", [0.3, 1.0, 20.0])
+def test_a_run_creates_at_most_300_and_ends_within_ten_minutes(latency: float, rate: float) -> None:
+    probed = staged(latency=latency)
+    quotas = {plan.kind.value: rate for plan in RATE_PLANS}
+    probed.aws.world.faults = limited(probed.aws, quotas, max(3.0, rate))
+    report = probed.run()
+    assert probed.store.log[-1][0] <= PROBE_SECONDS
+    assert report.seconds <= PROBE_SECONDS
+    assert len([one for one in probed.sent("PutParameter") if not one["Overwrite"]]) <= 300
+    assert probed.names == [], report.remains
+    assert report.is_clean
+
+
+def test_with_slow_responses_no_rate_is_measured() -> None:
+    report = staged(latency=5.0).run()
+    assert {one.reason for one in report.rates} <= {"a response takes 5.0 s", "no time was left"}
+    assert report.exit_code == 3
+
+
+def test_the_limit_of_creates_is_in_the_code() -> None:
+    probed = staged()
+    for number in range(300):
+        probed.calls.create(f"x/{number}", Type="String", Value="v")
+    with pytest.raises(ValueError, match="more than 300"):
+        probed.calls.create("x/300", Type="String", Value="v")
+    assert probed.calls.clean_up().remaining == ()
+    assert probed.names == []
+
+
+FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
+    "a create elsewhere": ("PutParameter", {"Name": "/prod/a", "Overwrite": False, "Tags": []}),
+    "a create beside the run": ("PutParameter", {"Name": f"{PATH}/x", "Overwrite": False, "Tags": []}),
+    "a create without tags": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": False, "Tags": []}),
+    "an overwrite of nothing": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": True}),
+    "tags elsewhere": ("AddTagsToResource", {"ResourceId": "/prod/a", "Tags": []}),
+    "a label elsewhere": ("LabelParameterVersion", {"Name": "/prod/a"}),
+    "a delete elsewhere": ("DeleteParameters", {"Names": ["/prod/a"]}),
+    "a delete without a look at the tags": ("DeleteParameters", {"Names": [f"{AREA}put/1"]}),
+}
+
+
+@pytest.mark.parametrize("case", FORBIDDEN)
+def test_a_request_outside_of_the_run_is_refused_before_it_is_sent(case: str) -> None:
+    probed = staged()
+    operation, arguments = FORBIDDEN[case]
+    with pytest.raises(ValueError, match=r"outside of|create|tags were not read"):
+        probed.calls.probe(operation, **arguments)
+    assert probed.store.log == []
+
+
+# The path
+
+
+def refusal_of(path: str) -> UsageError | None:
+    try:
+        check_path(path)
+    except UsageError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["probe", "/", "/probe/", "//probe", "/aws/x", "/ssm-probe", "/p*", "/a b", "/x" * 13, "/" + "x" * 500],
+)
+def test_a_path_that_aws_does_not_accept_is_refused(path: str) -> None:
+    assert refusal_of(path) is not None
+
+
+@pytest.mark.parametrize("path", ["/probe", "/a/b-c/d_e.f", "/x" * 12])
+def test_a_path_of_levels_is_accepted(path: str) -> None:
+    assert refusal_of(path) is None
+
+
+@pytest.mark.parametrize(
+    ("include", "path", "overlap"),
+    [
+        ("/prod/**", "/probe", False),
+        ("/**", "/probe", True),
+        ("/probe", "/probe", True),
+        ("/probe/**", "/probe", True),
+        ("/probe/x/**", "/probe", True),
+        ("/probe/**", "/probe/x", True),
+        ("/*/db/*", "/probe", True),
+        ("/pro*", "/probe", True),
+        ("/probes/**", "/probe", False),
+        ("/other/*", "/probe", False),
+    ],
+)
+def test_a_path_that_overlaps_an_include_is_found(include: str, path: str, overlap: bool) -> None:
+    spec = replication(include=(Glob(include),))
+    assert (find_overlap(path, [spec], ACCOUNT) is not None) is overlap
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "overlap"),
+    [
+        ("/prod", "/probe", "/probe", True),
+        ("/prod", "/probe", "/probe/x", True),
+        ("/prod", "/probe/x/y", "/probe/x", True),
+        ("/prod/us-east-1", "/prod/us-east-2", "/probe", False),
+        ("prod", "probe", "/probe", True),
+        ("d", "be", "/probe", True),
+        ("us-east-1", "{target.region}", "/prod-us-east-2", False),
+        ("/prod/us-east-1", "/{target.region}", "/us-east-2", True),
+    ],
+)
+def test_a_path_on_which_a_rewrite_places_replicas_is_found(
+    old: str, new: str, path: str, overlap: bool
+) -> None:
+    rule = Rewrite(Glob("/prod/**"), RewriteIn.NAME, old, new)
+    spec = replication(include=(Glob("/prod/**"),), rewrites=(rule,))
+    assert (find_overlap(path, [spec], ACCOUNT) is not None) is overlap
+
+
+@pytest.mark.parametrize("name", [PATH, f"{PATH}/x", f"{PATH}/a/b/c", f"{AREA}x", f"{PATH}/{RUN_AGAIN}/x"])
+def test_a_path_that_holds_a_parameter_is_refused(name: str) -> None:
+    aws = SimulatedAws()
+    aws.put(name, "v", region="us-east-2")
+    before = aws.world.state([aws.there])
+    probed = staged(aws)
+    with pytest.raises(UsageError, match=r"not empty|has this name"):
+        probed.run()
+    assert aws.world.state([aws.there]) == before
+    assert probed.sent("PutParameter", "AddTagsToResource") == []
+
+
+@pytest.mark.parametrize("operation", ["GetParametersByPath", "ListTagsForResource", "DeleteParameters"])
+def test_nothing_is_created_without_the_permissions_of_the_clean_up(operation: str) -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call(operation, Trouble.DENIED)
+    report = probed.run()
+    assert (report.end, report.exit_code) == (ProbeEnd.FAILED, 1)
+    assert operation in report.trouble
+    assert probed.sent("PutParameter") == []
+
+
+# The clean-up
+
+PHASES = [
+    ("GetParametersByPath", 1), ("DeleteParameters", 1), ("GetResources", 1), ("LabelParameterVersion", 1),
+    ("GetParameters", 4), ("ListTagsForResource", 30), ("DescribeParameters", 5), ("PutParameter", 20),
+    ("PutParameter", 60), ("PutParameter", 150), ("AddTagsToResource", 10), ("AddTagsToResource", 100),
+    ("DeleteParameters", 30), ("DeleteParameters", 300),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("operation", "nth"), PHASES)
+def test_a_stop_in_each_phase_leaves_nothing(operation: str, nth: int) -> None:
+    probed = staged()
+
+    def plan(called: str, _: Place, _names: tuple[str, ...], count: int) -> Fault | None:
+        if (called, count) == (operation, nth):
+            probed.aws.stop.set()
+        return None
+
+    probed.aws.world.faults = plan
+    report = probed.run()
+    assert probed.names == []
+    assert (report.end, report.exit_code) == (ProbeEnd.INTERRUPTED, 130)
+    assert len(report.facts) == 17
+    assert len(report.rates) == len(RATE_PLANS)
+    last = max(i for i, (_, called, _args) in enumerate(probed.store.log) if called == operation)
+    assert last < len(probed.store.log)
+
+
+class Killed(BaseException):
+    """The process ends: nothing after it is sent."""
+
+
+@pytest.mark.parametrize("nth", [1, 5, 30, 70, 200])
+@pytest.mark.parametrize("done", [False, True])
+def test_the_next_run_deletes_the_leftovers_of_a_crash(nth: int, done: bool) -> None:
+    probed = staged()
+    dead: list[bool] = []
+
+    def plan(called: str, _: Place, _names: tuple[str, ...], count: int) -> Fault | None:
+        if dead:
+            raise Killed
+        if (called, count) == ("PutParameter", nth):
+            dead.append(True)
+            return killed(Killed(), done=done)
+        return None
+
+    probed.aws.world.faults = plan
+    with pytest.raises(Killed):
+        probed.run()
+    left = len(probed.names)
+    assert left >= min(40, nth // 3)
+    probed.aws.world.faults = None
+    again = staged(probed.aws, run=RUN_AGAIN)
+    report = again.run()
+    assert report.leftovers >= left
+    assert (report.exit_code, again.names) == (0, [])
+
+
+def test_a_parameter_of_another_writer_below_the_path_is_never_touched() -> None:
+    probed = staged()
+    aws = probed.aws
+    others = [f"{PATH}/other", f"{AREA}other", f"{AREA}put/other"]
+
+    def write() -> None:
+        for name in others:
+            aws.put(name, "theirs", region="us-east-2", tags={"team": "b"})
+
+    aws.world.before("LabelParameterVersion", write)
+    report = probed.run()
+    assert probed.names == sorted(others)
+    assert report.remains.foreign == tuple(sorted(others))
+    assert report.exit_code == 3
+    assert written_names(probed).isdisjoint(others)
+    assert {aws.world.value(aws.there, name) for name in others} == {"theirs"}
+
+
+def test_a_parameter_that_lost_its_tag_is_not_deleted() -> None:
+    probed = staged()
+    aws = probed.aws
+    name = f"{AREA}fact/tagged"
+    aws.world.before("DescribeParameters", lambda: aws.world.untag(aws.there, name, PROBE_TAG))
+    report = probed.run()
+    assert probed.names == [name]
+    assert report.remains.foreign == (name,)
+
+
+def test_denied_deletes_are_listed_by_name() -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call("DeleteParameters", Trouble.DENIED, only="put/")
+    report = probed.run()
+    assert report.exit_code == 3
+    assert list(report.remains.remaining) == probed.names
+    assert f"{AREA}put/0" in probed.names
+    assert "AccessDeniedException" in report.remains.trouble
+
+
+@pytest.mark.parametrize("kind", [Trouble.THROTTLED, Trouble.LOST, Trouble.UNREACHABLE])
+def test_a_delete_that_fails_for_a_moment_is_repeated(kind: Trouble) -> None:
+    probed = staged()
+    failed: list[int] = []
+
+    def plan(called: str, _: Place, names: tuple[str, ...], count: int) -> Fault | None:
+        if called == "DeleteParameters" and any("put/" in name for name in names) and len(failed) < 3:
+            failed.append(count)
+            return refused(kind)
+        return None
+
+    probed.aws.world.faults = plan
+    report = probed.run()
+    assert len(failed) == 3
+    assert (report.is_clean, probed.names) == (True, [])
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_create_with_a_lost_response_is_cleaned_up(done: bool) -> None:
+    probed = staged()
+    probed.aws.world.faults = at_call("PutParameter", lost(done=done), nth=30)
+    report = probed.run()
+    assert report.is_clean
+    assert probed.names == []
+
+
+def test_names_that_the_listing_does_not_show_yet_are_deleted() -> None:
+    probed = staged(SimulatedAws(lag=Lag(describe=timedelta(minutes=30))))
+    report = probed.run()
+    assert probed.names == []
+    assert report.exit_code == 0
+
+
+def test_a_failed_listing_of_the_clean_up_is_reported_and_the_known_names_are_deleted() -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call("GetParametersByPath", Trouble.DENIED, after=2)
+    report = probed.run()
+    assert probed.names == []
+    assert (report.is_clean, report.exit_code) == (False, 3)
+
+
+def test_an_error_in_the_program_does_not_prevent_the_clean_up() -> None:
+    probed = staged()
+    notes: list[str] = []
+
+    def note(line: str) -> None:
+        notes.append(line)
+        if line.startswith("AddTagsToResource"):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_probe(probed.calls, probed.aws.there, high_throughput=None, executor=InlineExecutor, note=note)
+    assert probed.names == []
+    assert notes[-1].startswith("clean-up: ")
+
+
+def test_each_delete_follows_a_look_at_the_tags_of_its_names() -> None:
+    probed = staged()
+    probed.run()
+    looked: set[str] = set()
+    for _, operation, arguments in probed.store.log:
+        if operation == "ListTagsForResource":
+            looked.add(arguments["ResourceId"])
+        elif operation == "DeleteParameters":
+            names = {name for name in arguments["Names"] if "/absent/" not in name}
+            assert names <= looked
+            assert len(names) <= 10
+            looked -= names
+
+
+def test_denied_creates_end_with_exit_code_1() -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call("PutParameter", Trouble.DENIED)
+    report = probed.run()
+    assert (report.created, report.exit_code) == (0, 1)
+    with pytest.raises(StoreError):
+        probed.calls.create("x", Type="String", Value="v")
+
+
+def test_leftovers_that_cannot_be_deleted_refuse_the_run() -> None:
+    probed = staged()
+    probed.calls.create("put/1", Type="String", Value="v")
+    again = staged(probed.aws, run=RUN_AGAIN)
+    probed.aws.world.faults = of_call("DeleteParameters", Trouble.DENIED, only="put/")
+    with pytest.raises(UsageError, match="leftovers"):
+        prepare(again.calls)
+    assert again.sent("PutParameter") == []
