@@ -105,7 +105,9 @@ CALL_CLASSES: Mapping[str, CallClass] = {
     "DescribeKey": CallClass.KMS,
     "ListAliases": CallClass.KMS,
 }
-"""The class of each operation. The first operation of a class names it in messages."""
+"""The class of each operation."""
+OPERATIONS: Mapping[CallClass, str] = {kind: name for name, kind in reversed(tuple(CALL_CLASSES.items()))}
+"""The operation that names each class in messages: its first one."""
 
 
 DEFAULT_PARTITION = "aws"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
-from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, DELETE_SECONDS, NAMES_PER_CALL, CallClass
+from ssm_reconcile.aws_limits import (
+    CALL_CLASSES,
+    CALL_RATES,
+    DELETE_SECONDS,
+    HIGHER_THROUGHPUT_PUT_RATE,
+    NAMES_PER_CALL,
+    OPERATIONS,
+    CallClass,
+)
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.model import IMAGE, SOURCE
-from ssm_reconcile.plan import Budget
+from ssm_reconcile.plan import Budget, BudgetLimit
 
 SOURCE_VALUE = "GetParameters (source values)"
 SOURCE_GONE = "GetParameters (sources that must not exist)"
@@ -21,6 +30,7 @@ AT_THE_SOURCE = frozenset({SOURCE_VALUE, SOURCE_GONE, FOR_ONE})
 BY_TEN = frozenset({SOURCE_VALUE, SOURCE_GONE, VERSION, VERIFY, "DeleteParameters"})
 """Calls that take ten names each; each kind is counted on its own."""
 ONE_DELETE = "DeleteParameters (one)"
+_READS = frozenset({CallClass.GET, CallClass.LIST_TAGS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,9 @@ def budget(changes: Iterable[Change], ends: EndPlaces) -> Budget:
 
     These are the calls of `apply` when no call fails and nothing has changed since the plan. An unproven
     SecureString may turn out to be equal and then costs less. Targets are written in parallel and
-    operations overlap, so the least time is the one of the slowest rate class in the busiest place.
+    operations overlap, so the least time is the one of the slowest rate class in the busiest place. Rates
+    are those of the specs and the defaults: the setting for higher throughput is not read, so that a plan
+    does not vary with it.
 
     Args:
         changes: The changes of a plan.
@@ -63,39 +75,77 @@ def budget(changes: Iterable[Change], ends: EndPlaces) -> Budget:
         if change.source_name is not None and change.desired is not None
     }
     calls: Counter[str] = Counter({"ListTagsForResource": len(sources)})
-    places: dict[str, Counter[str]] = {}
+    loads: Counter[tuple[str, CallClass]] = Counter()
     for place, _ in sources:
-        places.setdefault(place, Counter())[CallClass.LIST_TAGS] += 1
+        loads[place, CallClass.LIST_TAGS] += 1
     for (replication, target), counts in names.items():
         for operation, count in counts.items():
             requests = -(-count // NAMES_PER_CALL) if operation in BY_TEN else count
             name = operation.split(" ")[0]
             calls[name] += requests
             end = SOURCE if operation in AT_THE_SOURCE else target
-            place = _site(ends, replication, end).place
-            places.setdefault(place, Counter())[CALL_CLASSES[name]] += requests
-    pace = _paces({change.replication for change in todo}, ends)
-    seconds = max(
-        (n / pace.get(place, CALL_RATES)[kind] for place, one in places.items() for kind, n in one.items()),
-        default=0.0,
-    )
+            loads[_site(ends, replication, end).place, CALL_CLASSES[name]] += requests
+    rates = _set_rates({change.replication for change in todo}, ends)
+    limit, raised = _limit(loads, rates, CALL_RATES), None
+    if limit is not None and _is_default_put(limit, rates):
+        raised = _limit(loads, rates, {**CALL_RATES, CallClass.PUT: HIGHER_THROUGHPUT_PUT_RATE})
+    seconds = 0.0 if limit is None else limit.seconds
     if any(isinstance(change.effect, Replace) for change in todo):
         seconds += DELETE_SECONDS
-    return Budget({name: calls[name] for name in sorted(calls) if calls[name]}, round(seconds, 1))
+    found = {name: calls[name] for name in sorted(calls) if calls[name]}
+    return Budget(found, round(seconds, 1), _rounded(limit), _rounded(raised))
+
+
+def _limit(
+    loads: Mapping[tuple[str, CallClass], int],
+    rates: Mapping[str, Mapping[str, float]],
+    defaults: Mapping[str, float],
+) -> BudgetLimit | None:
+    """Return the rate class and place whose calls take longest; of equal ones a write, then the first place.
+
+    Bursts are not counted: a few calls of each class, in a run that takes minutes.
+
+    Args:
+        loads: The number of calls by place and rate class.
+        rates: The rates by place and class that specs set.
+        defaults: The rates of the other classes.
+    """
+
+    def rate(place: str, kind: CallClass) -> float:
+        return float(rates.get(place, {}).get(kind, defaults[kind]))
+
+    times = {(place, kind): count / rate(place, kind) for (place, kind), count in loads.items()}
+    if not times:
+        return None
+    place, kind = min(times, key=lambda one: (-times[one], one[1] in _READS, one))
+    fitting = None
+    if kind is CallClass.LIST_TAGS:
+        others = max((time for (_, other), time in times.items() if other is not kind), default=0.0)
+        most = max(count for (_, other), count in loads.items() if other is kind)
+        fitting = math.ceil(most / others) if others else None
+    return BudgetLimit(place, OPERATIONS[kind], rate(place, kind), times[place, kind], fitting)
+
+
+def _is_default_put(limit: BudgetLimit, rates: Mapping[str, Mapping[str, float]]) -> bool:
+    return limit.operation == OPERATIONS[CallClass.PUT] and CallClass.PUT not in rates.get(limit.place, {})
+
+
+def _rounded(limit: BudgetLimit | None) -> BudgetLimit | None:
+    return None if limit is None else replace(limit, seconds=round(limit.seconds, 1))
 
 
 def _site(ends: EndPlaces, replication: str, end: str) -> EndPlace:
     return ends.get((replication, end)) or EndPlace(f"{replication} {end}")
 
 
-def _paces(replications: set[str], ends: EndPlaces) -> dict[str, dict[str, float]]:
-    """Return calls per second by class at each place; the lowest of those that its replications set."""
-    paces: dict[str, dict[str, float]] = {}
+def _set_rates(replications: set[str], ends: EndPlaces) -> dict[str, dict[str, float]]:
+    """Return the calls per second that replications set at each place, by class; the lowest of several."""
+    found: dict[str, dict[str, float]] = {}
     for (replication, _), site in ends.items():
         if replication in replications:
-            known = paces.setdefault(site.place, {})
+            known = found.setdefault(site.place, {})
             known |= {kind: min(rate, known.get(kind, rate)) for kind, rate in site.rates.items()}
-    return {place: {**CALL_RATES, **rates} for place, rates in paces.items()}
+    return found
 
 
 def _calls_of(change: Change) -> list[tuple[str, int]]:

@@ -251,11 +251,36 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetLimit:
+    """The calls of one rate class in one place, which take longer than all others of an apply.
+
+    Attributes:
+        place: Account and region, or the region of a place that could not be opened.
+        operation: The operation that names the rate class.
+        rate: Its calls per second.
+        seconds: The least time of these calls.
+        fitting_rate: The rate at which another class is the limit; for ListTagsForResource only, else None.
+    """
+
+    place: str
+    operation: str
+    rate: float
+    seconds: float
+    fitting_rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
-    """The cost of an apply: calls by operation, and the least time in seconds at the configured rates."""
+    """The cost of an apply: calls by operation, and the least time in seconds at the configured rates.
+
+    `limit` is the cause of the least time, None without calls. `with_higher_throughput` is the limit with the
+    setting for higher throughput on, if now it is PutParameter at its default rate.
+    """
 
     calls: Mapping[str, int]
     seconds: float
+    limit: BudgetLimit | None = None
+    with_higher_throughput: BudgetLimit | None = None
 
     @property
     def writes(self) -> int:

@@ -8,11 +8,24 @@ from itertools import permutations
 
 import pytest
 
+from ssm_reconcile.aws_limits import DELETE_SECONDS
 from ssm_reconcile.budget import EndPlace, budget
-from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
+from ssm_reconcile.change import Change, Hold, Release, Replace, TagDiff, Update
 from ssm_reconcile.model import SOURCE
+from ssm_reconcile.plan import BudgetLimit
 from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Run, SkipSync
-from tests.builders import change, creates, deletes, desired, releases, replaces, replication, retags, updates
+from tests.builders import (
+    change,
+    creates,
+    deletes,
+    desired,
+    plan_of,
+    releases,
+    replaces,
+    replication,
+    retags,
+    updates,
+)
 from tests.simulated_aws import SimulatedAws
 
 
@@ -116,6 +129,78 @@ def test_a_rate_of_one_replication_counts_for_the_other_that_sets_none() -> None
     rates = {"prod": {"put": 6.0}, "other": {}}
     there = {(name, "us-east-2"): EndPlace("there", one) for name, one in rates.items()}
     assert budget([*creates(30), *_of_another(creates(30))], there).seconds == 10.0
+
+
+HERE, THERE = "1/us-east-1", "1/us-east-2"
+
+
+def _at(**rates: float) -> dict[tuple[str, str], EndPlace]:
+    return {("prod", SOURCE): EndPlace(HERE, rates), ("prod", "us-east-2"): EndPlace(THERE, rates)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "rates", "limit"),
+    [
+        (creates(300), {}, BudgetLimit(THERE, "PutParameter", 3.0, 100.0)),
+        (creates(300), {"put": 10.0}, BudgetLimit(HERE, "ListTagsForResource", 5.0, 60.0, 10)),
+        (creates(300), {"put": 10.0, "list_tags": 10.0}, BudgetLimit(THERE, "PutParameter", 10.0, 30.0)),
+        (updates(300), {"put": 10.0}, BudgetLimit(THERE, "AddTagsToResource", 5.0, 60.0)),
+        (retags(300), {"tags": 20.0}, BudgetLimit(HERE, "ListTagsForResource", 5.0, 60.0, 20)),
+        (deletes(300), {}, BudgetLimit(THERE, "ListTagsForResource", 5.0, 60.0, 50)),
+        (replaces(30), {}, BudgetLimit(THERE, "PutParameter", 3.0, 10.0)),
+        ([], {}, None),
+    ],
+)
+def test_the_limit_is_the_operation_and_place_of_the_least_time(
+    changes: list[Change], rates: dict[str, float], limit: BudgetLimit | None
+) -> None:
+    found = budget(changes, _at(**rates))
+    assert found.limit == limit
+    pauses = DELETE_SECONDS if changes and isinstance(changes[0].effect, Replace) else 0
+    assert found.seconds == (0 if limit is None else limit.seconds) + pauses
+
+
+@pytest.mark.parametrize("changes", [creates(300), retags(301), deletes(999), [*creates(9), *deletes(7)]])
+def test_with_the_fitting_rate_another_operation_is_the_limit(changes: list[Change]) -> None:
+    rates = {"put": 13.0, "tags": 17.0}
+    now = budget(changes, _at(**rates)).limit
+    assert now is not None
+    assert now.fitting_rate is not None
+    fitting = budget(changes, _at(**rates, list_tags=float(now.fitting_rate))).limit
+    almost = budget(changes, _at(**rates, list_tags=now.fitting_rate - 1.0)).limit
+    assert fitting is not None
+    assert almost is not None
+    assert fitting.operation != "ListTagsForResource"
+    assert almost.operation == "ListTagsForResource"
+
+
+def test_the_limit_with_higher_throughput_is_that_of_ten_puts_a_second() -> None:
+    found = budget(creates(300), _at()).with_higher_throughput
+    assert found == budget(creates(300), _at(put=10.0)).limit
+    assert budget(creates(300), _at(list_tags=99.0)).with_higher_throughput == BudgetLimit(
+        THERE, "PutParameter", 10.0, 30.0
+    )
+
+
+@pytest.mark.parametrize(("changes", "rates"), [(creates(30), {"put": 3.0}), (deletes(30), {}), ([], {})])
+def test_without_a_limit_by_the_default_of_puts_higher_throughput_changes_nothing(
+    changes: list[Change], rates: dict[str, float]
+) -> None:
+    assert budget(changes, _at(**rates)).with_higher_throughput is None
+
+
+def test_higher_throughput_does_not_change_a_place_whose_rate_is_set() -> None:
+    slow = {**_at(), ("prod", "eu-west-1"): EndPlace("1/eu-west-1", {"put": 2.0})}
+    west = [replace(one, target="eu-west-1") for one in creates(10)]
+    found = budget([*creates(30), *west], slow)
+    assert found.limit == BudgetLimit(THERE, "PutParameter", 3.0, 10.0)
+    assert found.with_higher_throughput == BudgetLimit(HERE, "ListTagsForResource", 5.0, 6.0, 6)
+
+
+def test_the_id_of_a_plan_does_not_depend_on_its_limit() -> None:
+    plan = plan_of(*creates(3))
+    ids = {replace(plan, budget=one).plan_id for one in (None, budget(creates(3), {}), budget([], {}))}
+    assert len(ids) == 1
 
 
 def test_skip_sync_is_read_once_a_source_name_whatever_the_number_of_replications() -> None:

@@ -15,7 +15,7 @@ from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import Access, KeyState
 from ssm_reconcile.session import Connect
-from ssm_reconcile.spec import KeyRule, Run
+from ssm_reconcile.spec import KeyRule, Run, Source
 from ssm_reconcile.stores.base import Settings
 from ssm_reconcile.stores.ssm import moment_in
 from tests.builders import replication, store_error
@@ -270,6 +270,37 @@ def test_the_time_of_a_first_apply_follows_from_the_rate(
     aim = target_of(access=Access("us-east-2", rates=rates))
     aws.spec = replace(aws.spec, targets=(aim,))
     assert message in check(examined(aws), "target us-east-2", "first apply").message
+
+
+@pytest.mark.parametrize(
+    ("rates", "rate", "is_read"),
+    [
+        ((), 5, True),
+        ((("list_tags", 10.0),), 10, False),
+        ((("put", 4.0),), 4, False),
+        ((("list_tags", 8.0),), 8, True),
+    ],
+)
+def test_the_time_of_a_first_apply_with_higher_throughput_names_the_reads_of_tags(
+    rates: tuple[tuple[str, float], ...], rate: int, *, is_read: bool
+) -> None:
+    aws = staged()
+    aws.world.higher_throughput.add(aws.there)
+    source, aim = Source(Access("us-east-1", rates=rates)), target_of(access=Access("us-east-2", rates=rates))
+    aws.spec = replace(aws.spec, source=source, targets=(aim,))
+    found = examined(aws)
+    message = check(found, "target us-east-2", "first apply").message
+    assert message.startswith(f"2 to create at {rate} a second: at least ")
+    assert ("the limit is ListTagsForResource at the source, not PutParameter at 10" in message) is is_read
+    assert ("`rates: {list_tags: 10}` would fit, if its quota allows it" in message) is is_read
+    assert check(found, "target us-east-2", "higher throughput").message.startswith("on: an apply uses ")
+
+
+def test_higher_throughput_of_the_source_changes_no_time_of_a_first_apply() -> None:
+    aws = staged()
+    aws.world.higher_throughput.add(aws.here)
+    message = check(examined(aws), "target us-east-2", "first apply").message
+    assert message == "2 to create at 3 a second: at least 1 s"
 
 
 def test_rules_that_select_nothing_and_a_frozen_target_are_warnings() -> None:

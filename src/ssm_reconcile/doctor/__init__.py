@@ -11,6 +11,7 @@ reported as unknown. Cost: a listing and about six calls for each place.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from enum import StrEnum
 from functools import partial
 
 from ssm_reconcile import observe
-from ssm_reconcile.aws_limits import CALL_RATES, PARAMETER_LIMITS, CallClass
+from ssm_reconcile.aws_limits import CALL_RATES, HIGHER_THROUGHPUT_PUT_RATE, PARAMETER_LIMITS, CallClass
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import (
@@ -162,6 +163,13 @@ class _CheckedPlaces:
     command_line: CommandLine
     opened: dict[Access, Store | StoreError] = field(default_factory=dict)
     listings: dict[Access, Listing] = field(default_factory=dict)
+    settings: dict[Access, Settings] = field(default_factory=dict)
+
+    def put_rate(self, access: Access) -> float:
+        """Return the PutParameter calls per second of an apply: those of the spec, else by the setting."""
+        on = self.settings[access].high_throughput
+        default = HIGHER_THROUGHPUT_PUT_RATE if on else CALL_RATES[CallClass.PUT]
+        return dict(access.rates).get(CallClass.PUT, default)
 
     def complete_listing(self, access: Access) -> tuple[Reader, Listing] | None:
         """Return a place with its listing; None if it could not be opened or listed completely."""
@@ -179,7 +187,7 @@ class _CheckedPlaces:
             yield Check(label, "identity", Answer.FAILED, str(failure), failure.remedy, Needed.PLAN)
             return
         yield Check(label, "identity", Answer.OK, f"{reader.caller} in {reader.place}", "", Needed.PLAN)
-        settings = reader.settings()
+        settings = self.settings[access] = reader.settings()
         yield _clock(label, settings.moment, self.clock.now())
         yield from _settings(label, settings)
         listing = self.listings[access] = observe.list_place(reader, self.watch)
@@ -216,7 +224,8 @@ def _settings(label: str, settings: Settings) -> Iterator[Check]:
         return
     tier = f"{settings.default_tier}; not used, every write names its tier"
     yield Check(label, "default tier", Answer.OK, tier)
-    throughput = "on" if settings.high_throughput else "off: with it, a large first apply is faster"
+    rate = f"on: an apply uses PutParameter at {HIGHER_THROUGHPUT_PUT_RATE:g}/s, unless the spec sets a rate"
+    throughput = rate if settings.high_throughput else "off: with it, a large first apply is faster"
     yield Check(label, "higher throughput", Answer.OK, throughput)
 
 
@@ -239,7 +248,8 @@ def _of_replication(spec: Replication, places: _CheckedPlaces, *, decrypt: bool)
     for target in spec.targets:
         place = places.complete_listing(target.access)
         if place is not None:
-            check = _TargetCheck(spec, target, *source, *place, places.command_line)
+            put_rate = places.put_rate(target.access)
+            check = _TargetCheck(spec, target, *source, *place, put_rate, places.command_line)
             yield from check.permissions(selected, decrypt=decrypt)
             yield from check.contents(places.clock.now())
 
@@ -292,6 +302,7 @@ class _TargetCheck:
     source: Listing
     reader: Reader
     live: Listing
+    put_rate: float
     command_line: CommandLine
 
     @property
@@ -404,9 +415,15 @@ class _TargetCheck:
                 yield Check(self.label, "room", Answer.OK, message, "", Needed.APPLY)
 
     def _duration(self, count: int) -> Check:
-        """Return the least time of the creates: each is one PutParameter with tags, the slowest operation."""
-        rate = dict(self.target.access.rates).get(CallClass.PUT, CALL_RATES[CallClass.PUT])
-        seconds = count / rate
+        """Return the least time of the creates: each reads tags of its source, and is one PutParameter."""
+        reads = dict(self.spec.source.access.rates).get(CallClass.LIST_TAGS, CALL_RATES[CallClass.LIST_TAGS])
+        seconds = count / min(self.put_rate, reads)
         time = f"{seconds:.0f} s" if seconds < SHOWN_IN_SECONDS else f"{seconds / 60:.0f} min"
-        message = f"{count:,} to create at {rate:g} a second: at least {time}"
+        message = f"{count:,} to create at {min(self.put_rate, reads):g} a second: at least {time}"
+        if reads < self.put_rate:
+            message += (
+                f"; the limit is ListTagsForResource at the source, not PutParameter at {self.put_rate:g}:"
+                f" `rates: {{list_tags: {math.ceil(self.put_rate)}}}` would fit, if its quota allows it (List"
+                " tags for resource rate in Service Quotas)"
+            )
         return Check(self.label, "first apply", Answer.OK, message)

@@ -29,6 +29,7 @@ from ssm_reconcile.documents import (
     AddressKeys,
     ChangeEntry,
     FindingEntry,
+    LimitEntry,
     NarrowedEntry,
     OtherEntry,
     OutcomeEntry,
@@ -40,7 +41,7 @@ from ssm_reconcile.documents import (
 from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, DesiredParameter
-from ssm_reconcile.plan import Other, Plan, ReplicationPlan
+from ssm_reconcile.plan import BudgetLimit, Other, Plan, ReplicationPlan
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from ssm_reconcile.spec import Run
 
@@ -79,7 +80,25 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
         "changes": [change_entry(change) for change in _sorted(plan.changes)],
         "budget": None
         if budget is None
-        else {"calls": dict(budget.calls), "writes": budget.writes, "seconds": budget.seconds},
+        else {
+            "calls": dict(budget.calls),
+            "writes": budget.writes,
+            "seconds": budget.seconds,
+            "limit": _limit(budget.limit),
+            "with_higher_throughput": _limit(budget.with_higher_throughput),
+        },
+    }
+
+
+def _limit(limit: BudgetLimit | None) -> LimitEntry | None:
+    if limit is None:
+        return None
+    return {
+        "place": limit.place,
+        "operation": limit.operation,
+        "rate": limit.rate,
+        "seconds": limit.seconds,
+        "fitting_rate": limit.fitting_rate,
     }
 
 

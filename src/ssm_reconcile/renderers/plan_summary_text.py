@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ssm_reconcile.documents import BudgetEntry, LimitEntry
+from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import KINDS
 from ssm_reconcile.renderers.outline import (
     DANGERS,
@@ -25,6 +27,8 @@ from ssm_reconcile.wording import cut, join, plural
 Extent: TypeAlias = Literal["grouped", "summary", "full"]
 """The part of a plan that a text shows; `full` lists each change with its attributes."""
 WITHHELD = "#"
+_LONG = 60.0
+"""Seconds of an apply beyond which its limit is named."""
 _NOTED = 20
 """The most names of a notice: the command that applies the plan has all of them."""
 _COLUMNS = (
@@ -116,16 +120,15 @@ class PlanSummaryText(TerminalText):
             self.add(f"{state}: {rest}.", hang=2, colour="" if view.complete else "loud")
             return
         line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
-        cost = ""
-        if view.budget:
-            writes, duration = plural(view.budget["writes"], "write"), _duration(view.budget["seconds"])
-            cost = f"apply: {writes}, at least {duration}"
+        cost = _cost(view.budget) if view.budget else ""
         if cost and len(f"{line}   {cost}") <= self.width:
             self.lines.append(f"{self.paint(line, 'bold')}   {cost}")
         else:
             self.add(line, hang=2, colour="bold")
             if cost:
                 self.add(cost, indent=2)
+        if view.budget and (means := _means(view.budget)):
+            self.add(means, indent=2, hang=2)
         if view.pending:
             self.add(f"{view.pending:,} of them already pending: the previous spec makes them too.", hang=2)
         if view.dropped:
@@ -211,6 +214,39 @@ class PlanSummaryText(TerminalText):
 def _table_row(cells: Sequence[str], widths: Sequence[int]) -> str:
     numbers = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
     return "  ".join([f"{cells[0]:<{widths[0]}}", *numbers])
+
+
+def _cost(budget: BudgetEntry) -> str:
+    """Return the writes and the least time of an apply; the limit that causes a long one."""
+    text = f"apply: {plural(budget['writes'], 'write')}, at least {_duration(budget['seconds'])}"
+    limit = budget.get("limit")
+    if limit is None or budget["seconds"] <= _LONG:
+        return text
+    return f"{text}: {_rate(limit)} in {visible(limit['place'])}"
+
+
+def _means(budget: BudgetEntry) -> str:
+    """Return the means against a long time: higher throughput, another rate of ListTagsForResource."""
+    limit, raised = budget.get("limit"), budget.get("with_higher_throughput")
+    if limit is None or budget["seconds"] <= _LONG:
+        return ""
+    if raised is not None:
+        time = f"{_rate(raised)}, at least {_duration(raised['seconds'])}"
+        return f"higher throughput: {time}{_fitting(raised, '; ')}"  # in one line of 100 columns
+    if not limit["fitting_rate"]:
+        return ""
+    quota = "raise its quota first, List tags for resource rate in Service Quotas"
+    return f"{_fitting(limit)}; {quota} (higher throughput does not raise it)"
+
+
+def _rate(limit: LimitEntry) -> str:
+    return f"{visible(limit['operation'])} at {limit['rate']:g}/s"
+
+
+def _fitting(limit: LimitEntry, before: str = "") -> str:
+    """Return the rate at which ListTagsForResource is not the limit; empty for other operations."""
+    rate = limit["fitting_rate"]
+    return f"{before}`rates: {{list_tags: {rate}}}` would fit" if rate else ""
 
 
 def _duration(seconds: float) -> str:

@@ -26,14 +26,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, CallClass
+from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, OPERATIONS, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Place
 from ssm_reconcile.stores.failures import name_failure
 from ssm_reconcile.system import Clock
-
-OPERATIONS: Mapping[CallClass, str] = {kind: name for name, kind in reversed(tuple(CALL_CLASSES.items()))}
-"""The operation that names each class in messages."""
 
 
 class RateListener(Protocol):

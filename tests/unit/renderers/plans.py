@@ -26,7 +26,7 @@ from ssm_reconcile.change import (
 from ssm_reconcile.documents.encode import plan_document, report_document
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import DesiredParameter, Parameter
-from ssm_reconcile.plan import Budget, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
+from ssm_reconcile.plan import Budget, BudgetLimit, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD, Origin, Record
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 
@@ -168,7 +168,11 @@ def plan_of(
 def _budget_of(changes: Sequence[Change]) -> Budget:
     """Return about the cost of an apply: a write for each change, three a second; the usual one if few."""
     applied = sum(change.fate is Fate.APPLY for change in changes)
-    return BUDGET if len(changes) <= FEW else Budget({"PutParameter": applied}, applied / 3)
+    if len(changes) <= FEW:
+        return BUDGET
+    now = BudgetLimit("123456789012/eu-west-1", "PutParameter", 3.0, applied / 3)
+    then = BudgetLimit("123456789012/us-east-1", "ListTagsForResource", 5.0, applied / 5, 10)
+    return Budget({"PutParameter": applied}, applied / 3, now, then)
 
 
 def document_of(plan: Plan) -> Any:

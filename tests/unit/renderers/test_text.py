@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.change import Change, Difference, Row, TagDiff, Update, ValuePart, ValueParts
+from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.plan import ExistingParameter, Mode, Narrowing, Other, Plan
+from ssm_reconcile.plan import Budget, BudgetLimit, ExistingParameter, Mode, Narrowing, Other, Plan
 from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView
@@ -27,6 +29,9 @@ from tests.unit.renderers.shapes import (
     large_plan,
 )
 
+PUT = "PutParameter at 3/s in 1/us-east-2"
+FITS = "`rates: {list_tags: %d}` would fit"
+QUOTA = "raise its quota first, List tags for resource rate in Service Quotas"
 COMMAND = re.compile(r"Apply exactly this:( .*)?|ssm-reconcile apply .*")
 
 
@@ -102,6 +107,43 @@ class TestSummary:
 
     def test_the_cost_of_an_apply_is_stated(self) -> None:
         assert "apply: 14 writes, at least 5 s" in text_of(plans.create("eu-west-1", "/b"))
+
+    @pytest.mark.parametrize(
+        ("seconds", "operation", "fitting", "raised", "lines"),
+        [
+            (60.0, "PutParameter", None, None, ["apply: 0 writes, at least 60 s"]),
+            (61.0, "PutParameter", None, None, [f"apply: 0 writes, at least 61 s: {PUT}"]),
+            (
+                3000.0, "PutParameter", None, 10,
+                [
+                    f"apply: 0 writes, at least 50 min: {PUT}",
+                    "higher throughput: ListTagsForResource at 5/s, at least 34 min; " + FITS % 10,
+                ],
+            ),
+            (
+                3000.0, "ListTagsForResource", 7, None,
+                [
+                    "apply: 0 writes, at least 50 min: ListTagsForResource at 3/s in 1/us-east-2",
+                    f"{FITS % 7}; {QUOTA} (higher throughput does not raise it)",
+                ],
+            ),
+        ],
+    )  # fmt: skip
+    def test_a_long_apply_names_its_limit_and_the_rate_that_would_fit(
+        self, seconds: float, operation: str, fitting: int | None, raised: int | None, lines: list[str]
+    ) -> None:
+        limit = BudgetLimit("1/us-east-2", operation, 3.0, seconds, fitting)
+        then = BudgetLimit("1/us-east-1", "ListTagsForResource", 5.0, 2000.0, raised) if raised else None
+        plan = plans.plan_of([plans.create("eu-west-1", "/b")])
+        text = render(replace(plan, budget=Budget({}, seconds, limit, then)), width=160)
+        sums = text.partition("in sync.   ")[2].partition("\n\n")[0]
+        assert [line.strip() for line in sums.splitlines()] == lines
+
+    def test_a_plan_of_an_older_version_has_no_limit(self) -> None:
+        document = plans.document_of(plans.plan_of([plans.create("eu-west-1", "/b")]))
+        document["budget"] = {"calls": {}, "writes": 900, "seconds": 300.0}
+        assert read_plan_document(json.dumps(document)) == document
+        assert "apply: 900 writes, at least 5 min\n" in plan_text(PlanView(document), color=False)
 
     def test_a_summary_has_the_counts_the_danger_and_the_reasons_but_no_change(self) -> None:
         plan = guarded(12)
