@@ -85,6 +85,7 @@ class Standing(StrEnum):
     FREE = "free"
 
 
+@lru_cache(maxsize=16)  # several questions about one parameter follow each other
 def digest(text: str) -> str:
     """Return 32 hex digits that identify a text that is not secret (an ARN, a rule)."""
     return hashlib.sha256(utf8(text)).hexdigest()[:32]

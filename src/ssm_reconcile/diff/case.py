@@ -281,11 +281,13 @@ def _compared(case: Case) -> Case:
     known = _match_values(case, unproven=unproven)
     assert case.desired is not None
     wanted = _with_tier(context.target.tier, case.desired, live, case.source_reading, known)
-    case = replace(case, desired=wanted)
+    if wanted is not case.desired:
+        case = replace(case, desired=wanted)
     if live is None:
         return replace(case, problems=(*wanted.problems, *_read_problems(case)))
     differences = attribute_differences(wanted, live, context.ring, case.record)
-    case = replace(case, is_undecryptable=_is_undecryptable(case, differences))
+    if _is_undecryptable(case, differences):
+        case = replace(case, is_undecryptable=True)
     if known is ValueMatch.DIFFERENT:
         differences = (*differences, value_difference(case.source_reading, case.live_reading))
     elif case.is_undecryptable:

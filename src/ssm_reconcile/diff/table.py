@@ -33,9 +33,9 @@ from ssm_reconcile.record import (
     WAS_SECRET,
     Record,
     Standing,
+    has_source_tag,
     is_resolved,
     key_digest,
-    ownership_tags,
     proves_equal,
 )
 
@@ -50,9 +50,9 @@ def _record_is_current(case: Case) -> bool:
     wanted, live, record = case.desired, case.live, case.record
     if wanted is None or live is None or record is None:
         return False
-    right = ownership_tags(case.context.owner, record, source_name=wanted.source.name, name=wanted.name)
+    source = wanted.source.name if has_source_tag(wanted.source.name, wanted.name) else None
     return (
-        all(case.tags.get(key) == right.get(key) for key in (OWNER, SOURCE))
+        (case.tags.get(OWNER), case.tags.get(SOURCE)) == (case.context.owner, source)
         and case.recorded_id == case.context.id_digest
         and _key_is_recorded(wanted, record)
         and proves_equal(record, wanted, live, case.context.source.place)
