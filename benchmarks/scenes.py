@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import terraform
 from benchmarks.children import PRODUCT, Cost, cost
 from benchmarks.quotas import AWS
-from benchmarks.seeds import Seed, spec_text
+from benchmarks.seeds import Seed, documents_text, spec_text
 from benchmarks.served import Server
 from ssm_reconcile.aws_limits import HIGHER_THROUGHPUT_PUT_RATE
 
@@ -38,11 +38,13 @@ class Row:
 
 
 @contextmanager
-def spec_of(seed: Seed, rates: dict[str, float]) -> Iterator[str]:
+def spec_of(
+    seed: Seed, rates: dict[str, float], text: Callable[[Seed, dict[str, float]], str] = spec_text
+) -> Iterator[str]:
     """The path of the spec that replicates a world."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "replication.yaml")
-        path.write_text(spec_text(seed, rates))
+        path.write_text(text(seed, rates))
         yield str(path)
 
 
@@ -236,6 +238,15 @@ def many_targets(server: Server, count: int, drift: float = 0.0) -> Pace:
     with spec_of(seed, {}) as spec:
         scene = f"plan, {len(seed.targets)} targets, " + (f"{drift:.0%} drift" if drift else "in sync")
         return Pace(scene, count, ours(server, "plan", spec), AWS)
+
+
+def many_documents(server: Server, count: int, documents: int = 8) -> Pace:
+    """Return a plan of replications of one source, each to its own target, with all tags read directly."""
+    seed = Seed(count, targets=MANY_TARGETS[:documents], replicas=True, owned=False, drift=0.1)
+    server.world(seed)
+    server.weather(rates=AWS, latency=LATENCY)
+    with spec_of(seed, {}, documents_text) as spec:
+        return Pace(f"plan, {documents} documents", count, ours(server, "plan", spec), AWS)
 
 
 def profile(server: Server, count: int) -> str:

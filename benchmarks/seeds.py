@@ -142,6 +142,14 @@ rates: {json.dumps(rates)}
 """
 
 
+def documents_text(seed: Seed, rates: dict[str, float]) -> str:
+    """The spec (YAML) of a world with a document for each target."""
+    each = (spec_text(replace(seed, targets=(target,)), rates) for target in seed.targets)
+    return "---\n".join(
+        text.replace(f"name: {OWNER}\n", f"name: {OWNER}-{number}\n") for number, text in enumerate(each)
+    )
+
+
 def _target(name: str, account: str, region: str, seed: Seed) -> str:
     """Return a target of a spec."""
     if account == seed.account:

@@ -232,7 +232,7 @@ class Scheduler:
     def installed(self, patch: pytest.MonkeyPatch, seed: int = 1) -> Iterator[Scheduler]:
         """Put pools and locks in virtual time, and a seed, into the modules that use others."""
         pool = partial(Pool, self)
-        locks = SimpleNamespace(Lock=partial(Lock, self))
+        locks = SimpleNamespace(Lock=partial(Lock, self), BoundedSemaphore=partial(Lock, self))
         others = {"threading": locks, "random": random.Random(seed)}  # noqa: S311 - a repeatable test
         others |= {"ThreadPoolExecutor": pool, "ReadPool": pool}
         with patch.context() as within:
@@ -276,22 +276,22 @@ class _Worker:
 
 
 class Lock:
-    """A lock; whoever waits for it lets others run."""
+    """A lock, or with `value` above one a semaphore; a thread that waits for it lets others run."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, value: int = 1) -> None:
         self._scheduler = scheduler
-        self._held = False
+        self._free = value
         self._waiting: deque[Task] = deque()
 
     def __enter__(self) -> Self:
-        while self._held:
+        while not self._free:
             self._waiting.append(self._scheduler.current)
             self._scheduler.park()
-        self._held = True
+        self._free -= 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held = False
+        self._free += 1
         if self._waiting:
             self._scheduler.wake(self._waiting.popleft())
 

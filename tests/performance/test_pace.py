@@ -16,7 +16,7 @@ from typing import TypeAlias
 import pytest
 
 from benchmarks.quotas import AWS
-from benchmarks.seeds import Seed
+from benchmarks.seeds import Seed, documents_text
 from benchmarks.served import Counts, Server
 from ssm_reconcile.spec import Run
 from tests.performance.conftest import Bench, client
@@ -71,6 +71,27 @@ def test_a_plan_takes_as_long_as_its_listing_needs(server: Server, bench: Make) 
         began = time.monotonic()
         assert it.plan().summary["in_sync"] == 3_000
         return measured(server.counts(), time.monotonic() - began, rates)
+
+    hold(attempt)
+
+
+def test_documents_with_targets_of_their_own_take_as_long_as_the_slowest_target(
+    server: Server, bench: Make
+) -> None:
+    rates = {**AWS, "describe": 20.0, "list_tags": 20.0}
+    targets = tuple(f"us-east-{number}" for number in range(10, 18))
+    seed = Seed(40, targets=targets, replicas=True, owned=False, drift=0.1)
+
+    def attempt() -> Measured:
+        server.weather()
+        it = bench(seed, text=documents_text(seed, rates))
+        server.weather(rates=rates, latency=LATENCY)
+        began = time.monotonic()
+        summary = it.plan().summary
+        assert (summary["adopt"], summary["conflict"]) == (36 * len(targets), 4 * len(targets))
+        counts = server.counts()
+        assert counts.calls["ListTagsForResource"] == 40 * len(targets)
+        return measured(counts, time.monotonic() - began, rates)
 
     hold(attempt)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores.calls import Bucket, Rates
+from ssm_reconcile.stores.calls import Bucket, Calls, Rates
+from ssm_reconcile.stores.ssm import Aws
 from tests.doubles.clock import FakeClock
 
 HERE = Place("111111111111", "us-east-1")
@@ -211,6 +213,29 @@ def test_callers_of_one_place_share_its_buckets() -> None:
     one, other = shared.of(HERE), shared.of(HERE)
     assert one.keys() == CALL_RATES.keys()
     assert all(one[kind] is other[kind] for kind in one)
+
+
+def test_at_most_parallelism_reads_of_a_class_are_open_in_one_place_whoever_reads() -> None:
+    shared = Aws(clock=FakeClock(), parallelism=4)._rates
+    callers = [Calls(str(HERE), "x", shared.of(HERE), FakeClock()) for _ in range(2)]
+    lock, all_open, other_class = threading.Lock(), threading.Barrier(4), threading.Event()
+    running = most = 0
+
+    def read() -> None:
+        nonlocal running, most
+        with lock:
+            running, most = running + 1, max(most, running + 1)
+        all_open.wait(timeout=10)
+        assert other_class.wait(timeout=10), "another class has reads of its own"
+        with lock:
+            running -= 1
+
+    with ThreadPoolExecutor(24) as pool:
+        reads = [pool.submit(callers[n % 2].read, "ListTagsForResource", read) for n in range(24)]
+        callers[0].read("GetParameters", other_class.set)
+        for one in reads:
+            one.result()
+    assert most == 4
 
 
 @pytest.mark.parametrize("place", [Place("111111111111", "eu-west-1"), Place("222222222222", "us-east-1")])

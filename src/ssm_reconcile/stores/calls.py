@@ -74,7 +74,13 @@ class Bucket:
     """Tokens for one operation class in one place. Thread-safe; calls are served in the order of arrival."""
 
     def __init__(
-        self, rate: float, clock: Clock, listener: BucketListener | None = None, *, is_set: bool = False
+        self,
+        rate: float,
+        clock: Clock,
+        listener: BucketListener | None = None,
+        *,
+        is_set: bool = False,
+        parallelism: int = 8,
     ) -> None:
         """Start with all tokens.
 
@@ -83,7 +89,9 @@ class Bucket:
             clock: time, and waiting.
             listener: receives the rate, and its changes by throttling and configuration.
             is_set: whether a spec sets the rate, so that it is not a default.
+            parallelism: the most reads that are open at the same time, whatever the number of threads.
         """
+        self.open_reads = threading.BoundedSemaphore(parallelism)
         self._clock = clock
         self._listener = listener
         self.is_set = is_set
@@ -183,7 +191,8 @@ class Bucket:
 class Rates:
     """All buckets of a process, by account, region and operation class. Thread-safe."""
 
-    def __init__(self, clock: Clock, listener: RateListener | None = None) -> None:
+    def __init__(self, clock: Clock, listener: RateListener | None = None, parallelism: int = 8) -> None:
+        self._parallelism = parallelism
         self._clock = clock
         self._listener = listener
         self._lock = threading.Lock()
@@ -205,7 +214,9 @@ class Rates:
         if bucket is None:
             start = CALL_RATES[kind] if rate is None else rate
             listener = self._listener_of(place, kind)
-            bucket = self._buckets[key] = Bucket(start, self._clock, listener, is_set=rate is not None)
+            bucket = self._buckets[key] = Bucket(
+                start, self._clock, listener, is_set=rate is not None, parallelism=self._parallelism
+            )
         elif rate is not None:
             bucket.set_rate(rate)
         return bucket
@@ -308,8 +319,10 @@ class Calls:
         """
 
         def once() -> _T | StoreError:
-            self._bucket(operation).take()
-            return self._attempt(operation, call)
+            bucket = self._bucket(operation)
+            with bucket.open_reads:
+                bucket.take()
+                return self._attempt(operation, call)
 
         return retrying(once, self.clock, self.jitter, replaceable=replaceable)
 

@@ -73,7 +73,7 @@ class Aws:
             profile: the profile of the AWS configuration; None leaves it to boto3 (`AWS_PROFILE`).
             endpoint_url: the endpoint of every service, STS included; None leaves it to `AWS_ENDPOINT_URL*`.
             clock: for rates and retries.
-            parallelism: the most requests at the same time while values are read.
+            parallelism: the most reads of one class of operations that are open in one place.
             jitter: a random number in [0, 1), for the pauses between retries.
             on_rate: receives the rates of each place, and their changes by throttling.
             read_seconds: time to wait for a response.
@@ -81,7 +81,7 @@ class Aws:
         self._clients = ClientFactory(
             profile, endpoint_url, clock, jitter, parallelism, read_seconds=read_seconds
         )
-        self._rates = Rates(clock, on_rate)
+        self._rates = Rates(clock, on_rate, parallelism)
         self._creating = threading.Lock()
 
     def connect(self, access: Access) -> SsmStore:
