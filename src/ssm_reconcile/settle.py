@@ -125,15 +125,27 @@ def settle(
     reads = _ReplicationReads(spec, session, session.clock.now(), addresses, listings_only)
     state = _selection(spec, ReplicationState(source, live), session.run)
     state = reads.confirm_owners(reads.resolve_keys(state))
+    inputs: dict[str, TargetContext] = {}
+    diffs: dict[str, TargetDiff] = {}
     # The loop ends: each pass reads the tags of at least one more name, and no name is read twice. Two or
     # three passes are usual; a pass without new reads costs no call.
     while True:
-        inputs = reads.inputs(state)
-        diffs = {name: diff(one) for name, one in inputs.items()}
+        changed = reads.inputs(
+            state, [name for name in state.live if not _is_current(inputs.get(name), state)]
+        )
+        inputs |= changed
+        diffs |= {name: diff(one) for name, one in changed.items()}
         wanted = {end: state.not_read(end, names) for end, names in addresses_to_confirm(diffs).items()}
         if not any(wanted.values()):
             return diffs, replace(state, inputs=inputs)
         state = _read_tags(state, wanted, reads.tags)
+
+
+def _is_current(context: TargetContext | None, state: ReplicationState) -> bool:
+    """Whether no tag of the source or of the target was read since the diff of that input."""
+    if context is None:
+        return False
+    return context.source is state.source and context.live is state.live[context.target.name]
 
 
 def _selection(spec: Replication, state: ReplicationState, run: Run) -> ReplicationState:
@@ -275,16 +287,16 @@ class _ReplicationReads:
             for name, every in desired.items()
         }
 
-    def inputs(self, state: ReplicationState) -> dict[str, TargetContext]:
-        """Return the diff input of each target; reads the values that are not known yet."""
+    def inputs(self, state: ReplicationState, targets: Iterable[str]) -> dict[str, TargetContext]:
+        """Return the diff input of some targets; reads the values that are not known yet."""
         desired = self.desired_parameters(state)
         in_run = self._in_run(desired)
         proofs = {
             name: prove(
-                self.spec, name, in_run[name], state.source, live, self.session.run,
+                self.spec, name, in_run[name], state.source, state.live[name], self.session.run,
                 reads_values=not self.listings_only,
             )
-            for name, live in state.live.items()
+            for name in targets
         }  # fmt: skip
         self._read_values(proofs)
         return {
@@ -294,16 +306,16 @@ class _ReplicationReads:
                 claim=self.spec.claim(state.source.place),
                 desired=desired[name],
                 source=state.source,
-                live=live,
+                live=state.live[name],
                 ring=state.rings[name],
                 run=self.session.run,
-                settled=proofs[name].equal,
-                unproven=proofs[name].unproven,
-                readings=self._readings(name, proofs[name], state.unconfirmed_in(name)),
+                settled=proof.equal,
+                unproven=proof.unproven,
+                readings=self._readings(name, proof, state.unconfirmed_in(name)),
                 only=self.only,
                 addresses=self._addresses_in(name),
             )
-            for name, live in state.live.items()
+            for name, proof in proofs.items()
         }
 
     def _read_values(self, proofs: Mapping[str, Proof]) -> None:

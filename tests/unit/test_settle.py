@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
+from ssm_reconcile import settle
 from ssm_reconcile.change import Row
+from ssm_reconcile.diff import TargetDiff, diff
+from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER, RECORD, STACK_TAG
@@ -34,6 +38,40 @@ def meet(aws: SimulatedAws, calls: int) -> None:
     """The next tag reads wait until so many of them are under way."""
     meeting = threading.Barrier(calls, timeout=20)
     aws.world.traffic.before("ListTagsForResource", meeting.wait, times=calls)
+
+
+def test_a_target_is_compared_again_only_after_a_read_of_its_tags_or_of_those_of_the_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: Counter[str] = Counter()
+
+    def count(context: TargetContext) -> TargetDiff:
+        compared[context.target.name] += 1
+        return diff(context)
+
+    monkeypatch.setattr(settle, "diff", count)
+    aws = three_places()
+    aws.put("/p/a", "v")
+    aws.apply()
+    aws.put("/p/b", "v")
+    aws.apply(run=Run(targets=("eu-west-1",)))
+    aws.delete("/p/b")
+    aws.pass_time()
+    compared.clear()
+    assert counted(aws.plan()) == {"in_sync": 2, "delete": 1}
+    assert compared == {"us-east-2": 1, "eu-west-1": 2}
+
+
+def test_tags_of_the_source_that_were_read_for_one_target_count_for_the_others() -> None:
+    aws = three_places()
+    aws.put("/p/a", "v", tags={"team": "a"})
+    aws.apply()
+    aws.world.tag(aws.place("eu-west-1"), "/p/a", {"team": "x"})
+    aws.pass_time(hours=8)
+    aws.world.tag(aws.here, "/p/a", {"team": "b"})
+    aws.pass_time()
+    aws.world.lag = LATE
+    assert counted(aws.plan()) == {"retag": 2}
 
 
 class TestOwnership:
