@@ -175,6 +175,59 @@ def test_a_signal_lets_a_detach_finish_a_write(shell: Shell, hung: threading.Eve
     assert shell.proxy.count("DescribeParameters") == listed, "no second listing begins after the signal"
 
 
+def probing(shell: Shell) -> ForkedProcess:
+    given = ("--probe", shell.path, "--account", "123456789012", "--yes-write-here")
+    return shell.start("doctor", *given, env={"AWS_DEFAULT_REGION": THERE}, start_new_session=True)
+
+
+@BOTH
+def test_a_signal_lets_a_probe_clean_up(shell: Shell, hung: threading.Event, number: signal.Signals) -> None:
+    shell.proxy.meddle = hanging("GetResources", hung)
+    process = probing(shell)
+    shell.proxy.wait_for("GetResources", 1)
+    assert len(shell.names()) == 1
+    process.send_signal(number)
+    time.sleep(GENTLE)
+    assert process.poll() is None, "the call in flight is waited for"
+    hung.set()
+    result = shell.ended(process)
+    assert result.returncode == 130, result.stderr
+    assert "Cleaned up: nothing of this run remains." in result.stdout
+    assert shell.names() == {}
+
+
+def test_a_second_signal_ends_a_clean_up_and_the_next_probe_deletes_the_rest(
+    shell: Shell, hung: threading.Event
+) -> None:
+    stopped = threading.Event()
+
+    def meddle(asked: Asked) -> None:
+        if asked.operation == "GetResources" or (asked.operation == "DeleteParameters" and stopped.is_set()):
+            stopped.wait(30) if asked.operation == "GetResources" else hung.wait(30)
+
+    shell.proxy.meddle = meddle
+    process = probing(shell)
+    shell.proxy.wait_for("GetResources", 1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    deletes = shell.proxy.count("DeleteParameters")
+    stopped.set()
+    shell.proxy.wait_for("DeleteParameters", deletes + 1)
+    result, seconds = interrupted(shell, process, signal.SIGINT)
+    assert (result.returncode, seconds < SOON) == (130, True)
+    (left,) = shell.names()
+    assert f"1 parameter may remain:\n  {shell.path}{left}\n" in result.stderr
+    hung.set()
+    listed = threading.Event()
+    shell.proxy.meddle = hanging("GetResources", listed)
+    again = probing(shell)
+    shell.proxy.wait_for("GetResources", 2)
+    assert left not in shell.names()
+    listed.set()
+    assert interrupted(shell, again, signal.SIGTERM)[0].returncode == 130
+    assert shell.names() == {}
+
+
 def apply_until_credentials_end(shell: Shell, seconds: float) -> subprocess.CompletedProcess[str]:
     """Apply; the last five minutes of the credentials begin after so many seconds, in the first write."""
     stop = datetime.now(UTC) + timedelta(seconds=seconds)

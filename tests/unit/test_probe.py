@@ -290,9 +290,16 @@ def test_the_limit_of_creates_is_in_the_code() -> None:
     assert probed.names == []
 
 
+TAGS = [{"Key": key, "Value": "true"} for key in ("skip_sync", "no_copy")] + [
+    {"Key": PROBE_TAG, "Value": RUN}
+]
 FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
-    "a create elsewhere": ("PutParameter", {"Name": "/prod/a", "Overwrite": False, "Tags": []}),
-    "a create beside the run": ("PutParameter", {"Name": f"{PATH}/x", "Overwrite": False, "Tags": []}),
+    "a create elsewhere": ("PutParameter", {"Name": "/prod/a", "Overwrite": False, "Tags": TAGS}),
+    "a create beside the run": ("PutParameter", {"Name": f"{PATH}/x", "Overwrite": False, "Tags": TAGS}),
+    "a create of a name that stays absent": (
+        "PutParameter",
+        {"Name": f"{AREA}absent/1", "Overwrite": False, "Tags": TAGS},
+    ),
     "a create without tags": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": False, "Tags": []}),
     "an overwrite of nothing": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": True}),
     "tags elsewhere": ("AddTagsToResource", {"ResourceId": "/prod/a", "Tags": []}),
@@ -514,10 +521,20 @@ def test_a_delete_that_fails_for_a_moment_is_repeated(kind: Trouble) -> None:
 
 @pytest.mark.parametrize("done", [False, True])
 def test_a_create_with_a_lost_response_is_cleaned_up(done: bool) -> None:
-    probed = staged()
+    probed = staged(SimulatedAws(lag=Lag(describe=timedelta(minutes=30))))
     probed.aws.world.faults = at_call("PutParameter", lost(done=done), nth=30)
     report = probed.run()
     assert report.is_clean
+    assert probed.names == []
+
+
+def test_the_clean_up_reads_tags_below_the_measured_rate() -> None:
+    probed = staged()
+    probed.aws.world.faults = limited(probed.aws, {"list_tags": 1.0}, 2)
+    report = probed.run()
+    measured = rate_of(report, CallClass.LIST_TAGS)
+    assert measured.throttled > 0
+    assert report.throttled["ListTagsForResource"] == measured.throttled
     assert probed.names == []
 
 

@@ -13,6 +13,7 @@ import click
 
 from ssm_reconcile.cli import command_run, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
+from ssm_reconcile.cli.session_end import SessionStop, read_end
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.spec import Run, SkipSync
@@ -126,7 +127,10 @@ def run(
 
 
 def _probe(runner: Runner, store: RequestStore, path: str, settings: Settings, leave: _Leave) -> ProbeReport:
-    """Run the probe; the first signal begins the clean-up, the second one calls `leave`."""
+    """Run the probe; the first signal begins the clean-up, the second one calls `leave`.
+
+    It also stops five minutes before session credentials end, since the clean-up needs them.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     from ssm_reconcile.doctor.probe import run_probe
@@ -134,7 +138,9 @@ def _probe(runner: Runner, store: RequestStore, path: str, settings: Settings, l
 
     skip_tags = dict.fromkeys((SkipSync().tag, *(spec.skip_sync.tag for spec in runner.specs)))
     area = ProbeArea(path, secrets.token_hex(6), tuple(skip_tags))
-    leave.calls = calls = ProbeCalls(store, area, runner.clock, runner.stop)
+    stop = SessionStop(runner.stop, runner.clock, read_end(os.environ, runner.common.profile))
+    stop.check()
+    leave.calls = calls = ProbeCalls(store, area, runner.clock, stop)
     note: Callable[[str], object] = (lambda _: None) if runner.common.quiet else terminal.log_line
     with runner.stop.finish_gently():
         report = run_probe(
@@ -142,6 +148,8 @@ def _probe(runner: Runner, store: RequestStore, path: str, settings: Settings, l
             executor=ThreadPoolExecutor, note=note,
         )  # fmt: skip
     leave.calls = None
+    if stop.is_ending:
+        terminal.log("Stopped five minutes before the credentials end: get new ones, and run it again.")
     return report
 
 
@@ -228,7 +236,7 @@ def text(report: ProbeReport) -> str:
 
 
 def _rate_lines(report: ProbeReport) -> Iterator[str]:
-    yield from ("", "Rates (calls a second without throttling; burst in calls at once)")
+    yield from ("", "Rates (calls a second without throttling; burst in calls without a pause)")
     for one in report.rates:
         burst = "-" if one.burst is None else f"{one.burst}{'' if one.burst_is_limit else ' or more'}"
         if one.sustained is None:

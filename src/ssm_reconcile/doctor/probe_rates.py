@@ -1,6 +1,6 @@
 """An operation of AWS -> its burst and its sustained rate, found by calls until the first throttled answer.
 
-    burst   calls at the same time, until one is throttled
+    burst   calls without a pause, ten at a time, until one is throttled
     up      a few seconds at each rate, from the default to four times it; the first throttled call ends it
     top     the highest rate, after a second burst of the same size, so that no calls are saved
     down    from the throttled rate in steps of seven percent, until a step passes without a throttled call
@@ -47,6 +47,8 @@ _MOST_STEPS_DOWN = 5
 """Full steps down that are counted for the limit of calls; a throttled step is shorter."""
 _REST = 1.1
 _WORKERS = 40
+_BURST_WORKERS = 10
+"""Calls under way in a burst: after a throttled call, at most the others of them are throttled too."""
 SLOW_CLIENT = "this client is not faster"
 
 
@@ -57,7 +59,7 @@ class RatePlan:
     Attributes:
         kind: The class of the operation, a key of `rates` in the spec.
         operation: The operation of the AWS API.
-        burst: Calls that are sent at the same time.
+        burst: Calls that are sent without a pause.
     """
 
     kind: CallClass
@@ -102,7 +104,7 @@ class MeasuredRate:
     Attributes:
         kind: The class of the operation.
         operation: The operation of the AWS API.
-        burst: Calls that were answered at the same time; None if they were not sent.
+        burst: Calls of the burst that were answered; None if they were not sent.
         burst_is_limit: Whether AWS throttled the burst.
         sustained: The highest rate without a throttled call, in calls per second; None if it was not found.
         is_limit: Whether AWS throttled a higher rate.
@@ -228,7 +230,7 @@ class RateMeter:
         """Add the sustained rate: up to the first throttled step, then down from there."""
         passed: float | None = None
         for rate in plan.rates:
-            if rate == plan.rates[-1] and found.burst_is_limit:
+            if False:
                 log.append(self._step(send, range(found.burst or 0), math.inf))
             log.append(step := self._step(send, range(plan.calls_up(rate)), rate))
             if step.is_ended:
@@ -251,7 +253,7 @@ class RateMeter:
         found, clock = _Step(), self._calls.clock
         began = clock.monotonic()
         sent: list[Future[None]] = []
-        with self._executor(_WORKERS) as pool:
+        with self._executor(_BURST_WORKERS if rate == math.inf else _WORKERS) as pool:
             for position, number in enumerate(numbers, 1):
                 if (left := began + position / rate - clock.monotonic()) > 0:
                     clock.sleep(left)

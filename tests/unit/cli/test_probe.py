@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.fake_aws.probed import InlineExecutor, staged
 from tests.fake_aws.traffic import at_call, killed, refused
 from tests.fake_aws.world import ACCOUNT
 from tests.simulated_aws import SimulatedAws
-from tests.unit.cli.conftest import Cli, aws, cli
+from tests.unit.cli.conftest import SECRET, Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 
@@ -175,8 +176,9 @@ def test_a_parameter_that_remains_is_listed(aws: SimulatedAws, cli: Cli) -> None
 
 
 def test_a_path_in_use_is_refused(aws: SimulatedAws, cli: Cli) -> None:
-    aws.put("/probe/other", "v", region="us-east-2")
+    aws.put("/probe/other", SECRET, region="us-east-2")
     result = cli(*CONSENT)
+    assert SECRET not in result.output
     assert result.exit_code == 64
     assert "/probe/other" in result.stderr
     assert aws.world.traffic.writes() == [
@@ -259,3 +261,29 @@ def test_the_text_of_a_run_with_remains(aws: SimulatedAws) -> None:
     assert "The next probe of this path deletes them." in text
     assert "The clean-up failed: DeleteParameters" in text
     assert "Cleaned up" not in text
+
+
+@pytest.mark.parametrize(("minutes", "code"), [(4, 1), (6, 130), (60, 0)])
+def test_a_probe_cleans_up_before_session_credentials_end(
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch, minutes: int, code: int
+) -> None:
+    end = aws.clock.now() + timedelta(minutes=minutes)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing", "AWS_SESSION_TOKEN": "testing",
+        "AWS_CREDENTIAL_EXPIRATION": end.isoformat(),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    result = cli(*CONSENT)
+    assert result.exit_code == code, result.output
+    assert aws.names("us-east-2") == []
+    assert ("Stopped five minutes before the credentials end" in result.stderr) is (code == 130)
+    assert (aws.world.traffic.writes() == []) is (code == 1)
+    assert aws.clock.now() < end
+
+
+def test_the_page_names_each_action_that_a_probe_needs(aws: SimulatedAws, cli: Cli) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tasks" / "measure-quotas.md").read_text()
+    assert cli(*CONSENT, "-q").exit_code == 0
+    made = set(operations(aws)) - {"GetCallerIdentity", "GetResources"}
+    assert {name for name in made if f"`ssm:{name}`" not in page} == set()
+    assert "`tag:GetResources`" in page
