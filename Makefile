@@ -35,8 +35,8 @@ test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a mi
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/cases tests/contract $(PYTEST)
 
 bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESULTS.md and the numbers of README.md; takes 25 minutes
-	$(BIN)/python -m pytest -m bench tests
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks
+	$(BIN)/python -m pytest -m bench tests
 
 check: lint types architecture documents workflows templates ## static checks: style, types, architecture, documents, workflows, templates
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from benchmarks import plot, report, retries, scenes, startup
 from benchmarks.figures import Figures
@@ -30,6 +30,7 @@ from benchmarks.scenes import IN_SYNC, OURS, Pace, Row
 from benchmarks.served import ROOT, Server, environment, serving
 
 HERE = Path(__file__).parent
+_T = TypeVar("_T")
 PacedScene: TypeAlias = Callable[[Server], Pace]
 
 
@@ -47,6 +48,7 @@ class Sizes:
         paced_plan: The in-sync plan under quotas.
         paced_apply: Changes of the bootstraps under quotas.
         many: Parameters in each of the forty targets.
+        documents: Parameters in the target of each of several documents.
     """
 
     starts: int = startup.ROUNDS
@@ -58,11 +60,12 @@ class Sizes:
     paced_plan: int = 10_000
     paced_apply: int = 240
     many: int = 2_000
+    documents: int = 200
 
 
 QUICK = Sizes(
     starts=3, counts=(1_000,), rounds=1, growth=0, document=1_000, puts=30, paced_plan=1_000, paced_apply=40,
-    many=50,
+    many=50, documents=20,
 )  # fmt: skip
 
 
@@ -125,7 +128,10 @@ def _measure_paced(figures: Figures, sizes: Sizes) -> None:
     """Run the lanes of scenes under quotas at the same time, and the scenes of a lane one after the other."""
     changes = sizes.paced_apply
     lanes: Sequence[Sequence[PacedScene]] = (
-        (partial(scenes.many_targets, count=sizes.many),),
+        (
+            partial(scenes.many_targets, count=sizes.many),
+            partial(scenes.many_documents, count=sizes.documents),
+        ),
         (
             partial(scenes.paced_plan, count=sizes.paced_plan),
             partial(scenes.paced_apply, count=changes),
@@ -137,18 +143,30 @@ def _measure_paced(figures: Figures, sizes: Sizes) -> None:
         ),
     )
     with ThreadPoolExecutor(len(lanes)) as pool:
-        paces = [pace for lane in pool.map(_run_lane, lanes) for pace in lane]
-    figures.many, figures.paces = paces[0], paces
+        results = [pace for lane in pool.map(partial(_run_lane, figures), lanes) for pace in lane]
+    figures.many = results[0]  # of the first scene of the first lane
+    figures.paces = [pace for pace in results if pace is not None]
 
 
-def _run_lane(lane: Sequence[PacedScene]) -> list[Pace]:
-    paces = []
+def _run_lane(figures: Figures, lane: Sequence[PacedScene]) -> list[Pace | None]:
     with serving() as server:
-        for scene in lane:
-            pace = scene(server)
-            _log(f"{pace.scene}, {pace.count:,}: {pace.cost.wall:.1f} s, necessary {pace.necessary:.1f} s")
-            paces.append(pace)
-    return paces
+        return [_attempt(figures, partial(_run_paced, scene, server)) for scene in lane]
+
+
+def _run_paced(scene: PacedScene, server: Server) -> Pace:
+    pace = scene(server)
+    _log(f"{pace.scene}, {pace.count:,}: {pace.cost.wall:.1f} s, necessary {pace.necessary:.1f} s")
+    return pace
+
+
+def _attempt(figures: Figures, run: Callable[[], _T]) -> _T | None:
+    """Return the result of a scene; for one that failed, add the error to the figures and return None."""
+    try:
+        return run()
+    except RuntimeError as failure:
+        _log(str(failure))
+        figures.failures.append(str(failure).partition("\n")[0])
+        return None
 
 
 def _take(into: list[Row], rows: Iterable[Row]) -> None:

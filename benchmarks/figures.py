@@ -29,7 +29,8 @@ class Figures:
         many: The plan for many targets.
         retries: The same writes with each retry mode.
         starts: The start of each command.
-        notes: Sentences without a full stop about what was left out.
+        notes: Sentences without a full stop about the programs that were compared.
+        failures: The errors of scenes under quotas that failed.
         profile: The CPU time by function, as Markdown.
         minutes: The duration of the run.
     """
@@ -42,6 +43,7 @@ class Figures:
     retries: list[RetryResult] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     profile: str = ""
     minutes: float = 0.0
 
@@ -98,7 +100,8 @@ class Goal:
         found = "not measured" if self.measured is None else f"{self.measured:{self.form}}{self.unit}"
         words = "below" if self.is_below else "at most"
         met = "met" if self.is_met else "**missed**"
-        return self.subject, f"{words} {self.limit:,g}{self.unit}", found, met
+        limit = f"{self.limit:.1%}" if self.form.endswith("%") else f"{self.limit:,g}"
+        return self.subject, f"{words} {limit}{self.unit}", found, met
 
 
 def goals(figures: Figures) -> Iterator[Goal]:
@@ -119,11 +122,12 @@ def goals(figures: Figures) -> Iterator[Goal]:
 
 def _goals_under_quotas(figures: Figures) -> Iterator[Goal]:
     many = figures.many
+    subject, after, megabytes = "plan, many targets", None, None
     if many is not None:
         subject = f"{many.scene}, {many.count:,} parameters in each place"
-        after = many.cost.wall - many.necessary
-        yield Goal(f"{subject}: seconds beyond the slowest place", after, SECONDS_AFTER_LISTING, ".1f", " s")
-        yield Goal(f"{subject}: memory", many.cost.megabytes, TARGETS_MEGABYTES, ".0f", " MB", is_below=True)
+        after, megabytes = many.cost.wall - many.necessary, many.cost.megabytes
+    yield Goal(f"{subject}: seconds beyond the slowest place", after, SECONDS_AFTER_LISTING, ".1f", " s")
+    yield Goal(f"{subject}: memory", megabytes, TARGETS_MEGABYTES, ".0f", " MB", is_below=True)
     throttled = sum(one.cost.counts.throttled.total() for one in figures.paces if one.rates == AWS)
     yield Goal("throttled calls under the default quotas, all scenes", throttled, 0, ".0f")
 

@@ -63,7 +63,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1)
 
 def _goals(figures: Figures) -> str:
     rows = [goal.cells for goal in goals(figures)]
-    return "## Targets of this release\n\n" + _table(("number", "target", "measured", ""), rows)
+    failures = "".join(f"\n\nA scene failed and is not measured: {one}" for one in figures.failures)
+    return "## Targets of this release\n\n" + _table(("number", "target", "measured", ""), rows) + failures
 
 
 def calls_of(row: Row) -> str:

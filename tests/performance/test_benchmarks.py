@@ -21,6 +21,7 @@ from benchmarks.served import Counts, Server
 ROOT = Path(__file__).parents[2]
 TINY = Sizes(
     starts=1, counts=(10,), rounds=1, growth=0, document=10, puts=11, paced_plan=10, paced_apply=3, many=1,
+    documents=1,
 )  # fmt: skip
 
 
@@ -84,7 +85,7 @@ MISSES = {
     ),
     "seconds beyond the slowest place": worse(many=Pace("many", 2_000, cost(wall=25.1, calls=50), AWS)),
     "memory": worse(many=Pace("many", 2_000, cost(1.0, 1_000, 25.0, calls=50), AWS)),
-    "throttled calls": worse(paces=[Pace(BOOTSTRAP, 240, cost(throttled=1), AWS)]),
+    "throttled calls under the default quotas": worse(paces=[Pace(BOOTSTRAP, 240, cost(throttled=1), AWS)]),
     "`--help`": worse(starts=[startup.Start("import click", 0.05), startup.Start("--help", 0.0701)]),
     "first line of progress": worse(starts=[startup.Start(startup.FIRST_LINE, 0.51)]),
 }
@@ -103,6 +104,12 @@ def test_a_missed_target_is_shown_as_missed(subject: str) -> None:
 def test_a_target_that_was_not_measured_is_missed() -> None:
     goal = Goal("anything", None, 1.5)
     assert goal.cells == ("anything", "at most 1.5", "not measured", "**missed**")
+
+
+def test_a_scene_that_failed_is_missed_and_its_error_is_shown() -> None:
+    found = worse(many=None, failures=["plan ...: exit code 1"])
+    assert len(missed(found)) == 2
+    assert "not measured: plan ...: exit code 1" in report.results(found, date(2026, 1, 2))
 
 
 def test_all_targets_of_the_release_are_in_the_first_table() -> None:
