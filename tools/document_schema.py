@@ -9,7 +9,7 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum, EnumMeta
 from types import UnionType
 from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
@@ -90,7 +90,7 @@ def node(hint: Any, definitions: dict[str, Node]) -> Node:
             return found
         case origin if origin in (Union, UnionType):
             return any_of([node(one, definitions) for one in arguments])
-        case origin if origin is list:
+        case origin if origin in (list, Sequence):
             return {"type": "array", "items": node(arguments[0], definitions)}
         case origin if origin is dict:
             item = node(arguments[1], definitions)

@@ -20,8 +20,8 @@ from ssm_reconcile.cli import root
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.model import Place
-from ssm_reconcile.renderers.escaping import dumps
 from tests.cases import golden, steps
+from tests.unit.renderers.plans import text_at_once
 
 FOLDERS = sorted(folder for folder in Path(__file__).parent.glob("[0-9]*-*") if folder.is_dir())
 WITH_JSON = {
@@ -170,7 +170,7 @@ def _planned(cli: Cli, case: Case) -> dict[str, Any] | None:
         return None
     golden.absent(cli.folder / "stderr.txt")
     plan = cli.document(every["json"])
-    assert dumps(read_plan_document(every["json"].out)) == every["json"].out
+    assert text_at_once(read_plan_document(every["json"].out)) == every["json"].out
     _compare_json(cli.folder / "plan.json", every["json"].out)
     golden.compare(cli.folder / "plan.txt", every["text"].out)
     golden.compare(cli.folder / "plan.md", every["markdown"].out)
@@ -204,7 +204,7 @@ def _applied(cli: Cli, case: Case, plan: dict[str, Any]) -> None:
     assert ran.code == case.apply, f"{ran.out}{ran.err}"
     report = Path("report.json").read_text()
     golden.compare(cli.folder / "report.txt", ran.out)
-    assert dumps(read_report_document(report)) == report
+    assert text_at_once(read_report_document(report)) == report
     _compare_json(cli.folder / "report.json", report)
     held = steps.held(cli.aws, but=_sources_of(cli)[0])
     golden.compare(cli.folder / "state-after.yaml", golden.as_yaml(held))

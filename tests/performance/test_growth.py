@@ -28,6 +28,25 @@ def test_ten_thousand_parameters_in_three_places_fit_into_200_mb(server: Server,
     assert many.megabytes < 200
 
 
+@pytest.mark.parametrize(("options", "limit"), [(("--format", "json"), 3), (("--out", "plan.json"), 5)])
+def test_a_plan_of_many_changes_is_written_as_a_stream(
+    server: Server, tmp_path: Path, options: tuple[str, ...], limit: int
+) -> None:
+    """The limit is in KB of memory a change, its parameter and its value included."""
+    few, many = (created(server, tmp_path, count, *options) for count in (1_000, 4_000))
+    assert (many.memory - few.memory) / 3_000 < limit * 1_000
+
+
+def created(server: Server, folder: Path, count: int, *options: str) -> Cost:
+    """Plan a world without replicas: each parameter is created."""
+    seed = Seed(count)
+    server.world(seed)
+    spec = folder / f"{count}.yaml"
+    spec.write_text(spec_text(seed, FAST))
+    words = [*PRODUCT, "plan", "-q", "--endpoint-url", server.url, str(spec), *options]
+    return cost(server, words, cwd=folder)
+
+
 def test_cpu_grows_with_the_number_of_parameters_and_no_faster(server: Server, tmp_path: Path) -> None:
     """Without the start, which is the same for all: what 2,000 more cost, early and late."""
     none, few, many = (planned(server, tmp_path, count).cpu for count in (10, 2_010, 8_010))

@@ -13,18 +13,21 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.documents import decode, encode
 from ssm_reconcile.errors import UsageError
+from ssm_reconcile.renderers.escaping import json_blocks
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Run
 from tests.property import previous_reader
 from tests.unit.renderers import plans
 
-PLAN: Any = encode.saved_plan_document(
-    plans.twelve(),
-    tool_version="0.1.0",
-    created=plans.NOW,
-    run=Run(only=("/app/**",)),
-    name=None,
-    spec_files=["replication.yaml"],
+PLAN: Any = plans.whole(
+    encode.saved_plan_document(
+        plans.twelve(),
+        tool_version="0.1.0",
+        created=plans.NOW,
+        run=Run(only=("/app/**",)),
+        name=None,
+        spec_files=["replication.yaml"],
+    )
 )
 REPORT: Any = plans.report_document_of(plans.reported(plans.twelve(), tuple(Result)))
 STRICTER = ("run", "spec_files", "effect", "spec_id", "by_shape", "limit", "with_higher_throughput")
@@ -92,6 +95,26 @@ def test_the_verdict_is_the_previous_one_and_the_message_names_the_place(
 
 def _has(node: Any, step: Any) -> bool:
     return step in node if isinstance(node, dict) else isinstance(step, int) and step < len(node)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=()), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+)
+"""Documents of any form, lone surrogates and commands for a runner included."""
+
+
+@given(st.dictionaries(st.text(max_size=3), JSON | st.sampled_from(["::x", ["##[y"], [["::z"]]])))
+def test_the_blocks_of_a_document_are_its_text(document: dict[str, Any]) -> None:
+    assert "".join(json_blocks(document)) == plans.text_at_once(document)
+
+
+@given(texts=st.lists(st.text(st.characters(exclude_categories=()), max_size=9), max_size=4))
+def test_the_text_of_entries_is_that_of_a_list(texts: list[str]) -> None:
+    entries = encode.Entries(texts, lambda text: {"name": text, "tags": {text: [text]}})
+    blocks = json_blocks({"format_version": "1.2", "changes": entries, "targets": []})
+    whole = {"format_version": "1.2", "changes": list(entries), "targets": []}
+    assert "".join(blocks) == plans.text_at_once(whole)
 
 
 @pytest.mark.parametrize("kind", READERS)

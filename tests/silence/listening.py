@@ -120,7 +120,7 @@ def outputs_of_plan(plan: Plan, run: Run) -> dict[str, str]:
     saved = saved_plan_document(
         plan, tool_version="0", created=WHEN, run=run, name=None, spec_files=["replication.yaml"]
     )
-    said = {f"plan as {form}": render_plan(form, saved, color=False) for form in FORMATS}
+    said = {f"plan as {form}": "".join(render_plan(form, saved, color=False)) for form in FORMATS}
     view = PlanView(document)
     said["plan, narrow and in colour"] = plan_text(view, width=40, color=True)
     for level in range(4):
@@ -138,7 +138,7 @@ def outputs_of_plan(plan: Plan, run: Run) -> dict[str, str]:
 def outputs_of_report(report: Report) -> dict[str, str]:
     """A report in every form that it ever takes."""
     document = report_document(report, tool_version="0", created=WHEN)
-    said = {f"report as {form}": render_report(form, document, color=True) for form in FORMATS}
+    said = {f"report as {form}": "".join(render_report(form, document, color=True)) for form in FORMATS}
     said["saved report"] = dumps(document)
     said["outputs"] = repr(runner.report_outputs(document))
     said["report pages"] = repr(pages.report_pages(document, None))

@@ -67,8 +67,8 @@ def outputs(plan: Plan) -> dict[str, str]:
         "issue of an apply": report_issue(report, context=NO_CONTEXT, budget=60_000),
     }
     for name in ("text", "markdown", "html"):
-        bodies[f"plan as {name}"] = render_plan(name, document, color=False)
-        bodies[f"report as {name}"] = render_report(name, applied, color=False)
+        bodies[f"plan as {name}"] = "".join(render_plan(name, document, color=False))
+        bodies[f"report as {name}"] = "".join(render_report(name, applied, color=False))
     return bodies
 
 

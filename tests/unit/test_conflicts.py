@@ -154,8 +154,8 @@ def public_outputs(made: Any) -> dict[str, str]:
         "comment": plan_comment(view),
         "summary": plan_summary(view),
         "issue": plan_issue(view, context=CommentContext(), budget=60_000),
-        "markdown": render_plan("markdown", made, color=False),
-        "html": render_plan("html", made, color=False),
+        "markdown": "".join(render_plan("markdown", made, color=False)),
+        "html": "".join(render_plan("html", made, color=False)),
     }
 
 

@@ -215,7 +215,7 @@ def saved_document(
     document = saved_plan_document(
         plan, tool_version=__version__, created=created, run=run, name=name, spec_files=files
     )
-    return printable_tree(document)  # a lone surrogate could not be saved as UTF-8
+    return printable_tree(document)  # the entries of its changes are printable already
 
 
 def save_metrics(path: Path | None, result: Plan | Report, now: datetime) -> None:
@@ -250,9 +250,9 @@ def save_document(path: Path | None, document: Mapping[str, Any], what: str, com
     Raises:
         ReconcileError: The file cannot be written.
     """
-    from ssm_reconcile.renderers.escaping import dumps
+    from ssm_reconcile.renderers.escaping import json_blocks
 
     if path is not None:
-        text_files.save(path, dumps(document))
+        text_files.save(path, json_blocks(document))
         if not common.quiet:
             terminal.log(f"Saved the {what} to {path}.")

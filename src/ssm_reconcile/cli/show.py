@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -93,8 +94,8 @@ def render_plan(
     color: bool,
     apply_command: str | None = None,
     extent: Extent = "grouped",
-) -> str:
-    """Return a plan in one of the formats.
+) -> str | Iterator[str]:
+    """Return a plan in one of the formats; JSON in blocks.
 
     Args:
         output_format: One of `options.FORMATS`.
@@ -108,7 +109,7 @@ def render_plan(
 
     match output_format:
         case "json":
-            return escaping.dumps(document)
+            return escaping.json_blocks(document)
         case "markdown":
             return escaping.inert(markdown.plan_summary(view.PlanView(document)))
         case "html":
@@ -125,8 +126,8 @@ def render_plan(
 
 def render_report(
     output_format: str, document: ReportDocument, *, color: bool, shown: PlanDocument | None = None
-) -> str:
-    """Return a report in one of the formats.
+) -> str | Iterator[str]:
+    """Return a report in one of the formats; JSON in blocks.
 
     Args:
         output_format: `json`, `markdown`, `html` or `text`.
@@ -138,7 +139,7 @@ def render_report(
 
     match output_format:
         case "json":
-            return escaping.dumps(document)
+            return escaping.json_blocks(document)
         case "markdown":
             return escaping.inert(report_markdown.report_summary(view.ReportView(document)))
         case "html":

@@ -142,12 +142,12 @@ def _write(
 ) -> None:
     """Write a status to stdout in one of the formats."""
     from ssm_reconcile.cli.show import text_width
-    from ssm_reconcile.renderers.escaping import dumps
+    from ssm_reconcile.renderers.escaping import json_blocks
     from ssm_reconcile.renderers.status_text import status_text
 
     match output_format:
         case "json":
-            terminal.write(dumps(document))
+            terminal.write(json_blocks(document))
         case "csv":
             terminal.write(csv_text(document))
         case _:

@@ -96,12 +96,12 @@ def restore_streams() -> None:
             setattr(sys, name, stream.stream)
 
 
-def write(text: str) -> None:
-    """Write a result to stdout."""
+def write(text: str | Iterable[str]) -> None:
+    """Write a result to stdout: a text, or the blocks of one that ends with a line break."""
     _write(sys.stdout, text)
 
 
-def log(text: str) -> None:
+def log(text: str | Iterable[str]) -> None:
     """Write any other text to stderr."""
     _write(sys.stderr, text)
 
@@ -113,8 +113,10 @@ def log_line(text: str) -> None:
     log(inert(visible(text, LINE_LIMIT)))
 
 
-def _write(stream: TextIO, text: str) -> None:
-    stream.write(text if text.endswith("\n") or not text else text + "\n")
+def _write(stream: TextIO, text: str | Iterable[str]) -> None:
+    if isinstance(text, str):
+        text = (text if text.endswith("\n") or not text else text + "\n",)
+    stream.writelines(text)
     stream.flush()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ssm_reconcile.errors import ReconcileError, UsageError
@@ -31,8 +32,8 @@ def check_writable(path: Path, flag: str = "--out") -> None:
         raise UsageError(message, "check the permissions, or give another path")
 
 
-def save(path: Path, text: str) -> None:
-    """Write a file completely or not at all, with mode 0644.
+def save(path: Path, text: str | Iterable[str]) -> None:
+    """Write a text, or the blocks of one, to a file: completely or not at all, with mode 0644.
 
     A symbolic link stays a link. A file that is not regular (a pipe, /dev/null) is written in place.
 
@@ -40,24 +41,26 @@ def save(path: Path, text: str) -> None:
         ReconcileError: The file could not be written.
     """
     place = type(path)(os.path.realpath(path))  # `Path.resolve` raises for a loop of links
+    blocks = (text,) if isinstance(text, str) else text
     try:
         if place.exists() and not stat.S_ISREG(place.stat().st_mode):
-            place.write_text(text, encoding="utf-8")
+            with place.open("w", encoding="utf-8") as file:
+                file.writelines(blocks)
             return
-        _replace(place, text)
+        _replace(place, blocks)
     except OSError as failure:
         message = f"{path} could not be written: {failure.strerror or type(failure).__name__}"
         raise ReconcileError(message, "give another path") from failure
 
 
-def _replace(place: Path, text: str) -> None:
+def _replace(place: Path, blocks: Iterable[str]) -> None:
     import tempfile  # slow to import, and only needed to save
 
     descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     temporary = place.parent / name
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines(blocks)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

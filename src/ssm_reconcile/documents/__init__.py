@@ -15,6 +15,7 @@ Other minor versions write fewer keys, so the reader accepts a document in which
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeAlias, TypedDict, final
 
@@ -416,7 +417,7 @@ class PlanDocument(_CommonKeys):
     created: NotRequired[Moment]
     summary: PlanCounts
     replications: list[ReplicationEntry]
-    changes: list[ChangeEntry]
+    changes: Sequence[ChangeEntry]
     budget: NotRequired[BudgetEntry | None]
     against: NotRequired[AgainstEntry | None]
     run: NotRequired[OptionsEntry]
@@ -485,7 +486,7 @@ class ReportDocument(_CommonKeys):
     summary: ResultCounts
     planned: NotRequired[PlanCounts]
     replications: list[ReplicationResultEntry]
-    outcomes: list[OutcomeEntry]
+    outcomes: Sequence[OutcomeEntry]
     remaining: list[RemainingEntry]
     interrupted: bool
     approval: NotRequired[Annotated[str, Keywords(enum=_APPROVALS, examples=["saved-plan"])]]

@@ -186,7 +186,7 @@ def _shape_of(kind: Any) -> Shape:
             return (_shape_of(arguments[0]), None)
         case origin if origin in (UnionType, Union):
             return tuple(None if one is type(None) else _shape_of(one) for one in arguments)
-        case origin if origin is list:
+        case origin if origin in (list, Sequence):
             return [_shape_of(arguments[0])]
         case origin if origin is dict:
             return {"*": _shape_of(arguments[1])}

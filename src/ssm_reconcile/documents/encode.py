@@ -5,10 +5,10 @@ No document holds a secret: a secret attribute is `{"secret": true}` and nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.change import (
@@ -39,6 +39,7 @@ from ssm_reconcile.documents import (
     TargetEntry,
 )
 from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
+from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, DesiredParameter
 from ssm_reconcile.plan import BudgetLimit, Other, Plan, ReplicationPlan
@@ -47,6 +48,31 @@ from ssm_reconcile.spec import Run
 
 _Addressed: TypeAlias = Change | Other | Remaining
 _A = TypeVar("_A", Change, Other, Remaining)
+_I = TypeVar("_I")
+_E = TypeVar("_E")
+
+
+class Entries(Sequence[_E], Generic[_I, _E]):
+    """The entries of some items, each made when it is read: all entries together take much memory."""
+
+    def __init__(self, items: Sequence[_I], entry_of: Callable[[_I], _E]) -> None:
+        self._items = items
+        self._entry_of = entry_of
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, at: int) -> _E: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[_E]: ...
+    def __getitem__(self, at: int | slice) -> _E | list[_E]:
+        if isinstance(at, slice):
+            return [self._entry_of(item) for item in self._items[at]]
+        return self._entry_of(self._items[at])
+
+    def __iter__(self) -> Iterator[_E]:
+        return map(self._entry_of, self._items)
 
 
 def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDocument:
@@ -77,7 +103,7 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
             "dropped": [{**_address(one), "action": one.action.value} for one in dropped],
         },
         "replications": [_replication(part, plan) for part in plan.replications],
-        "changes": [change_entry(change) for change in _sorted(plan.changes)],
+        "changes": Entries(_sorted(plan.changes), change_entry),
         "budget": None
         if budget is None
         else {
@@ -107,6 +133,8 @@ def saved_plan_document(
 ) -> PlanDocument:
     """Return the document of a plan that `apply` can use later: with its options and effects.
 
+    The texts of its changes are printable: a lone surrogate could not be saved as UTF-8.
+
     Args:
         plan: The plan.
         tool_version: The version of this program.
@@ -116,8 +144,7 @@ def saved_plan_document(
         spec_files: The paths of the spec as given.
     """
     document = plan_document(plan, tool_version=tool_version, created=created)
-    for entry, change in zip(document["changes"], _sorted(plan.changes), strict=True):
-        entry["effect"] = effect_of(change)
+    document["changes"] = Entries(_sorted(plan.changes), _saved_entry)
     options = asdict(run) | {"targets": list(run.targets), "only": list(run.only), "name": name}
     options["lift"] = [str(lift) for lift in run.lift]
     document["run"] = {key: value for key, value in options.items() if key not in UNSAVED_OPTIONS}
@@ -160,7 +187,7 @@ def report_document(report: Report, *, tool_version: str, created: datetime) -> 
             }
             for part in plan.replications
         ],
-        "outcomes": [_outcome(one) for one in sorted(report.outcomes, key=lambda one: one.change.order)],
+        "outcomes": Entries(sorted(report.outcomes, key=lambda one: one.change.order), _outcome),
         "remaining": [{**_address(one), "reason": one.reason} for one in _sorted(report.remaining)],
     }
 
@@ -186,7 +213,7 @@ def _outcome(outcome: Outcome) -> OutcomeEntry:
         entry["takes_over"] = True
     if isinstance(change.effect, Release):
         entry["releases"] = True
-    return entry
+    return printable_tree(entry)
 
 
 def moment(time: datetime) -> str:
@@ -283,6 +310,11 @@ def change_entry(change: Change) -> ChangeEntry:
             {"guard": guard, "target": change.target, "changes": digest} for guard, digest in change.lifted
         ]
     return entry
+
+
+def _saved_entry(change: Change) -> ChangeEntry:
+    entry: ChangeEntry = {**change_entry(change), "effect": effect_of(change)}
+    return printable_tree(entry)
 
 
 def _source_of(change: Change) -> str | None:

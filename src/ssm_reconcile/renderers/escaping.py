@@ -10,7 +10,7 @@ is one line of at most EXCERPT characters.
     span, code   a name as a code span of Markdown, and as HTML for <summary>
     prose        a sentence in Markdown that may quote names
     fence        a block of Markdown that its content cannot end
-    dumps        a document as JSON, as it is printed and saved
+    dumps        a document as JSON, as it is printed and saved; `json_blocks` yields it in blocks
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -240,28 +240,37 @@ def fence(lines: list[str], language: str = "diff") -> str:
     return f"{mark}{language}\n{body}\n{mark}"
 
 
-_BLOCK = 4096
-"""Tokens that are escaped together: a plan of many changes has millions of them."""
-
-
 def dumps(document: Mapping[str, Any]) -> str:
     """Return canonical, readable JSON: sorted keys, two spaces, a newline at the end.
 
     Characters that are not safe to print, and commands of a runner, are escaped, which JSON allows in any
     string.
     """
-    return "".join(_blocks(document)) + "\n"
+    return "".join(json_blocks(document))
 
 
-def _blocks(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the text in blocks of whole lines."""
-    tokens: list[str] = []
-    for token in json.JSONEncoder(ensure_ascii=False, sort_keys=True, indent=2).iterencode(document):
-        if len(tokens) >= _BLOCK and token.startswith("\n"):
-            yield inert(escaped_lines("".join(tokens)))
-            tokens = []
-        tokens.append(token)
-    yield inert(escaped_lines("".join(tokens)))
+def json_blocks(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the text of `dumps` in blocks: the items of each list of the document one by one.
+
+    The text of a plan of many changes is never in memory as a whole.
+    """
+    encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, indent=2).encode
+    comma = ""
+    yield "{"
+    for key, value in sorted(document.items()):
+        start = f"{comma}\n  {encode(key)}: "
+        comma = ","
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            text = encode(value).replace("\n", "\n  ")
+            yield inert(escaped_lines(f"{start}{text}"))
+            continue
+        start = f"{start}["
+        for item in value:
+            text = encode(item).replace("\n", "\n    ")
+            yield inert(escaped_lines(f"{start}\n    {text}"))
+            start = ","
+        yield "\n  ]" if value else inert(escaped_lines(f"{start}]"))
+    yield "\n}\n" if document else "}\n"
 
 
 def escaped_lines(text: str) -> str:

@@ -7,12 +7,13 @@ path_patterns     many names -> `path/* x N`; each name is under exactly one pat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
 
-from ssm_reconcile.documents import AddressKeys, FindingEntry, OtherEntry, RemedyEntry
+from ssm_reconcile.documents import FindingEntry, OtherEntry, RemedyEntry
 from ssm_reconcile.model import canonical
 from ssm_reconcile.renderers.changes import AttributeLine, conflict_lines, last_change_text
 from ssm_reconcile.renderers.escaping import visible
@@ -197,23 +198,24 @@ class FindingView:
 
 
 def merge_findings(
-    findings: Iterable[FindingEntry], addresses: Iterable[AddressKeys], label: Callable[[str, str], str]
+    findings: Iterable[FindingEntry],
+    shown: AbstractSet[tuple[str, str, str]],
+    label: Callable[[str, str], str],
 ) -> tuple[FindingView, ...]:
     """Return findings with the same message as one, errors first.
 
     Args:
         findings: The findings of a document.
-        addresses: The addresses that are shown. A finding on some of these only is left out: their reasons
-            say the same.
+        shown: Replication, target and name of the addresses that are shown. A finding on some of these only
+            is left out: their reasons say the same.
         label: Returns the label of a target from the names of its replication and its own.
     """
-    shown = {(item["replication"], item["target"], item["name"]) for item in addresses}
     found: dict[tuple[str, str, str, str], list[str]] = {}
     remedies: dict[tuple[str, str, str, str], RemedyEntry | None] = {}
     targets: dict[tuple[str, str, str, str], list[str]] = {}
     for finding in findings:
         part = finding.get("replication")
-        about = {(part, one["target"], one["name"]) for one in finding.get("about") or ()}
+        about = {(part or "", one["target"], one["name"]) for one in finding.get("about") or ()}
         if about and about <= shown:
             continue
         remedy = finding.get("remedy")

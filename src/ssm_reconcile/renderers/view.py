@@ -7,7 +7,8 @@ Every text in a view is one line and safe to print on a terminal; Markdown and H
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -133,7 +134,7 @@ class RunView:
         )
         self.replications = tuple(ReplicationView(part, self.targets) for part in parts)
         self.complete = all(entry.get("complete", True) for entry in (*parts, *self._of(document["targets"])))
-        others, created = self._of(document["others"]), parse_time(document.get("created"))
+        others, created = list(self._of(document["others"])), parse_time(document.get("created"))
         self.groups = self._groups(
             ((entry.get("counted") or entry["row"], entry["reasons"], entry) for entry in others),
             {
@@ -144,9 +145,9 @@ class RunView:
         )
         self.notices = [*_run_notices(document), *_incomplete_places(parts, self.targets)]
 
-    def _of(self, entries: Iterable[_Entry]) -> list[_Entry]:
-        """Return the entries that belong to the replications of the view."""
-        return [entry for entry in entries if entry["replication"] in self._names]
+    def _of(self, entries: Iterable[_Entry]) -> Iterator[_Entry]:
+        """Yield the entries that belong to the replications of the view."""
+        return (entry for entry in entries if entry["replication"] in self._names)
 
     def _label(self, entry: AddressKeys) -> str:
         return self._target_label(entry["replication"], entry["target"])
@@ -164,12 +165,12 @@ class RunView:
         return group_addresses(found, conflicts)
 
     def _findings(
-        self, document: PlanDocument | ReportDocument, addresses: Sequence[AddressKeys]
+        self, document: PlanDocument | ReportDocument, shown: AbstractSet[tuple[str, str, str]]
     ) -> tuple[FindingView, ...]:
-        """Return the findings of the run and of the replications that `addresses` do not show already."""
+        """Return the findings of the run and of the replications, except those on `shown` addresses only."""
         names = {"", None, *self._names}
         found = [entry for entry in document["findings"] if entry.get("replication") in names]
-        return merge_findings(found, addresses, self._target_label)
+        return merge_findings(found, shown, self._target_label)
 
     @property
     def short_id(self) -> str:
@@ -198,17 +199,19 @@ class PlanView(RunView):
 
     def __init__(self, document: PlanDocument, replication: str | None = None) -> None:
         super().__init__(document, replication)
-        changes, others = self._of(document["changes"]), self._of(document["others"])
+        others = list(self._of(document["others"]))
         against = document.get("against")
         sources = {part["name"]: part["source"] for part in document["replications"]}
-        self.findings = self._findings(document, [*changes, *others])
         self.mode = visible(document["mode"])
         self.created = visible(document.get("created") or "")
         created = parse_time(self.created)
-        self.changes = _by_danger(
-            change_view(c, sources[c["replication"]], self._label(c), created) for c in changes
-        )
-        self.guards = {visible(guard) for change in changes for guard in change.get("withheld_by") or ()}
+        shown, changes = set(map(_address, others)), []
+        for change in self._of(document["changes"]):
+            shown.add(_address(change))
+            changes.append(change_view(change, sources[change["replication"]], self._label(change), created))
+        self.findings = self._findings(document, shown)
+        self.changes = _by_danger(changes)
+        self.guards = {guard for change in changes for guard in change.guards}
         self.chained = sum(other["row"] == "chained" for other in others)
         self.narrowed_targets = tuple(visible(name) for name in document["narrowed"]["targets"])
         self.narrowed_only = tuple(visible(glob) for glob in document["narrowed"]["only"])
@@ -316,10 +319,11 @@ class ReportView(RunView):
 
     def __init__(self, document: ReportDocument, replication: str | None = None) -> None:
         super().__init__(document, replication)
-        outcomes, others = self._of(document["outcomes"]), self._of(document["others"])
+        outcomes = list(self._of(document["outcomes"]))
+        listed = set(map(_address, self._of(document["others"])))
         # An address that is not applied or is listed with its reason is not listed again as remaining.
-        shown = {_address(o) for o in others} | {_address(o) for o in outcomes if o["outcome"] != "applied"}
-        self.findings = self._findings(document, others)
+        shown = listed | {_address(o) for o in outcomes if o["outcome"] != "applied"}
+        self.findings = self._findings(document, listed)
         self.outcomes = sorted((_outcome(o, self._label(o)) for o in outcomes), key=_danger_key)
         self.unapplied_groups = group_outcomes(one for one in self.outcomes if one.result != "applied")
         self.applied_groups = group_outcomes(one for one in self.outcomes if one.result == "applied")

@@ -30,9 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_output_has_a_command_for_a_runner(output_format: str) -> None:
     change = plans.update("eu-west-1", "/a", reasons=("##[error]a",))
     plan = plans.plan_of([change])
-    shown = render_plan(output_format, plans.document_of(plan), color=False)
+    shown = "".join(render_plan(output_format, plans.document_of(plan), color=False))
     report = plans.report_document_of(plans.reported(plan, [Result.FAILED]))
-    shown += render_report(output_format, report, color=False)
+    shown += "".join(render_report(output_format, report, color=False))
     assert "##[" not in shown
     assert r"##\u005berror]a" in shown
 

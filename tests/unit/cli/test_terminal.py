@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,33 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
         text_files.save(path, "half \ud800")
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_a_file_whose_text_ends_in_an_error_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text("old")
+
+    def blocks() -> Iterator[str]:
+        yield "x" * 100_000
+        raise ValueError
+
+    with pytest.raises(ValueError, match=r"^$"):
+        text_files.save(path, blocks())
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_blocks_are_written_as_one_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text_files.save(tmp_path / "plan.json", iter(["{", "}\n"]))
+    assert (tmp_path / "plan.json").read_text() == "{}\n"
+    terminal.write(iter(["{", "}\n"]))
+    assert capsys.readouterr().out == "{}\n"
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr("sys.stdout", terminal.LastingStream(closed))
+    terminal.write(iter(["{", "}\n"]))
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:

@@ -11,12 +11,20 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ssm_reconcile.change import Difference, Row, TagDiff, ValuePart, ValueParts
-from ssm_reconcile.documents import UNSAVED_OPTIONS
-from ssm_reconcile.documents.encode import moment, saved_plan_document
+from ssm_reconcile.change import Change, Difference, Row, TagDiff, ValuePart, ValueParts
+from ssm_reconcile.documents import UNSAVED_OPTIONS, ChangeEntry
+from ssm_reconcile.documents.encode import (
+    Entries,
+    change_entry,
+    moment,
+    plan_document,
+    report_document,
+    saved_plan_document,
+)
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import COUNTED
-from ssm_reconcile.renderers.escaping import dumps
+from ssm_reconcile.renderers.escaping import dumps, json_blocks
+from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Run
 from tests.unit.renderers import plans
@@ -71,6 +79,47 @@ def test_a_report_document_fits_its_schema_and_survives_the_round_trip() -> None
     document = plans.report_document_of(report)
     jsonschema.validate(document, schema("report"))
     assert json.loads(dumps(document)) == document
+
+
+def test_entries_are_made_one_by_one_while_a_document_is_written() -> None:
+    made: list[int] = []
+
+    def entry_of(number: int) -> dict[str, int]:
+        made.append(number)
+        return {"number": number}
+
+    blocks = json_blocks({"changes": Entries(range(9), entry_of)})
+    written = 0
+    for block in blocks:
+        written += '"number"' in block
+        assert len(made) == written
+    assert made == list(range(9))
+
+
+def test_a_view_makes_each_entry_of_a_change_once() -> None:
+    plan = plans.twelve()
+    made: list[str] = []
+
+    def entry_of(change: Change) -> ChangeEntry:
+        made.append(change.name)
+        return change_entry(change)
+
+    document = plan_document(plan, tool_version="1", created=plans.NOW)
+    expected = PlanView(plans.whole(document)).changes
+    document["changes"] = Entries(plan.changes, entry_of)
+    assert PlanView(document).changes == expected
+    assert made == [change.name for change in plan.changes]
+
+
+def test_saved_changes_and_outcomes_are_printable() -> None:
+    plan = plans.plan_of([plans.create("t", "/p/\ud800")])
+    saved = saved_plan_document(
+        plan, tool_version="1", created=plans.NOW, run=Run(), name=None, spec_files=()
+    )
+    report = report_document(plans.reported(plan), tool_version="1", created=plans.NOW)
+    assert saved["changes"][0]["name"] == "/p/\ufffd"
+    assert saved["changes"][0]["effect"]["name"] == "/p/\ufffd"
+    assert [one["name"] for one in report["outcomes"][:1]] == ["/p/\ufffd"]
 
 
 def test_an_attribute_has_both_sides_or_only_the_fact_that_it_differs() -> None:

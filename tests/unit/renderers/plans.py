@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,11 +24,12 @@ from ssm_reconcile.change import (
     TagDiff,
     Update,
 )
-from ssm_reconcile.documents.encode import plan_document, report_document
+from ssm_reconcile.documents.encode import Entries, plan_document, report_document
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import DesiredParameter, Parameter
 from ssm_reconcile.plan import Budget, BudgetLimit, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD, Origin, Record
+from ssm_reconcile.renderers.escaping import escaped_lines, inert
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 
 NOW = datetime(2026, 11, 23, 9, 30, 0, 123000, tzinfo=UTC)
@@ -176,7 +178,17 @@ def _budget_of(changes: Sequence[Change]) -> Budget:
 
 
 def document_of(plan: Plan) -> Any:
-    return plan_document(plan, tool_version="0.1.0", created=NOW)
+    return whole(plan_document(plan, tool_version="0.1.0", created=NOW))
+
+
+def whole(document: Any) -> Any:
+    """Return a document with all its entries, as a reader of its JSON has it."""
+    return {key: list(one) if isinstance(one, Entries) else one for key, one in document.items()}
+
+
+def text_at_once(document: Any) -> str:
+    """Return the JSON of a whole document as one text, which the blocks of `json_blocks` add up to."""
+    return inert(escaped_lines(json.dumps(document, ensure_ascii=False, sort_keys=True, indent=2))) + "\n"
 
 
 def in_sync() -> Plan:
@@ -316,4 +328,4 @@ def reported(plan: Plan, results: Sequence[Result] = (Result.APPLIED,), **more: 
 
 
 def report_document_of(report: Report) -> Any:
-    return report_document(report, tool_version="0.1.0", created=NOW)
+    return whole(report_document(report, tool_version="0.1.0", created=NOW))

@@ -46,14 +46,16 @@ def part(before: str | None, after: str | None, **keys: Any) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_values_are_shown_where_no_part_differs(parts: list[Any], output: str) -> None:
-    text = render_plan(output, forged(before="SAFE", after="EVIL", form="json", parts=parts), color=False)
+    text = "".join(
+        render_plan(output, forged(before="SAFE", after="EVIL", form="json", parts=parts), color=False)
+    )
     assert [side in text for side in ("SAFE", "EVIL")] == [True, True]
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_a_part_with_two_texts_is_a_difference_although_it_says_unchanged(output: str) -> None:
     changed = forged(before="SAFE", after="EVIL", form="json", parts=[part("OLD", "NEW", context=True)])
-    text = render_plan(output, changed, color=False)
+    text = "".join(render_plan(output, changed, color=False))
     assert [side in text for side in ("OLD", "NEW")] == [True, True]
 
 
@@ -103,7 +105,7 @@ def test_a_plan_of_an_earlier_version_shows_no_session_and_the_writer_once(
     if writer is None:
         del change["writer"]
     assert read_plan_document(json.dumps(made)) == made
-    text = render_plan(output, made, color=False)
+    text = "".join(render_plan(output, made, color=False))
     assert [part in text for part in ("alice", "assumed-role", "role deploy")] == [False, False, True]
     view = change_view(change, "123456789012/us-east-1", "eu-west-1")
     assert view.holds == ("withheld: it was changed outside (by role deploy)",)

@@ -84,8 +84,8 @@ def test_a_saved_document_has_equal_bytes_at_another_time_and_in_another_zone(
             time.tzset()
             FixedDatetime.instant = datetime(year, 6, 1, 12, 0, tzinfo=UTC)
             patch.setattr(time, "time", FixedDatetime.instant.timestamp)
-            outputs.add(render_plan(output_format, plan, color=False))
-            outputs.add(render_report(output_format, report, color=False))
+            outputs.add("".join(render_plan(output_format, plan, color=False)))
+            outputs.add("".join(render_report(output_format, report, color=False)))
     assert len(outputs) == 2
 
 
@@ -113,7 +113,7 @@ def test_an_unknown_time_of_the_last_change_is_left_out(modified: str | None) ->
 
 def test_markdown_and_html_have_the_absolute_time_only() -> None:
     for output_format in ("markdown", "html"):
-        page = render_plan(output_format, plans.document_of(plans.twelve()), color=False)
+        page = "".join(render_plan(output_format, plans.document_of(plans.twelve()), color=False))
         assert "last changed 2026-11-02 08:00 UTC by user bob" in page
         assert "before this plan" not in page
 
@@ -140,7 +140,7 @@ def test_a_conflict_has_version_time_and_writer_of_its_last_change(
         (Difference("value", "theirs", "ours"),), TagDiff(), "String", 3, MODIFIED, BOB, is_shown=is_shown
     )
     plan = plans.document_of(plans.plan_of([], others=[replace(left, conflict=existing)]))
-    page = render_plan(output_format, plan, color=False)
+    page = "".join(render_plan(output_format, plan, color=False))
     assert "version 3, last changed 2026-11-02 08:00 UTC" in page
     assert page.count("by user bob") == 1
     assert ("theirs" in page) is (is_shown or output_format == "text")
