@@ -111,7 +111,7 @@ def test_the_blocks_of_a_document_are_its_text(document: dict[str, Any]) -> None
 
 @given(texts=st.lists(st.text(st.characters(exclude_categories=()), max_size=9), max_size=4))
 def test_the_text_of_entries_is_that_of_a_list(texts: list[str]) -> None:
-    entries = encode.Entries(texts, lambda text: {"name": text, "tags": {text: [text]}})
+    entries = encode.EntrySequence(texts, lambda text: {"name": text, "tags": {text: [text]}})
     blocks = json_blocks({"format_version": "1.2", "changes": entries, "targets": []})
     whole = {"format_version": "1.2", "changes": list(entries), "targets": []}
     assert "".join(blocks) == plans.text_at_once(whole)

@@ -52,7 +52,7 @@ _I = TypeVar("_I")
 _E = TypeVar("_E")
 
 
-class Entries(Sequence[_E], Generic[_I, _E]):
+class EntrySequence(Sequence[_E], Generic[_I, _E]):
     """The entries of some items, each made when it is read: all entries together take much memory."""
 
     def __init__(self, items: Sequence[_I], entry_of: Callable[[_I], _E]) -> None:
@@ -103,7 +103,7 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
             "dropped": [{**_address(one), "action": one.action.value} for one in dropped],
         },
         "replications": [_replication(part, plan) for part in plan.replications],
-        "changes": Entries(_sorted(plan.changes), change_entry),
+        "changes": EntrySequence(_sorted(plan.changes), change_entry),
         "budget": None
         if budget is None
         else {
@@ -144,7 +144,7 @@ def saved_plan_document(
         spec_files: The paths of the spec as given.
     """
     document = plan_document(plan, tool_version=tool_version, created=created)
-    document["changes"] = Entries(_sorted(plan.changes), _saved_entry)
+    document["changes"] = EntrySequence(_sorted(plan.changes), _saved_entry)
     options = asdict(run) | {"targets": list(run.targets), "only": list(run.only), "name": name}
     options["lift"] = [str(lift) for lift in run.lift]
     document["run"] = {key: value for key, value in options.items() if key not in UNSAVED_OPTIONS}
@@ -187,7 +187,7 @@ def report_document(report: Report, *, tool_version: str, created: datetime) -> 
             }
             for part in plan.replications
         ],
-        "outcomes": Entries(sorted(report.outcomes, key=lambda one: one.change.order), _outcome),
+        "outcomes": EntrySequence(sorted(report.outcomes, key=lambda one: one.change.order), _outcome),
         "remaining": [{**_address(one), "reason": one.reason} for one in _sorted(report.remaining)],
     }
 

@@ -14,7 +14,7 @@ import pytest
 from ssm_reconcile.change import Change, Difference, Row, TagDiff, ValuePart, ValueParts
 from ssm_reconcile.documents import UNSAVED_OPTIONS, ChangeEntry
 from ssm_reconcile.documents.encode import (
-    Entries,
+    EntrySequence,
     change_entry,
     moment,
     plan_document,
@@ -88,7 +88,7 @@ def test_entries_are_made_one_by_one_while_a_document_is_written() -> None:
         made.append(number)
         return {"number": number}
 
-    blocks = json_blocks({"changes": Entries(range(9), entry_of)})
+    blocks = json_blocks({"changes": EntrySequence(range(9), entry_of)})
     written = 0
     for block in blocks:
         written += '"number"' in block
@@ -106,7 +106,7 @@ def test_a_view_makes_each_entry_of_a_change_once() -> None:
 
     document = plan_document(plan, tool_version="1", created=plans.NOW)
     expected = PlanView(plans.whole(document)).changes
-    document["changes"] = Entries(plan.changes, entry_of)
+    document["changes"] = EntrySequence(plan.changes, entry_of)
     assert PlanView(document).changes == expected
     assert made == [change.name for change in plan.changes]
 

@@ -24,7 +24,7 @@ from ssm_reconcile.change import (
     TagDiff,
     Update,
 )
-from ssm_reconcile.documents.encode import Entries, plan_document, report_document
+from ssm_reconcile.documents.encode import EntrySequence, plan_document, report_document
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import DesiredParameter, Parameter
 from ssm_reconcile.plan import Budget, BudgetLimit, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
@@ -183,7 +183,7 @@ def document_of(plan: Plan) -> Any:
 
 def whole(document: Any) -> Any:
     """Return a document with all its entries, as a reader of its JSON has it."""
-    return {key: list(one) if isinstance(one, Entries) else one for key, one in document.items()}
+    return {key: list(one) if isinstance(one, EntrySequence) else one for key, one in document.items()}
 
 
 def text_at_once(document: Any) -> str:
