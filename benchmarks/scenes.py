@@ -76,16 +76,6 @@ def large_json(server: Server, count: int) -> Iterator[Row]:
         yield Row("ours", "plan --out", count, 1, ours(server, "plan", spec, "--out", out))
 
 
-def large_json(server: Server, count: int) -> Iterator[Row]:
-    """A plan of many creates: as JSON on stdout, and as text with JSON in a file."""
-    seed = Seed(count)
-    server.world(seed)
-    with spec_of(seed, FAST) as spec, tempfile.TemporaryDirectory() as folder:
-        out = str(Path(folder, "plan.json"))
-        yield Row("ours", "plan --format json", count, 1, ours(server, "plan", spec, "--format", "json"))
-        yield Row("ours", "plan --out", count, 1, ours(server, "plan", spec, "--out", out))
-
-
 def bootstrap(server: Server, count: int, targets: int) -> Iterator[Row]:
     """Yield the first apply; raise RuntimeError unless the plan after it has no changes."""
     seed = Seed(count, targets=TARGETS[:targets])
