@@ -31,6 +31,7 @@ from ssm_reconcile.spec import AdoptMode, Glob, Rewrite, RewriteIn, Run
 from tests.builders import replication, target
 from tests.fake_aws.traffic import refused
 from tests.simulated_aws import SimulatedAws
+from tests.unit.renderers.plans import whole
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema/plan.schema.json").read_text(encoding="utf-8"))
 SIDES = """\
@@ -60,7 +61,7 @@ def existing(plan: Plan) -> ExistingParameter | None:
 
 
 def document(plan: Plan) -> Any:
-    made = plan_document(plan, tool_version="1", created=datetime(2026, 11, 29, tzinfo=UTC))
+    made = whole(plan_document(plan, tool_version="1", created=datetime(2026, 11, 29, tzinfo=UTC)))
     jsonschema.validate(made, SCHEMA)
     assert read_plan_document(dumps(made)) == made
     return made
@@ -221,7 +222,7 @@ def test_a_terminal_counts_the_lines_of_a_long_difference_unless_all_is_asked_fo
 
 def test_a_report_has_no_side_of_a_conflict() -> None:
     report = conflicting("PLANTED-1", "PLANTED-2").apply()
-    made = report_document(report, tool_version="1", created=datetime(2026, 11, 29, tzinfo=UTC))
+    made = whole(report_document(report, tool_version="1", created=datetime(2026, 11, 29, tzinfo=UTC)))
     assert "PLANTED" not in dumps(made)
     assert "attributes" not in made["others"][0]
 
