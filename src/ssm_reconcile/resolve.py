@@ -8,8 +8,10 @@ the row `invalid`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, TAG_LIMIT, is_reserved_name
@@ -162,18 +164,32 @@ class Route:
     now: datetime
 
 
-def resolve(route: Route) -> dict[str, DesiredParameter]:
-    """Return the desired parameters of a target by canonical address, sorted."""
+def resolve(
+    route: Route, others: Mapping[str, DesiredParameter] = MappingProxyType({})
+) -> dict[str, DesiredParameter]:
+    """Return the desired parameters of a target by canonical address, sorted.
+
+    Args:
+        route: The source and the target.
+        others: Those of another target. Equal ones are returned as the same object, for memory.
+    """
     replication, source = route.replication, route.source
-    found: dict[str, list[DesiredParameter]] = {}
+    found: dict[str, DesiredParameter] = {}
+    collisions: dict[str, list[DesiredParameter]] = {}
     rules = {id(glob): str(glob) for glob in replication.include}  # one text for all parameters of a rule
     for name in sorted(source.parameters):
         parameter = source.parameters[name]
         rule = replication.rule_for(parameter.name, parameter.type)
         if rule is not None:
             desired = _desired(route, parameter, rules[id(rule)])
-            found.setdefault(canonical(desired.name), []).append(desired)
-    return {address: _settle_collision(every) for address, every in sorted(found.items())}
+            address = canonical(desired.name)
+            if address in found:
+                collisions.setdefault(address, [found[address]]).append(desired)
+                continue
+            other = others.get(address)
+            found[address] = other if other == desired else desired
+    found |= {address: _settle_collision(every) for address, every in collisions.items()}
+    return {address: found[address] for address in sorted(found)}
 
 
 def _desired(route: Route, parameter: Parameter, rule: str) -> DesiredParameter:

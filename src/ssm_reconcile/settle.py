@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias, TypeVar
@@ -262,7 +263,8 @@ class _ReplicationReads:
                 route = Route(
                     self.spec, target, state.source, live.place, rings[SOURCE], rings[name], self.now
                 )
-                self.resolved[name] = (state.source, resolve(route))
+                others = (found for source, found in self.resolved.values() if source is state.source)
+                self.resolved[name] = (state.source, resolve(route, next(others, {})))
         return {name: self.resolved[name][1] for name in state.live}
 
     def _addresses_in(self, target: str) -> frozenset[str] | None:
@@ -366,10 +368,10 @@ class Proof:
         unproven: Addresses whose values would have to be read, and must not be.
     """
 
-    equal: frozenset[str] = frozenset()
+    equal: AbstractSet[str] = frozenset()
     source: Mapping[str, ValueRequest] = field(default_factory=dict)
     live: Mapping[str, ValueRequest] = field(default_factory=dict)
-    unproven: frozenset[str] = frozenset()
+    unproven: AbstractSet[str] = frozenset()
 
 
 def prove(
@@ -421,7 +423,7 @@ def prove(
         from_source[address] = _source_question(wanted, region, show=show, lifted=lifted)
         if there is not None:
             from_live[address] = ValueRequest(there.name, (), show, lifted=lifted)
-    return Proof(frozenset(equal), from_source, from_live, frozenset(unproven))
+    return Proof(equal, from_source, from_live, unproven)
 
 
 def _source_tags(source: Listing, wanted: DesiredParameter) -> Tags:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssm_reconcile.change import effect_of
 from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.stores.session import moment_of
-from ssm_reconcile.stores.wire import name_in, parameter_of, tags_of
+from ssm_reconcile.stores.wire import RecordedTags, name_in, parameter_of, tags_of
+from ssm_reconcile.system import return_freed_memory
 from tests.builders import HERE, creates, deletes, part, updates
 
 
@@ -76,9 +81,57 @@ def test_tags_are_sorted_and_short_ones_shared() -> None:
     assert first["b"] is second["b"]
 
 
+def pairs_of(**tags: str) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def test_equal_tags_are_in_memory_once_and_a_record_is_kept_apart() -> None:
+    one, same = (tags_of(pairs_of(team=f"a{number}")) for number in ("1", "1"))
+    assert one is same
+    first, second = (tags_of(pairs_of(team="a", record=number * 99, stage="b")) for number in ("1", "2"))
+    assert isinstance(first, RecordedTags)
+    assert isinstance(second, RecordedTags)
+    assert sys.getsizeof(first) < 100
+    assert first._shared is second._shared
+
+
+@given(tags=st.dictionaries(st.text(max_size=3), st.text(max_size=3) | st.text("x", min_size=81), max_size=5))
+def test_tags_with_a_record_are_used_as_a_dictionary(tags: dict[str, str]) -> None:
+    found = tags_of(pairs_of(**tags))
+    assert found == tags == dict(found)
+    assert tags == found
+    assert list(found) == list(found.keys()) == sorted(tags)
+    assert list(found.items()) == sorted(tags.items())
+    assert list(found.values()) == [tags[key] for key in sorted(tags)]
+    assert len(found) == len(tags)
+    for key in (*tags, "absent"):
+        assert found.get(key) == tags.get(key)
+        assert found.get(key, "y") == tags.get(key, "y")
+        assert (key in found) == (key in tags)
+    with pytest.raises(KeyError):
+        found["absent"]
+    assert repr(found) == repr(dict(sorted(tags.items())))
+
+
 def test_times_are_read_as_the_moments_they_are() -> None:
     noon = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
     for told_time in (noon.timestamp(), noon.isoformat(), "2026-11-23T14:00:00.250+02:00"):
         assert moment_of(told_time) == noon
         assert moment_of(told_time).utcoffset() is not None
     assert moment_of(1).astimezone(timezone(timedelta(hours=2))).hour == 2
+
+
+@pytest.mark.parametrize("missing", [AttributeError, OSError, TypeError])
+def test_large_freed_blocks_are_returned_where_the_c_library_can(
+    monkeypatch: pytest.MonkeyPatch, missing: type[Exception]
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(mallopt=lambda *given: asked.append(given)))
+    return_freed_memory()
+    assert asked == [(-3, 262_144)]
+
+    def fail(_: None) -> None:
+        raise missing
+
+    monkeypatch.setattr("ctypes.CDLL", fail)
+    return_freed_memory()

@@ -77,6 +77,28 @@ class TestSelection:
         assert list(settle(parameter("/p/b"), parameter("/p/a"))) == ["/p/a", "/p/b"]
 
 
+class TestOtherTargets:
+    def test_a_desired_parameter_equal_to_that_of_another_target_is_the_same_object(self) -> None:
+        source = listing(HERE, parameter("/p/a"), parameter("/p/key", SECURE, key_id="alias/app"))
+        spec = replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/app"),)),))
+        first, *others = (
+            Route(spec, spec.targets[0], source, THERE, SOURCE_RING, keys, NOW)
+            for keys in (TARGET_RING, TARGET_RING, ring(HERE, "alias/app"))
+        )
+        found = resolve(first)
+        for route in others:
+            again = resolve(route, found)
+            assert again == resolve(route)
+            assert again["/p/a"] is found["/p/a"]
+            assert (again["/p/key"] is found["/p/key"]) == (route.target_ring is TARGET_RING)
+
+    def test_a_collision_of_three_names_them_all(self) -> None:
+        rewrites = tuple(Rewrite(Glob(f"/p/{x}"), RewriteIn.NAME, f"/p/{x}", "/p/z") for x in "ab")
+        found = settle(*map(parameter, ("/p/a", "/p/b", "/p/z")), spec=replication(rewrites=rewrites))
+        assert list(found) == ["/p/z"]
+        assert "/p/a, /p/b, /p/z" in found["/p/z"].problems[0].reason
+
+
 class TestTags:
     def test_the_sources_tags_are_taken_but_for_ours_and_those_of_aws(self) -> None:
         tags = {"team": "a", "aws:x": "1", "ssm-reconcile:owner": "o", "skip_sync": "1"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from ssm_reconcile.aws_limits import TAG_LIMIT
@@ -75,8 +76,8 @@ class TargetContext:
     live: Listing
     ring: Keyring
     run: Run
-    settled: frozenset[str]
-    unproven: frozenset[str]
+    settled: AbstractSet[str]
+    unproven: AbstractSet[str]
     readings: ValueReadings
     only: tuple[Glob, ...] = ()
     addresses: frozenset[str] | None = None
@@ -205,7 +206,8 @@ def is_same_version(reading: Reading, described: Parameter) -> bool:
 
 def cases(context: TargetContext) -> Iterator[Case]:
     """Yield each address that holds a replica of ours or on which a source parameter is placed, sorted."""
-    for address in sorted(context.desired.keys() | context.live.parameters.keys()):
+    unplaced = (one for one in context.live.parameters if one not in context.desired)
+    for address in sorted([*context.desired, *unplaced]):
         wanted = context.desired.get(address)
         there = context.live.parameters.get(address)
         tags = context.live.tags_of(address) if there is not None else {}
@@ -254,7 +256,8 @@ def unplaced_names(context: TargetContext, status: Standing) -> list[str]:
 
 def _unplaced_names(context: TargetContext) -> list[str]:
     """Return the addresses of parameters with tags on which nothing is placed, sorted."""
-    return sorted((context.live.tags.keys() & context.live.parameters.keys()) - context.desired.keys())
+    live, desired = context.live, context.desired
+    return sorted(one for one in live.tags if one in live.parameters and one not in desired)
 
 
 def _left_over(case: Case) -> Case:

@@ -7,8 +7,10 @@ type or tier, policies that are objects instead of texts, a value without its se
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import itemgetter
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -84,17 +86,62 @@ def value_of(item: Mapping[str, Any]) -> Value:
 
 
 def tags_of(tags: Iterable[Mapping[str, Any]]) -> Tags:
-    """Return tags of SSM or of the tagging API, sorted by key."""
-    pairs = sorted((intern(tag["Key"]), _shared(tag.get("Value", ""))) for tag in tags)
-    return dict(pairs)
+    """Return tags of SSM or of the tagging API, sorted by key. Equal ones are kept in memory once."""
+    pairs: list[tuple[str, str | None]] = []
+    record = None
+    for tag in tags:
+        value = tag.get("Value", "")
+        if len(value) > _SHORT and record is None:
+            record = value
+            pairs.append((intern(tag["Key"]), None))
+        else:
+            pairs.append((intern(tag["Key"]), intern(value)))
+    shared = _equal_tags(tuple(sorted(pairs, key=itemgetter(0))))
+    return shared if record is None else RecordedTags(shared, record)
 
 
 _SHORT = 80
-"""Longer tag values are records. Each record is different, so it is not interned."""
+"""Longer tag values are records. Each record is different."""
 
 
-def _shared(text: str) -> str:
-    return intern(text) if len(text) <= _SHORT else text
+@lru_cache(maxsize=4096)
+def _equal_tags(pairs: tuple[tuple[str, str | None], ...]) -> dict[str, Any]:
+    return dict(pairs)
+
+
+class RecordedTags(Mapping[str, str]):
+    """The tags of a replica: its record, and a mapping for many replicas, in which the record is None."""
+
+    __slots__ = ("_record", "_shared")
+
+    def __init__(self, shared: Mapping[str, str | None], record: str) -> None:
+        self._shared = shared
+        self._record = record
+
+    def __getitem__(self, key: str) -> str:
+        value = self._shared[key]
+        return self._record if value is None else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shared)
+
+    def __len__(self) -> int:
+        return len(self._shared)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._shared
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default. The inherited method raises an exception inside."""
+        value = self._shared.get(key, default)
+        return self._record if value is None and key in self._shared else value
+
+    def items(self) -> ItemsView[str, str]:
+        """Return the tags as pairs. The inherited view looks up each key."""
+        return {key: self._record if value is None else value for key, value in self._shared.items()}.items()
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def name_in(arn: str, place: Place) -> str | None:
