@@ -96,6 +96,14 @@ def test_the_sustained_rate_is_within_a_tenth_of_the_quota(factor: float, burst:
     assert probed.names == []
 
 
+def test_saved_calls_do_not_make_the_highest_rate_look_unlimited() -> None:
+    probed = staged()
+    probed.aws.world.faults = limited(probed.aws, {"delete": 17.0}, 39)
+    one = rate_of(probed.run(), CallClass.DELETE)
+    assert one.is_limit
+    assert one.sustained == pytest.approx(17.0, rel=0.1)
+
+
 @pytest.mark.parametrize("burst", [4, 10, 17])
 def test_the_burst_is_that_of_the_quota(burst: int) -> None:
     probed = staged()
@@ -152,6 +160,21 @@ def test_a_burst_is_sent_at_the_same_time() -> None:
     meter = RateMeter(probed.calls, ThreadPoolExecutor)
     assert meter.passes(lambda _: together.wait(), float("inf"), 8)
     assert plan.burst > 8
+
+
+def test_after_a_throttled_call_only_the_calls_under_way_are_answered() -> None:
+    probed = staged()
+    together, sent = threading.Barrier(10, timeout=10), list[int]()
+
+    def send(number: int) -> None:
+        sent.append(number)
+        together.wait()
+        raise StoreError(
+            Trouble.THROTTLED, place="", operation="DeleteParameters", code="ThrottlingException"
+        )
+
+    assert not RateMeter(probed.calls, ThreadPoolExecutor).passes(send, float("inf"), 40)
+    assert len(sent) == 10
 
 
 def test_the_most_calls_of_each_measurement_are_kept() -> None:

@@ -230,7 +230,7 @@ class RateMeter:
         """Add the sustained rate: up to the first throttled step, then down from there."""
         passed: float | None = None
         for rate in plan.rates:
-            if False:
+            if rate == plan.rates[-1] and found.burst_is_limit:
                 log.append(self._step(send, range(found.burst or 0), math.inf))
             log.append(step := self._step(send, range(plan.calls_up(rate)), rate))
             if step.is_ended:
