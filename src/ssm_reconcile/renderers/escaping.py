@@ -273,6 +273,12 @@ def json_blocks(document: Mapping[str, Any]) -> Iterator[str]:
     yield "\n}\n" if document else "}\n"
 
 
+_PRINTABLE = re.compile(r"[ -~\n]*")
+"""Lines without a character that `escape` replaces: most lines of a document, each of which takes time."""
+
+
 def escaped_lines(text: str) -> str:
     """Return the text with each line safe to print; line breaks stay."""
+    if _PRINTABLE.fullmatch(text):
+        return text
     return "\n".join(escape(line) for line in text.split("\n"))
