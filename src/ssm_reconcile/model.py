@@ -60,12 +60,14 @@ class Access:
     """The settings by which the spec reaches a place.
 
     `rates` are calls per second by operation class (`aws_limits.CallClass`), over the defaults of the store.
+    `probe`: whether the store may look for higher rates.
     """
 
     region: str
     role_arn: str | None = None
     external_id: str | None = None
     rates: tuple[tuple[str, float], ...] = ()
+    probe: bool = False
     sts_region: str | None = field(default=None, compare=False)  # asked for the role before `region`
 
 

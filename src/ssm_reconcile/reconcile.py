@@ -189,12 +189,12 @@ def carry_out(
 def list_places(specs: Sequence[Replication], session: Session) -> Listings:
     """List all places at once, each place once, also where several replications use it with other rates."""
     wanted = {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))}
-    # Two accesses that differ in their rates only are one place: it is listed with the first of them.
-    readers = {replace(access, rates=()): access for access in sorted(wanted, key=repr)}
+    # Two accesses that differ in `rates` of the spec only are one place: it is listed with the first of them.
+    readers = {replace(access, rates=(), probe=False): access for access in sorted(wanted, key=repr)}
     listed = session.places.read_each(
         readers.values(), lambda store, _: observe.list_place(store, session.progress)
     )
-    return {access: listed[readers[replace(access, rates=())]] for access in wanted}
+    return {access: listed[readers[replace(access, rates=(), probe=False)]] for access in wanted}
 
 
 def plan_each(

@@ -154,6 +154,11 @@ def open_more(places: Places, specs: Sequence[Replication], connect: Connect) ->
     return Places({**open_places(specs, known_or_new, Run()).opened, **places.opened})
 
 
+def without_probing(connect: Callable[[Access], _T]) -> Callable[[Access], _T]:
+    """Return a function that opens places as `connect` does, and never looks for higher rates there."""
+    return lambda access: connect(replace(access, probe=False))
+
+
 def endpoints(spec: Replication) -> Iterator[tuple[str, Access, str | None, Where | None]]:
     """Yield label, access, expected account and position in the spec of the source and of each target."""
     yield "the source", spec.source.access, spec.source.account, spec.source.where

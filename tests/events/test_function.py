@@ -11,7 +11,8 @@ from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.by_name import NamePlan, NamePlanner
 from ssm_reconcile.errors import ReconcileError, Trouble
 from ssm_reconcile.event.state import State, TableUnavailableError
-from ssm_reconcile.model import KeyState, Place
+from ssm_reconcile.model import Access, KeyState, Place
+from ssm_reconcile.stores.base import Store
 from tests.builders import store_error
 from tests.events.pump import TIMEOUT, WHOLE_TIMEOUT, Account, Deployed, metrics
 from tests.events.test_deployed import SPEC
@@ -282,6 +283,31 @@ class TestHigherThroughput:
         account.put(account.here, "/elsewhere", "v")
         account.drain()
         assert account.world.traffic.count("GetServiceSetting") == 0
+
+
+class TestProbing:
+    @pytest.mark.parametrize("is_slice", [False, True])
+    def test_the_event_path_never_probes(self, account: Account, *, is_slice: bool) -> None:
+        stack = account.deploy(f"{SPEC}rates: {{ probe: true }}\n")
+        opened: list[Access] = []
+        real = stack.function.connect
+        assert real is not None
+
+        def connect(access: Access) -> Store:
+            opened.append(access)
+            return real(access)
+
+        stack.function.connect = connect
+        account.put(account.here, "/prod/a", "v")
+        if is_slice:
+            stack.run_slice()
+        else:
+            account.drain()
+        assert account.world.names(account.there) == ["/prod/a"]
+        planner = stack.function.planner
+        assert planner is not None
+        assert planner.specs[0].source.access.probe, "the spec asks for it"
+        assert [access.probe for access in opened] == [False, False]
 
 
 class TestTheLeaseOfAWholeRun:

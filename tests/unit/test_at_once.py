@@ -73,6 +73,15 @@ def document_of(place: Place, names: tuple[str, ...]) -> str | None:
 
 
 class TestReplications:
+    def test_a_place_is_listed_once_also_if_replications_differ_in_rates_and_probing(self) -> None:
+        aws, specs = documents()
+        first, second = specs[:2]
+        (aim,) = second.targets
+        aim = replace(aim, access=replace(aim.access, rates=(("put", 1.0),), probe=True))
+        both = (first, replace(second, targets=(aim,)))
+        reconcile.list_places(both, aws.session(*both))
+        assert aws.world.traffic.count("DescribeParameters") == 2
+
     @pytest.mark.parametrize("operation", ["ListTagsForResource", "GetParameters"])
     def test_replications_of_a_plan_read_at_the_same_time(self, operation: str) -> None:
         aws, specs = documents()

@@ -94,7 +94,7 @@ hide: ["*pin*"]
 show: ["/prod/token_lifetime"]
 id: k3v9x2m7qa
 previous_ids: [h5t8w4p2zc]
-rates: { put: 10, get: 0.5 }
+rates: { put: 10, get: 0.5, probe: true }
 lifts:
   - { guard: max-deletes, target: dr-eu, count: 12, changes: "3f9a0c2b7d11", until: "2026-12-24",
       reason: gone }
@@ -125,15 +125,15 @@ def test_every_key_of_a_spec_is_read() -> None:
     assert only(FULL) == Replication(
         name="prod",
         source=Source(
-            Access("us-east-1", "arn:aws:iam::123456789012:role/ssm-reconcile", "abc", rates),
+            Access("us-east-1", "arn:aws:iam::123456789012:role/ssm-reconcile", "abc", rates, probe=True),
             "123456789012",
             at(5, 3),
         ),
         targets=(
-            Target("us-east-2", Access("us-east-2", rates=rates), where=at(10, 5)),
+            Target("us-east-2", Access("us-east-2", rates=rates, probe=True), where=at(10, 5)),
             Target(
                 "dr-eu",
-                Access("eu-west-1", "arn:aws:iam::210987654321:role/ssm-reconcile", "def", rates),
+                Access("eu-west-1", "arn:aws:iam::210987654321:role/ssm-reconcile", "def", rates, probe=True),
                 account="210987654321",
                 frozen=True,
                 default_key="alias/dr",

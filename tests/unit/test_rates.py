@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
-from ssm_reconcile.model import Place
+from ssm_reconcile.model import Access, Place
 from ssm_reconcile.stores.calls import Bucket, Calls, Rates
 from ssm_reconcile.stores.ssm import Aws
 from tests.doubles.clock import FakeClock
@@ -303,7 +303,7 @@ def test_a_higher_default_does_not_end_the_recovery_from_throttling() -> None:
 
 def test_the_listener_receives_another_default() -> None:
     heard: list[tuple[float, bool]] = []
-    shared = Rates(FakeClock(), lambda *what, throttled: heard.append((what[2], throttled)))
+    shared = Rates(FakeClock(), lambda *what, throttled, found=0.0: heard.append((what[2], throttled)))
     bucket = shared.of(HERE)[CallClass.PUT]
     heard.clear()
     bucket.set_default(10)
@@ -313,7 +313,8 @@ def test_the_listener_receives_another_default() -> None:
 def test_the_listener_receives_each_rate_and_each_cut() -> None:
     heard: list[tuple[str, str, float, bool]] = []
 
-    def listener(place: str, operation: str, rate: float, *, throttled: bool) -> None:
+    def listener(place: str, operation: str, rate: float, *, throttled: bool, found: float = 0.0) -> None:
+        assert not found
         heard.append((place, operation, rate, throttled))
 
     buckets = Rates(FakeClock(), listener).of(HERE, (("put", 10.0),))
@@ -329,6 +330,155 @@ def test_the_listener_receives_each_rate_and_each_cut() -> None:
 def test_the_schema_tells_the_defaults_that_are_in_force() -> None:
     path = Path(__file__).parents[2] / "schema" / "replication.schema.json"
     declared = json.loads(path.read_text(encoding="utf-8"))["properties"]["rates"]["properties"]
+    assert declared.pop("probe")["default"] is Access("us-east-1").probe is False
     assert {name: one["default"] for name, one in declared.items()} == dict(CALL_RATES)
     for name, one in declared.items():
         assert f"Default {one['default']}:" in one["description"], name
+
+
+def use(bucket: Bucket, clock: FakeClock, seconds: float, share: float = 1.0) -> None:
+    """Take calls for some seconds, at a share of the rate; each is admitted."""
+    end = clock.monotonic() + seconds
+    while clock.monotonic() < end:
+        bucket.take()
+        bucket.admit()
+        if share < 1:
+            after(clock, 1 / (share * bucket.rate))
+
+
+def test_probing_raises_the_rate_by_a_step_after_each_stretch_that_uses_it() -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock, highest=20)
+    use(bucket, clock, 14)
+    assert bucket.rate == 4
+    use(bucket, clock, 2)
+    assert bucket.rate == pytest.approx(4.2)
+    use(bucket, clock, 15)
+    assert bucket.rate == pytest.approx(4.41)
+
+
+def test_probing_stops_at_the_highest_rate() -> None:
+    clock = FakeClock()
+    bucket = Bucket(5, clock, highest=6)
+    use(bucket, clock, 600)
+    assert bucket.rate == 6
+
+
+def test_a_configured_rate_above_the_highest_is_not_probed() -> None:
+    clock = FakeClock()
+    bucket = Bucket(30, clock, highest=20)
+    use(bucket, clock, 100)
+    assert bucket.rate == 30
+
+
+@pytest.mark.parametrize(("share", "climbs"), [(0.0, False), (0.5, False), (0.75, False), (0.95, True)])
+def test_an_idle_or_slow_class_does_not_climb(share: float, *, climbs: bool) -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock, highest=16)
+    if share:
+        use(bucket, clock, 100, share)
+    else:
+        after(clock, 100)
+        bucket.take()
+    assert (bucket.rate > 4) is climbs
+
+
+@pytest.mark.parametrize("admitted", [0, 100])
+def test_the_first_throttled_response_ends_probing_and_sets_a_ceiling(admitted: int) -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock, highest=16)
+    use(bucket, clock, 100)
+    found = bucket.rate
+    assert found > 5
+    for _ in range(admitted):
+        bucket.admit()
+    bucket.reduce()
+    assert bucket.rate <= 4
+    use(bucket, clock, 600)
+    assert bucket.rate == pytest.approx(0.9 * found)
+
+
+def test_a_throttled_response_at_the_configured_rate_ends_probing_after_many_admitted() -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock, highest=16)
+    use(bucket, clock, 10)
+    bucket.reduce()
+    assert bucket.rate == 4, "as without probing, one among many does not lower the configured rate"
+    use(bucket, clock, 100)
+    assert bucket.rate == 4
+
+
+def test_further_throttled_responses_lower_the_ceiling_to_the_configured_rate_and_not_below() -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock, highest=16)
+    use(bucket, clock, 200)
+    ceilings = []
+    for _ in range(6):
+        bucket.reduce()
+        use(bucket, clock, 200)
+        ceilings.append(bucket.rate)
+    assert ceilings == sorted(ceilings, reverse=True)
+    assert ceilings[1] < ceilings[0]
+    assert ceilings[-1] == 4
+
+
+def test_late_responses_of_one_overload_lower_the_ceiling_once() -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock, highest=16)
+    use(bucket, clock, 100)
+    found = bucket.rate
+    for _ in range(4):
+        bucket.reduce()
+        after(clock, 1)
+    use(bucket, clock, 100)
+    assert bucket.rate == pytest.approx(0.9 * found)
+
+
+def test_only_writes_tags_deletes_and_listings_are_probed_up_to_four_times_the_default() -> None:
+    clock = FakeClock()
+    buckets = Rates(clock).of(HERE, probe=True)
+    for kind, bucket in buckets.items():
+        use(bucket, clock, 600)
+        probed = kind in {"put", "tags", "list_tags", "delete", "describe"}
+        assert bucket.rate == CALL_RATES[kind] * (4 if probed else 1), kind
+
+
+@pytest.mark.parametrize("probes", [(True, False), (False, True)])
+def test_a_place_is_probed_only_where_all_ask_for_it(probes: tuple[bool, ...]) -> None:
+    clock = FakeClock()
+    shared = Rates(clock)
+    bucket = shared.of(HERE, probe=probes[0])[CallClass.PUT]
+    use(bucket, clock, 100)
+    assert (bucket.rate > 3) is probes[0]
+    shared.of(HERE, probe=probes[1])
+    assert bucket.rate == 3, "a rate that was found is given up"
+    use(bucket, clock, 100)
+    assert bucket.rate == 3
+
+
+def test_probing_starts_at_the_default_of_higher_throughput() -> None:
+    clock = FakeClock()
+    bucket = Rates(clock).of(HERE, probe=True)[CallClass.PUT]
+    bucket.set_default(10)
+    assert bucket.rate == 10
+    use(bucket, clock, 100)
+    assert bucket.rate == 12
+
+
+def test_the_listener_receives_the_rates_that_probing_finds() -> None:
+    heard: list[tuple[float, bool, float]] = []
+    clock = FakeClock()
+
+    def listener(rate: float, *, throttled: bool, found: float = 0.0) -> None:
+        heard.append((round(rate, 3), throttled, round(found, 3)))
+
+    bucket = Bucket(4, clock, listener, highest=16)
+    use(bucket, clock, 50)
+    bucket.reduce()
+    assert heard == [
+        (4, False, 0),
+        (4.2, False, 4.2),
+        (4.41, False, 4.41),
+        (4.631, False, 4.631),
+        (3.241, True, 4.167),
+    ]

@@ -92,7 +92,7 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
         "guards": "max_deletes max_change_percent window events",
         "guards.events": "max_updates",
         "lifts[]": "guard target count changes until reason",
-        "rates": "describe get put delete tags list_tags resources kms",
+        "rates": "describe get put delete tags list_tags resources kms probe",
     }
     keys = {*above.split(), "lifts", *(path.removesuffix("[]") for path in below)}
     keys |= {f"{path}.{key}" for path, names in below.items() for key in names.split()}

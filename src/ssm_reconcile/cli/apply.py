@@ -291,6 +291,7 @@ class ApplyRun:
     def _execute(self) -> int:
         specs = command_run.load_specs(self.specs, self.name)
         with command_run.start_runner(specs, self.run, self.common) as runner:
+            runner.may_probe = self.approval != "event"
             session = SessionStop(runner.stop, runner.clock, read_end(os.environ, self.common.profile))
             session.check()
             if self.saved is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -85,12 +86,16 @@ class Runner:
     stop: SignalStop
     clock: Clock
     places: Places | None = None
+    may_probe: bool = True
     _is_announced: bool = False
 
     @property
     def connect(self) -> Callable[[Access], RequestStore]:
         """The function that opens a place."""
-        return connect_factory(self.common, self.clock)
+        from ssm_reconcile.session import without_probing
+
+        connect = connect_factory(self.common, self.clock)
+        return connect if self.may_probe else without_probing(connect)
 
     @contextmanager
     def reading(self) -> Iterator[ProgressListener]:
@@ -180,6 +185,9 @@ def start_runner(
     """
     with stop or SignalStop() as asked:
         yield Runner(specs, replace(run, parallelism=common.parallelism), common, asked, SystemClock(asked))
+    if common.verbose and not common.quiet:
+        for place, rates in SHOWN_RATES.found().items():
+            terminal.log(f"{place}: rates found by probing, for the spec: rates: {json.dumps(rates)}")
 
 
 def check_narrowing(plan: Plan) -> None:

@@ -48,8 +48,9 @@ class CallRates:
         self._monotonic = monotonic
         self._rates: dict[tuple[str, str], float] = {}
         self._slowed: dict[tuple[str, str], float] = {}
+        self._found: dict[tuple[str, str], float] = {}
 
-    def note(self, place: str, operation: str, rate: float, *, throttled: bool) -> None:
+    def note(self, place: str, operation: str, rate: float, *, throttled: bool, found: float = 0.0) -> None:
         """Record the rate of an operation in a place.
 
         Args:
@@ -57,10 +58,22 @@ class CallRates:
             operation: The name of the AWS operation.
             rate: Calls per second.
             throttled: Whether AWS has just throttled the operation.
+            found: The rate above the configured one that probing has found; 0 for none.
         """
         # In this order: `text` reads without a lock, and reads `_slowed` for each key of `_rates`.
         self._slowed[place, operation] = self._monotonic() if throttled else -SLOWED
         self._rates[place, operation] = rate
+        self._found[place, operation] = found
+
+    def found(self) -> dict[str, dict[str, float]]:
+        """Return the rates that probing has found, by place and key of `rates`, rounded down."""
+        from ssm_reconcile.aws_limits import CALL_CLASSES
+
+        places: dict[str, dict[str, float]] = {}
+        for (place, operation), rate in sorted(self._found.items()):
+            if rate:
+                places.setdefault(place, {})[CALL_CLASSES[operation].value] = int(rate * 10) / 10
+        return places
 
     def text(self, progress: Progress, *, short: bool = False) -> str:
         """Return the rate that limits a phase at a place; empty if unknown. `short`: only throttling."""
@@ -71,7 +84,8 @@ class CallRates:
                 if short:
                     return f"slowed: {self._rates[key]:.2g}/s"
                 return f"AWS throttles {operation}: down to {self._rates[key]:.3g}/s for now"
-        rate = self._rates.get((progress.place, operations[0]))
+        key = progress.place, operations[0]
+        rate = self._found.get(key) or self._rates.get(key)  # a rate that probing has found returns
         return "" if rate is None or short else f"{operations[0]} at {rate:.3g}/s"
 
 

@@ -46,7 +46,7 @@ from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Access, ProblemKind
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
-from ssm_reconcile.session import Connect, HigherThroughput, Places, open_places
+from ssm_reconcile.session import Connect, HigherThroughput, Places, open_places, without_probing
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
 
@@ -343,7 +343,7 @@ class Function:
         """Open the places of the specs. A new spec may raise rates, so it gets new rate limits."""
         if self._opener is None or (self.planner is not None and self.planner.specs != specs):
             self._opener = self.connect or self._connect_to_aws()
-        opener = self._opener
+        opener = without_probing(self._opener)  # a batch is short, and many run at the same time
 
         def connect(access: Access) -> Store:
             until, error = self.away.get(access, (0.0, None))

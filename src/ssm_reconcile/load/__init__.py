@@ -137,14 +137,15 @@ def _is_saved(root: MappingNode, findings: SpecFindings) -> bool:
 
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
-RateOverrides: TypeAlias = tuple[tuple[str, float], ...]
+RateSettings: TypeAlias = tuple[tuple[tuple[str, float], ...], bool]
+"""Calls per second by class, and whether higher rates are looked for."""
 
 
 def _replication(view: NodeView) -> spec.Replication:
     """Return the replication of a document without errors; each key of the schema has a field."""
     source, rules, tags = view.at("source"), view.at("parameters"), view.at("tags")
     chosen = {key.text: value.text for key, value in view.pairs() if value.text is not None}
-    rates = tuple(sorted((key.text, float(value.raw or 0)) for key, value in view.at("rates").pairs()))
+    rates = _rates(view.at("rates"))
     home = _access(source, rates)
     limits, limit_lines = _limits(view)
     return spec.Replication(
@@ -190,12 +191,18 @@ def _pairs(view: NodeView) -> Pairs:
     return tuple((key.text, value.text or "") for key, value in view.pairs())
 
 
-def _access(view: NodeView, rates: RateOverrides, sts_region: str | None = None) -> Access:
+def _rates(view: NodeView) -> RateSettings:
+    given = {key.text: value.raw or "" for key, value in view.pairs()}
+    probe = given.pop("probe", None) == "true"
+    return tuple(sorted((kind, float(rate or 0)) for kind, rate in given.items())), probe
+
+
+def _access(view: NodeView, rates: RateSettings, sts_region: str | None = None) -> Access:
     region, role, external_id = (view.at(key).text for key in ("region", "role_arn", "external_id"))
-    return Access(region or "", role, external_id, rates, sts_region)
+    return Access(region or "", role, external_id, *rates, sts_region)
 
 
-def _target(view: NodeView, rates: RateOverrides, source_region: str) -> spec.Target:
+def _target(view: NodeView, rates: RateSettings, source_region: str) -> spec.Target:
     access = _access(view, rates, source_region)
     return spec.Target(
         name=view.at("name").text or access.region,

@@ -14,6 +14,11 @@ throttled response after several that were not: AWS throttles a few calls at any
 recovers as in CUBIC (RFC 9438): fast at first, slowly near the rate at which AWS throttled, faster again
 beyond, until it is the configured rate. So a single throttled call costs little, a quota that is shared with
 other clients is found and kept, and it is used in full again when those clients are done.
+
+Probing (`rates.probe`) raises the rate of some classes in small steps, until the first throttled response.
+The ceiling of the recovery is then below the rate that AWS throttled, and each further throttled response
+above the configured rate lowers it. Such a response reduces the rate to the configured one at once: above
+it, the calls of others on the same quotas come first.
 """
 
 from __future__ import annotations
@@ -36,15 +41,20 @@ from ssm_reconcile.system import Clock
 class RateListener(Protocol):
     """Receives rates, from any thread."""
 
-    def __call__(self, place: str, operation: str, rate: float, *, throttled: bool) -> object:
-        """Receive the calls per second from now on, and whether throttling changed it."""
+    def __call__(
+        self, place: str, operation: str, rate: float, *, throttled: bool, found: float = 0.0
+    ) -> object:
+        """Receive the calls per second from now on, and whether throttling changed it.
+
+        `found` is the rate above the configured one that probing has found; 0 for none.
+        """
 
 
 class BucketListener(Protocol):
     """Receives the rates of one bucket, from any thread."""
 
-    def __call__(self, rate: float, *, throttled: bool) -> object:
-        """Receive the calls per second from now on, and whether throttling changed it."""
+    def __call__(self, rate: float, *, throttled: bool, found: float = 0.0) -> object:
+        """Receive what a `RateListener` receives."""
 
 
 _BURST = 10.0
@@ -68,6 +78,29 @@ s.
 """
 _FLOOR = 1 / 64
 """The lowest rate, as a part of the configured one."""
+PROBED = frozenset({CallClass.PUT, CallClass.TAGS, CallClass.LIST_TAGS, CallClass.DELETE, CallClass.DESCRIBE})
+"""The classes that probing may raise. Running applications share the quotas of reads and of KMS."""
+HIGHEST = 4.0
+"""The highest rate of probing, as a multiple of the default of the class."""
+_STRETCH = 15.0
+_STEP = 1.05
+"""The rate rises by `_STEP` after `_STRETCH` seconds without a throttled response: fourfold in seven minutes.
+
+Steps that are longer or smaller do not find the quota within ten minutes. Shorter or larger ones go far
+beyond it, while AWS still admits calls from what it has saved.
+"""
+_USED = 0.8
+"""The part of the rate that must be used in a stretch: an idle class learns nothing about its quota."""
+_BELOW = 0.9
+_BELOW_AGAIN = 0.85
+"""The ceiling after a throttled response, as a part of the rate that AWS throttled: the first, and others.
+
+A response after the first one means that the quota has become smaller, or that AWS had saved calls.
+"""
+_RETREAT_EVERY = 5.0
+"""Seconds between two cuts above the configured rate: late responses report the same overload."""
+_RETURN_SECONDS = 30.0
+"""As `_RECOVERY_SECONDS`, after a cut above the configured rate. AWS saves calls in this time."""
 
 
 class Bucket:
@@ -81,6 +114,7 @@ class Bucket:
         *,
         is_set: bool = False,
         parallelism: int = 8,
+        highest: float = 0.0,
     ) -> None:
         """Start with all tokens.
 
@@ -90,21 +124,24 @@ class Bucket:
             listener: receives the rate, and its changes by throttling and configuration.
             is_set: whether a spec sets the rate, so that it is not a default.
             parallelism: the most reads that are open at the same time, whatever the number of threads.
+            highest: the highest rate of probing; up to `rate`, nothing is probed.
         """
         self.open_reads = threading.BoundedSemaphore(parallelism)
         self._clock = clock
         self._listener = listener
         self.is_set = is_set
         self._lock = threading.Lock()
-        self._configured = rate
-        self._rate = rate
+        self._configured = self._rate = self._ceiling = rate
+        self._highest = max(rate, highest)
         self._tokens = self._burst()
-        self._updated = clock.monotonic()
+        self._updated = self._stretch_began = clock.monotonic()
+        self._taken = 0
         self._cut_at = self._next_cut = -math.inf
         self._plateau = rate
+        self._depth = 1 - _CUT / _NEARLY
+        self._recovery = _RECOVERY_SECONDS
         self._admitted = 0
-        if listener is not None:
-            listener(rate, throttled=False)
+        self._report(throttled=False)
 
     @property
     def rate(self) -> float:
@@ -117,32 +154,49 @@ class Bucket:
         """Wait until one call may be sent."""
         with self._lock:
             self._update()
+            self._probe()
             # Below zero, the tokens are the calls that already wait: this thread's turn is after theirs.
             self._tokens -= 1
             wait = max(0.0, -self._tokens / self._rate)
+            if self._ceiling > self._configured:
+                # Evenly spaced calls near the quota take each new token of AWS, and others are throttled.
+                wait += random.random() / self._rate  # noqa: S311 - not a secret
         if wait > 0:
             self._clock.sleep(wait)
 
     def reduce(self) -> None:
         """Lower the rate after a throttled response, and drop the tokens that were saved for a burst.
 
-        A single throttled response among many does not count: AWS throttles a few calls at any rate.
+        A single throttled response among many does not count, unless the rate is above the configured one:
+        AWS throttles a few calls at any rate. Each of them ends probing.
         """
         with self._lock:
             self._update()
             admitted, self._admitted = self._admitted, 0
-            if admitted >= _MANY_ADMITTED:
+            is_first = self._ceiling < self._highest
+            self._highest = self._ceiling
+            is_above = self._rate > self._configured
+            if admitted >= _MANY_ADMITTED and not is_above:
                 return
             if self._updated >= self._next_cut:
-                # Calls that already have their turn are sent at the old rate. Their responses say nothing
-                # about the new one, so no cut happens before the last of them was sent.
-                self._next_cut = self._updated + max(_CUT_EVERY, -self._tokens / self._rate)
-                self._cut_at = self._updated
-                self._plateau = self._rate * _NEARLY
-                self._rate = max(self._configured * _FLOOR, self._rate * _CUT)
-                self._tokens = min(self._tokens, 0.0)
-                if self._listener is not None:
-                    self._listener(self._rate, throttled=True)
+                self._cut(is_above=is_above, below=_BELOW if is_first else _BELOW_AGAIN)
+
+    def _cut(self, *, is_above: bool, below: float) -> None:
+        # Calls that already have their turn are sent at the old rate. Their responses say nothing
+        # about the new one, so no cut happens before the last of them was sent.
+        pause = _RETREAT_EVERY if is_above else _CUT_EVERY
+        self._next_cut = self._updated + max(pause, -self._tokens / self._rate)
+        self._cut_at = self._updated
+        self._plateau = self._rate * _NEARLY
+        self._depth, self._recovery = 1 - _CUT / _NEARLY, _RECOVERY_SECONDS
+        lower = self._rate * _CUT
+        if is_above:
+            self._ceiling = self._highest = max(self._configured, min(self._ceiling, self._rate * below))
+            lower = min(lower, self._configured)
+            self._depth, self._recovery = 1 - lower / self._plateau, _RETURN_SECONDS
+        self._rate = max(self._configured * _FLOOR, lower)
+        self._tokens = min(self._tokens, 0.0)
+        self._report(throttled=True)
 
     def admit(self) -> None:
         """Count a response that is not throttled."""
@@ -161,15 +215,39 @@ class Bucket:
             if not self.is_set:
                 self._configure(rate)
 
+    def stop_probing(self) -> None:
+        """Return to the configured rate, and keep to it."""
+        with self._lock:
+            if self._highest > self._configured:
+                self._highest = self._ceiling
+                self._configure(self._configured)
+
     def _configure(self, rate: float) -> None:
         """Change the configured rate. A lower one holds at once; a higher one too, unless AWS throttles."""
         self._update()
-        self._configured = rate
+        self._highest = max(rate, self._highest) if self._ceiling < self._highest else rate
+        self._configured = self._ceiling = rate
         self._rate = min(self._rate, rate)
         self._update()  # a rate that is below the configured one recovers, as after throttling
         self._tokens = min(self._tokens, self._burst())
+        self._report(throttled=False)
+
+    def _probe(self) -> None:
+        """Count a call, and raise the rate after a stretch that has used it."""
+        self._taken += 1
+        seconds = self._updated - self._stretch_began
+        if seconds < _STRETCH:
+            return
+        is_used = self._taken >= _USED * self._rate * seconds
+        self._taken, self._stretch_began = 0, self._updated
+        if is_used and self._ceiling < self._highest:
+            self._rate = self._ceiling = min(self._highest, self._rate * _STEP)
+            self._report(throttled=False)
+
+    def _report(self, *, throttled: bool) -> None:
         if self._listener is not None:
-            self._listener(self._rate, throttled=False)
+            found = self._ceiling if self._ceiling > self._configured else 0.0
+            self._listener(self._rate, throttled=throttled, found=found)
 
     def _burst(self) -> float:
         return min(_BURST, max(1.0, math.floor(self._configured * _BURST_SECONDS)))
@@ -180,12 +258,12 @@ class Bucket:
         passed = max(0.0, now - self._updated)
         self._updated = now
         self._tokens = min(self._burst(), self._tokens + passed * self._rate)
-        if self._rate < self._configured:
-            self._rate = max(self._rate, min(self._configured, self._recovered(now - self._cut_at)))
+        if self._rate < self._ceiling:
+            self._rate = max(self._rate, min(self._ceiling, self._recovered(now - self._cut_at)))
 
     def _recovered(self, seconds: float) -> float:
         """Return the rate so many seconds after a cut: a cubic curve that is flat near the plateau."""
-        return self._plateau * (1 + (1 - _CUT / _NEARLY) * (seconds / _RECOVERY_SECONDS - 1) ** 3)
+        return self._plateau * (1 + self._depth * (seconds / self._recovery - 1) ** 3)
 
 
 class Rates:
@@ -198,27 +276,43 @@ class Rates:
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
 
-    def of(self, place: Place, overrides: Iterable[tuple[str, float]] = ()) -> Mapping[str, Bucket]:
+    def of(
+        self, place: Place, overrides: Iterable[tuple[str, float]] = (), *, probe: bool = False
+    ) -> Mapping[str, Bucket]:
         """Return the buckets of a place, by operation class.
 
-        `overrides` are calls per second by class, instead of the defaults. Where two replications set
-        different rates for one place, the lower rate is used.
+        Where two replications set different rates for one place, the lower rate is used. Where one of them
+        does not probe, none does.
+
+        Args:
+            place: the account and region.
+            overrides: calls per second by class, instead of the defaults.
+            probe: whether the replication allows to probe higher rates.
         """
         given = dict(overrides)
         with self._lock:
-            return {kind: self._bucket(place, kind, given.get(kind)) for kind in CallClass}
+            return {kind: self._bucket(place, kind, given.get(kind), probe=probe) for kind in CallClass}
 
-    def _bucket(self, place: Place, kind: CallClass, rate: float | None) -> Bucket:
+    def _bucket(self, place: Place, kind: CallClass, rate: float | None, *, probe: bool) -> Bucket:
         key = (place.account, place.region, kind)
         bucket = self._buckets.get(key)
         if bucket is None:
             start = CALL_RATES[kind] if rate is None else rate
             listener = self._listener_of(place, kind)
+            highest = HIGHEST * CALL_RATES[kind] if probe and kind in PROBED else 0.0
             bucket = self._buckets[key] = Bucket(
-                start, self._clock, listener, is_set=rate is not None, parallelism=self._parallelism
+                start,
+                self._clock,
+                listener,
+                is_set=rate is not None,
+                parallelism=self._parallelism,
+                highest=highest,
             )
-        elif rate is not None:
+            return bucket
+        if rate is not None:
             bucket.set_rate(rate)
+        if not probe:
+            bucket.stop_probing()
         return bucket
 
     def _listener_of(self, place: Place, kind: CallClass) -> BucketListener | None:

@@ -91,7 +91,7 @@ class Aws:
         with self._creating:  # clients must be created by one thread at a time
             clients = factory.create(access)
         place, caller = factory.identify(clients, access)
-        buckets = self._rates.of(place, access.rates)
+        buckets = self._rates.of(place, access.rates, probe=access.probe)
         calls = Calls(str(place), caller, buckets, factory.clock, factory.jitter, factory.profile)
         return SsmStore(place, caller, clients, calls, factory.parallelism)
 

@@ -106,6 +106,17 @@ def test_a_line_names_the_cause_of_a_delay() -> None:
     assert printed[-1].endswith(", PutParameter at 3/s"), "it was half a minute ago"
 
 
+def test_a_line_has_the_rate_that_probing_has_found_also_after_throttling() -> None:
+    now = [0.0]
+    pace, writing = CallRates(lambda: now[0]), Progress(PLACE, Phase.WRITING, 1, 2)
+    pace.note(PLACE, "PutParameter", 3.15, throttled=False, found=3.15)
+    assert pace.text(writing) == "PutParameter at 3.15/s"
+    pace.note(PLACE, "PutParameter", 2.2, throttled=True, found=3.01)
+    assert pace.text(writing) == "AWS throttles PutParameter: down to 2.2/s for now"
+    now[0] = 31
+    assert pace.text(writing) == "PutParameter at 3.01/s"
+
+
 def test_a_place_of_which_nothing_is_known_is_held_by_nothing() -> None:
     assert CallRates(lambda: 0.0).text(Progress(PLACE, Phase.READING, 1, 2)) == ""
 

@@ -1,10 +1,16 @@
-"""The setting for higher throughput in commands: `apply` reads and uses it, `plan` does not."""
+"""Higher rates in commands: the setting for higher throughput, and probing."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from ssm_reconcile.cli import command_run
+from ssm_reconcile.cli.progress import CallRates
 from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import Access
+from ssm_reconcile.stores.base import Store
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import Cli
@@ -52,3 +58,36 @@ def test_a_plan_reads_no_setting_and_is_the_same_with_the_setting(aws: Simulated
     turn_on(aws, "us-east-1", "us-east-2", "eu-west-1")
     assert plan() == off
     assert not aws.world.traffic.count(SETTING)
+
+
+@pytest.mark.parametrize(
+    ("words", "probes"), [(("apply", "--yes"), True), (("plan",), True), (("event", "-"), False)]
+)
+def test_commands_probe_if_the_spec_says_so_and_event_does_not(
+    words: tuple[str, ...], aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch, *, probes: bool
+) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(f"{spec.read_text()}\nrates: {{ probe: true }}\n")
+    opened: list[Access] = []
+
+    def connect(access: Access) -> Store:
+        opened.append(access)
+        return aws.connect(access)
+
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
+    assert cli(*words, stdin="/app/url").exit_code == 0
+    assert {access.probe for access in opened} == {probes}
+
+
+@pytest.mark.parametrize("option", ["", "-q", "-v"])
+def test_the_end_of_a_run_reports_the_rates_found_with_verbose_only(
+    option: str, aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = CallRates()
+    monkeypatch.setattr(command_run, "SHOWN_RATES", rates)
+    for operation, found in (("PutParameter", 5.67), ("AddTagsToResource", 6.0), ("DescribeParameters", 0.0)):
+        rates.note(str(aws.there), operation, 7.0, throttled=False, found=found)
+    lines = cli("plan", *filter(None, [option])).stderr.splitlines()
+    line = f'{aws.there}: rates found by probing, for the spec: rates: {{"tags": 6.0, "put": 5.6}}'
+    assert (line in lines) is (option == "-v")
+    assert sum("probing" in line for line in lines) == (option == "-v")
