@@ -22,7 +22,10 @@ _KILOBYTE = 1024 if sys.platform != "darwin" else 1
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of one run: `cpu` and `wall` in seconds, `memory` (peak RSS) in bytes; `output`: stdout."""
+    """The cost of one run: `cpu` and `wall` in seconds, `memory` (peak RSS) in bytes.
+
+    `output` is stdout, `errors` stderr.
+    """
 
     wall: float
     cpu: float
@@ -30,6 +33,7 @@ class Cost:
     code: int
     counts: Counts
     output: str = ""
+    errors: str = ""
 
     @property
     def megabytes(self) -> float:
@@ -61,11 +65,11 @@ def cost(
         wall = time.monotonic() - began
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
-        output = out.read().decode(errors="replace")
+        err.seek(0)
+        output, errors = (stream.read().decode(errors="replace") for stream in (out, err))
         if child.returncode not in allowed:
-            err.seek(0)
-            errors = err.read().decode(errors="replace")[-2000:]
-            message = f"{' '.join(command[:6])} ...: exit code {child.returncode}\n{errors}\n{output[-2000:]}"
+            last = f"{errors[-2000:]}\n{output[-2000:]}"
+            message = f"{' '.join(command[:6])} ...: exit code {child.returncode}\n{last}"
             raise RuntimeError(message)
     return Cost(
         wall=wall,
@@ -74,6 +78,7 @@ def cost(
         code=child.returncode,
         counts=server.counts(),
         output=output,
+        errors=errors,
     )
 
 
