@@ -16,9 +16,8 @@ beyond, until it is the configured rate. So a single throttled call costs little
 other clients is found and kept, and it is used in full again when those clients are done.
 
 Probing (`rates.probe`) raises the rate of some classes in small steps, until the first throttled response.
-The ceiling of the recovery is then below the rate that AWS throttled, and each further throttled response
-above the configured rate lowers it. Such a response reduces the rate to the configured one at once: above
-it, the calls of others on the same quotas come first.
+The rate then recovers to less than AWS throttled. Above the configured rate, each throttled response lowers
+this ceiling and returns the rate to the configured one: calls of others on the same quotas come first.
 """
 
 from __future__ import annotations
@@ -73,8 +72,7 @@ _RECOVERY_SECONDS = 15.0
 _NEARLY = 0.95
 """`_RECOVERY_SECONDS` after a cut, the rate is `_NEARLY` that of the cut and stays there for some seconds.
 
-After 23 s it is the rate of the cut; a rate that was cut to half of the configured rate is restored after 40
-s.
+After 23 s it is the rate of the cut; a rate cut to half of the configured one is restored after 40 s.
 """
 _FLOOR = 1 / 64
 """The lowest rate, as a part of the configured one."""
@@ -86,17 +84,13 @@ _STRETCH = 15.0
 _STEP = 1.05
 """The rate rises by `_STEP` after `_STRETCH` seconds without a throttled response: fourfold in seven minutes.
 
-Steps that are longer or smaller do not find the quota within ten minutes. Shorter or larger ones go far
-beyond it, while AWS still admits calls from what it has saved.
+Slower, it does not find the quota in ten minutes. Faster, it goes far beyond it on what AWS has saved.
 """
 _USED = 0.8
 """The part of the rate that must be used in a stretch: an idle class learns nothing about its quota."""
 _BELOW = 0.9
 _BELOW_AGAIN = 0.85
-"""The ceiling after a throttled response, as a part of the rate that AWS throttled: the first, and others.
-
-A response after the first one means that the quota has become smaller, or that AWS had saved calls.
-"""
+"""The ceiling as a part of the rate that AWS throttled: the first time, and later, when less is free."""
 _RETREAT_EVERY = 5.0
 """Seconds between two cuts above the configured rate: late responses report the same overload."""
 _RETURN_SECONDS = 30.0
@@ -308,8 +302,7 @@ class Rates:
                 parallelism=self._parallelism,
                 highest=highest,
             )
-            return bucket
-        if rate is not None:
+        elif rate is not None:
             bucket.set_rate(rate)
         if not probe:
             bucket.stop_probing()
