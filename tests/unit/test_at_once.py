@@ -22,6 +22,7 @@ from ssm_reconcile.system import read_at_once
 from tests.builders import NOW, replication
 from tests.fake_aws.traffic import Fault, refused
 from tests.simulated_aws import SimulatedAws
+from tests.unit.renderers.plans import whole
 
 DOCUMENTS, TARGETS = 8, 40
 PATIENCE = 20.0
@@ -174,7 +175,7 @@ class TestOrder:
             plan = aws.plan(*specs)
             status = read_status(specs, aws.session(*specs))
             both = (
-                plan_document(plan, tool_version="1", created=NOW),
+                whole(plan_document(plan, tool_version="1", created=NOW)),
                 status_document(status, NOW, tool_version="1"),
             )
             return json.dumps(both)
