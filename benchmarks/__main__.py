@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from benchmarks import plot, report, retries, scenes, startup
+from benchmarks import plot, probing, report, retries, scenes, startup
 from benchmarks.figures import Figures
 from benchmarks.quotas import AWS
 from benchmarks.scenes import IN_SYNC, OURS, Pace, Row
@@ -49,6 +49,7 @@ class Sizes:
         paced_apply: Changes of the bootstraps under quotas.
         many: Parameters in each of the forty targets.
         documents: Parameters in the target of each of several documents.
+        probing: Parameters of the bootstrap that probes.
     """
 
     starts: int = startup.ROUNDS
@@ -61,11 +62,12 @@ class Sizes:
     paced_apply: int = 240
     many: int = 2_000
     documents: int = 200
+    probing: int = probing.COUNT
 
 
 QUICK = Sizes(
     starts=3, counts=(1_000,), rounds=1, growth=0, document=1_000, puts=30, paced_plan=1_000, paced_apply=40,
-    many=50, documents=20,
+    many=50, documents=20, probing=60,
 )  # fmt: skip
 
 
@@ -142,8 +144,10 @@ def _measure_paced(figures: Figures, sizes: Sizes) -> None:
             partial(scenes.higher_throughput, count=changes, list_tags=10.0),
         ),
     )
-    with ThreadPoolExecutor(len(lanes)) as pool:
+    with serving() as server, ThreadPoolExecutor(1 + len(lanes)) as pool:
+        probed = pool.submit(_attempt, figures, lambda: probing.run(server, sizes.probing))
         results = [pace for lane in pool.map(partial(_run_lane, figures), lanes) for pace in lane]
+        figures.probing = probed.result()
     figures.many = results[0]  # of the first scene of the first lane
     figures.paces = [pace for pace in results if pace is not None]
 

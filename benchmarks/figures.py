@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from benchmarks.probing import ProbingRow
 from benchmarks.quotas import AWS
 from benchmarks.retries import RetryResult
 from benchmarks.scenes import BOOTSTRAP, IN_SYNC, OPTIMUM, OURS, Pace, Row
@@ -13,6 +14,8 @@ from benchmarks.startup import FIRST_LINE, FIRST_LINE_LIMIT, HELP_LIMIT, Start
 BOOTSTRAP_RATIO, IN_SYNC_RATIO = 1.5, 0.5
 """CPU time as a multiple of that of the optimum."""
 GROWTH_MEGABYTES, JSON_MEGABYTES, TARGETS_MEGABYTES = 300, 150, 1_000
+THROTTLED_BY_PROBING = 0.005
+"""Share of the calls of each client that is throttled while one of them probes."""
 SECONDS_AFTER_LISTING = 15
 """Seconds that a plan for many targets takes beyond those that the calls of its slowest place need."""
 
@@ -27,6 +30,7 @@ class Figures:
         documents: Plans with many changes that are written as JSON.
         paces: Runs under quotas.
         many: The plan for many targets.
+        probing: The bootstrap that probes beside a second client.
         retries: The same writes with each retry mode.
         starts: The start of each command.
         notes: Sentences without a full stop about the programs that were compared.
@@ -40,6 +44,7 @@ class Figures:
     documents: list[Row] = field(default_factory=list)
     paces: list[Pace] = field(default_factory=list)
     many: Pace | None = None
+    probing: ProbingRow | None = None
     retries: list[RetryResult] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -128,8 +133,21 @@ def _goals_under_quotas(figures: Figures) -> Iterator[Goal]:
         after, megabytes = many.cost.wall - many.necessary, many.cost.megabytes
     yield Goal(f"{subject}: seconds beyond the slowest place", after, SECONDS_AFTER_LISTING, ".1f", " s")
     yield Goal(f"{subject}: memory", megabytes, TARGETS_MEGABYTES, ".0f", " MB", is_below=True)
+    yield from _goals_of_probing(figures.probing)
     throttled = sum(one.cost.counts.throttled.total() for one in figures.paces if one.rates == AWS)
     yield Goal("throttled calls under the default quotas, all scenes", throttled, 0, ".0f")
+
+
+def _goals_of_probing(probing: ProbingRow | None) -> Iterator[Goal]:
+    shares: dict[str, float | None] = dict.fromkeys(("ssm-reconcile", "the second client"))
+    minutes = ""
+    if probing is not None:
+        minutes = f" in {probing.seconds / 60:.0f} minutes"
+        shares["ssm-reconcile"] = probing.throttled / probing.calls
+        shares["the second client"] = probing.other_throttled / probing.other_calls
+    for client, share in shares.items():
+        subject = f"probing{minutes}: throttled calls of {client}"
+        yield Goal(subject, share, THROTTLED_BY_PROBING, ".2%")
 
 
 def _goals_of_starts(figures: Figures) -> Iterator[Goal]:

@@ -9,6 +9,7 @@ from datetime import date
 from importlib.metadata import version
 
 from benchmarks.figures import Figures, goals
+from benchmarks.probing import QUOTAS, SHARE, ProbingRow
 from benchmarks.quotas import AWS
 from benchmarks.retries import RATE, RetryResult
 from benchmarks.scenes import BLOG_POST, BOOTSTRAP, IN_SYNC, LATENCY, OURS, TERRAFORM, Pace, Row
@@ -33,6 +34,7 @@ def results(figures: Figures, today: date) -> str:
         _comparison(figures),
         _growth(figures),
         _paces(figures.paces),
+        *([] if figures.probing is None else [_probing(figures.probing)]),
         _retries(figures.retries),
         _starts(figures.starts),
         _profile(figures.profile),
@@ -189,6 +191,22 @@ def _paces(paces: list[Pace]) -> str:
 def _other_quotas(pace: Pace) -> str:
     others = [f"{kind} {rate:g}/s" for kind, rate in pace.rates.items() if rate != AWS[kind]]
     return f" ({', '.join(others)})" if others else ""
+
+
+def _probing(row: ProbingRow) -> str:
+    head = ("client", "calls", "throttled")
+    clients = (
+        ("ssm-reconcile", row.calls, row.throttled),
+        ("the second client", row.other_calls, row.other_throttled),
+    )
+    body = [(who, f"{calls:,}", f"{lost} ({lost / calls:.2%})") for who, calls, lost in clients]
+    found = "".join(f"\n- `{rates}`" for rates in row.rates)
+    quotas = ", ".join(f"{kind} {rate:g}/s" for kind, rate in QUOTAS.items())
+    return (
+        f"## Probing\n\nA bootstrap of {row.count:,} parameters with `rates: {{ probe: true }}`, in"
+        f" {row.seconds / 60:.0f} minutes. A second client uses {SHARE:.0%} of the quota of PutParameter in"
+        f" the target. The quotas: {quotas}.\n\n" + _table(head, body) + f"\n\nRates found:\n{found}"
+    )
 
 
 def _retries(ways: list[RetryResult]) -> str:

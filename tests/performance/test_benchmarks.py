@@ -13,6 +13,7 @@ from benchmarks import report, scenes, startup
 from benchmarks.__main__ import Sizes, measure
 from benchmarks.children import Cost
 from benchmarks.figures import Figures, Goal, goals
+from benchmarks.probing import ProbingRow
 from benchmarks.quotas import AWS
 from benchmarks.retries import WAYS, RetryResult
 from benchmarks.scenes import BLOG_POST, BOOTSTRAP, IN_SYNC, OPTIMUM, OURS, Pace, Row
@@ -21,7 +22,7 @@ from benchmarks.served import Counts, Server
 ROOT = Path(__file__).parents[2]
 TINY = Sizes(
     starts=1, counts=(10,), rounds=1, growth=0, document=10, puts=11, paced_plan=10, paced_apply=3, many=1,
-    documents=1,
+    documents=1, probing=3,
 )  # fmt: skip
 
 
@@ -52,6 +53,7 @@ def figures() -> Figures:
         documents=[Row(OURS, "plan --format json", 20_000, 1, cost(1.0, 149))],
         paces=[many, Pace(BOOTSTRAP, 240, cost(throttled=3), {**AWS, "put": 10.0})],
         many=many,
+        probing=ProbingRow(2_700, 640.0, 2_000, 10, 1_000, 5, ("{ put: 4.2 }",)),
         retries=[RetryResult(WAYS[0], 150, 14.0, 0, 150)],
         starts=[startup.Start(command, taken) for command, taken in seconds.items()],
     )
@@ -85,6 +87,8 @@ MISSES = {
     ),
     "seconds beyond the slowest place": worse(many=Pace("many", 2_000, cost(wall=25.1, calls=50), AWS)),
     "memory": worse(many=Pace("many", 2_000, cost(1.0, 1_000, 25.0, calls=50), AWS)),
+    "throttled calls of ssm-reconcile": worse(probing=ProbingRow(2_700, 640.0, 2_000, 11, 1_000, 0, ())),
+    "throttled calls of the second client": worse(probing=ProbingRow(2_700, 640.0, 2_000, 0, 1_000, 6, ())),
     "throttled calls under the default quotas": worse(paces=[Pace(BOOTSTRAP, 240, cost(throttled=1), AWS)]),
     "`--help`": worse(starts=[startup.Start("import click", 0.05), startup.Start("--help", 0.0701)]),
     "first line of progress": worse(starts=[startup.Start(startup.FIRST_LINE, 0.51)]),
@@ -107,15 +111,15 @@ def test_a_target_that_was_not_measured_is_missed() -> None:
 
 
 def test_a_scene_that_failed_is_missed_and_its_error_is_shown() -> None:
-    found = worse(many=None, failures=["plan ...: exit code 1"])
-    assert len(missed(found)) == 2
+    found = worse(many=None, probing=None, failures=["plan ...: exit code 1"])
+    assert len(missed(found)) == 4
     assert "not measured: plan ...: exit code 1" in report.results(found, date(2026, 1, 2))
 
 
 def test_all_targets_of_the_release_are_in_the_first_table() -> None:
     text = report.results(figures(), date(2026, 1, 2))
     table = text.partition("## Targets of this release")[2].partition("\n## ")[0]
-    assert table.count("| met |") == 9
+    assert table.count("| met |") == 11
 
 
 def test_the_numbers_of_the_readme_are_those_of_the_results() -> None:
