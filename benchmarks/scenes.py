@@ -67,13 +67,13 @@ def reads(server: Server, count: int, targets: int) -> Iterator[Row]:
 
 
 def large_json(server: Server, count: int) -> Iterator[Row]:
-    """A plan of many creates: as JSON on stdout, and as text with JSON in a file."""
+    """Yield plans of many creates: as JSON on stdout, and as text with JSON in a file."""
     seed = Seed(count)
     server.world(seed)
     with spec_of(seed, FAST) as spec, tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder, "plan.json"))
-        yield Row("ours", "plan --format json", count, 1, ours(server, "plan", spec, "--format", "json"))
-        yield Row("ours", "plan --out", count, 1, ours(server, "plan", spec, "--out", out))
+        yield Row(OURS, "plan --format json", count, 1, ours(server, "plan", spec, "--format", "json"))
+        yield Row(OURS, "plan --out", count, 1, ours(server, "plan", spec, "--out", out))
 
 
 def bootstrap(server: Server, count: int, targets: int) -> Iterator[Row]:
