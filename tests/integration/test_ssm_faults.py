@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from botocore.parsers import ResponseParser
 
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
@@ -200,6 +202,53 @@ def item(name: str) -> dict[str, object]:
 def page(names: str = "", token: str | None = None) -> Callable[[], AWSResponse]:
     body: dict[str, object] = {"Parameters": [item(f"/{name}") for name in names]}
     return lambda: answer(200, body if token is None else {**body, "NextToken": token})
+
+
+def test_a_listing_is_read_without_a_walk_along_the_service_model(
+    store: SsmStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked: Counter[str] = Counter()
+    walk: Any = ResponseParser.__dict__["_parse_shape"]
+
+    def count(parser: ResponseParser, shape: Any, node: Any) -> Any:
+        walked["shapes"] += 1
+        return walk(parser, shape, node)
+
+    monkeypatch.setattr(ResponseParser, "_parse_shape", count)
+    described = [item(f"/p/{number}") for number in range(50)]
+    Wire(store._ssm, "DescribeParameters").answers(lambda _: answer(200, {"Parameters": described}))
+    mapped = [{"ResourceARN": store.place.arn(f"/p/{number}"), "Tags": []} for number in range(50)]
+    Wire(store._clients.tagging, "GetResources").answers(
+        lambda _: answer(200, {"ResourceTagMappingList": mapped})
+    )
+    assert [len(page) for page in store.describe()] == [50]
+    assert [len(page) for page in store.tagged()] == [50]
+    assert walked["shapes"] <= 4, "two responses of no field, instead of hundreds of fields"
+
+
+def test_fields_that_are_null_count_as_absent(store: SsmStore) -> None:
+    nulls = dict.fromkeys(("Description", "AllowedPattern", "Policies", "Tier", "DataType", "KeyId"))
+    Wire(store._ssm, "DescribeParameters").answers(
+        lambda _: answer(200, {"Parameters": [{**item("/a"), **nulls}], "NextToken": None})
+    )
+    Wire(store._ssm, "ListTagsForResource").answers(
+        lambda _: answer(200, {"TagList": [{"Key": "a", "Value": None}]})
+    )
+    ((found,),) = store.describe()
+    assert (found.description, found.policies, found.tier, found.data_type) == ("", (), "Standard", "text")
+    assert store.tags("/a") == {"a": ""}
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "null", "1", '{"Parameters": 1}', '{"Parameters": [1]}', "<html>"]
+)
+def test_a_response_that_is_not_a_listing_is_an_error_and_not_an_empty_place(
+    store: SsmStore, body: str
+) -> None:
+    Wire(store._ssm, "DescribeParameters").answers(lambda _: answer(200, body))
+    with pytest.raises(StoreError) as caught:
+        list(store.describe())
+    assert_silent(caught.value)
 
 
 def test_only_a_missing_token_ends_a_listing(store: SsmStore) -> None:

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from ssm_reconcile.change import effect_of
 from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.escaping import dumps
-from ssm_reconcile.stores.session import moment_of
-from ssm_reconcile.stores.wire import RecordedTags, name_in, parameter_of, tags_of
+from ssm_reconcile.stores.wire import RecordedTags, moment_of, name_in, parameter_of, tags_of
 from ssm_reconcile.system import return_freed_memory
 from tests.builders import HERE, creates, deletes, part, updates
 

@@ -45,7 +45,7 @@ def parameter_of(item: Mapping[str, Any]) -> Parameter:
         name=intern(item["Name"]),
         type=intern(item["Type"]),
         version=item["Version"],
-        last_modified=_aware(item["LastModifiedDate"]),
+        last_modified=moment_of(item["LastModifiedDate"]),
         last_modified_user=intern(item.get("LastModifiedUser") or ""),
         tier=intern(item.get("Tier") or STANDARD),
         **{one.field: _attribute_of(item.get(one.api), one.default) for one in COPIED},
@@ -80,7 +80,7 @@ def value_of(item: Mapping[str, Any]) -> Value:
         name=canonical(item["Name"].partition(":")[0]),
         type=item["Type"],
         version=item["Version"],
-        last_modified=_aware(item["LastModifiedDate"]),
+        last_modified=moment_of(item["LastModifiedDate"]),
         text=SealedText(item["Value"]),
     )
 
@@ -205,6 +205,17 @@ def batches(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
             yield asked[start : start + size]
 
 
-def _aware(moment: datetime) -> datetime:
-    """Return a time in UTC."""
+def moment_of(stamp: Any) -> datetime:
+    """Return a time of a response in UTC: seconds since the epoch, a text, or a time without a zone.
+
+    Seconds are converted here, since botocore converts them by way of the local time zone, which is slow.
+    """
+    if isinstance(stamp, int | float):
+        try:
+            return datetime.fromtimestamp(stamp, tz=UTC)
+        except (OSError, OverflowError, ValueError):
+            pass
+    from botocore.utils import parse_timestamp
+
+    moment: datetime = stamp if isinstance(stamp, datetime) else parse_timestamp(stamp)
     return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
