@@ -88,8 +88,9 @@ def attribute_differences(
             so an alias that names another key now is a difference although its name is the same.
     """
     source = desired.source
-    before = {"type": live.type, "tier": live.tier} | {one.name: one.text_of(live) for one in COPIED}
-    after = {"type": source.type, "tier": desired.tier} | {one.name: one.text_of(source) for one in COPIED}
+    unequal = [one for one in COPIED if one.of(live) != one.of(source)]
+    before = {"type": live.type, "tier": live.tier} | {one.name: one.text_of(live) for one in unequal}
+    after = {"type": source.type, "tier": desired.tier} | {one.name: one.text_of(source) for one in unequal}
     if INTELLIGENT in (desired.tier, live.tier):
         # Intelligent-Tiering is requested, never reported: either tier may result (user guide, tiers).
         before["tier"] = after["tier"]
