@@ -697,12 +697,21 @@ def test_a_failed_write_says_nothing_of_what_was_written(
     assert_silent(caught.value)
 
 
-def test_a_request_that_the_sdk_will_not_send_says_nothing_of_the_value(store: SsmStore) -> None:
-    request = Put(name="/a", text=SealedText({"x": SECRET}), type="String", overwrite=True)  # type: ignore[arg-type]  # so that botocore quotes it
+def test_a_request_that_the_sdk_cannot_encode_says_nothing_of_the_value(store: SsmStore) -> None:
+    request = Put(name="/a", text=SealedText({SECRET}), type="String", overwrite=True)  # type: ignore[arg-type]  # no JSON
     with pytest.raises(StoreError) as caught:
         store.put(request)
-    assert (caught.value.kind, caught.value.code) == (Trouble.REFUSED, "ParamValidationError")
+    assert caught.value.code == "TypeError"
     assert_silent(caught.value)
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_value_that_is_missing_or_empty_is_refused_by_aws(store: SsmStore, text: str | None) -> None:
+    sent = Wire(store._ssm, "PutParameter").answers(lambda _: refusal("ValidationException"))
+    with pytest.raises(StoreError) as caught:
+        store.put(Put(name="/a", text=SealedText(text), type="String", overwrite=False))  # type: ignore[arg-type]  # on purpose
+    assert (caught.value.kind, caught.value.code) == (Trouble.REFUSED, "ValidationException")
+    assert sent.bodies[0]["Value"] == text
 
 
 def test_a_failed_read_says_nothing_of_what_was_read(store: SsmStore) -> None:

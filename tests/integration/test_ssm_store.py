@@ -16,6 +16,7 @@ import botocore.session
 import pytest
 from botocore import useragent
 from botocore.loaders import JSONFileLoader, create_loader
+from botocore.validate import ParamValidator
 from moto.sts.models import sts_backends
 
 from ssm_reconcile import __version__
@@ -142,6 +143,30 @@ def test_clients_tell_who_they_are_and_leave_retries_and_connections_to_us(there
         assert config.max_pool_connections >= 32
 
 
+def test_arguments_are_validated_by_the_sdk_where_the_spec_supplies_them(
+    there: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = there._clients.create(Access(REGION))
+    validated: list[str] = []
+    validate = ParamValidator.validate
+
+    def note(validator: ParamValidator, params: Any, shape: Any) -> Any:
+        validated.append(shape.name)
+        return validate(validator, params, shape)
+
+    monkeypatch.setattr(ParamValidator, "validate", note)
+    for client in (clients.ssm, clients.tagging, clients.kms):
+        _headers_of(client)
+    assert validated == ["ListAliasesRequest"]
+
+
+def test_requests_to_ssm_have_no_headers_of_retries_by_the_sdk(there: Aws) -> None:
+    clients = there._clients.create(Access(REGION))
+    sent = {client: _headers_of(client) for client in (clients.ssm, clients.tagging, clients.kms)}
+    retrying = {client for client, headers in sent.items() if "amz-sdk-request" in headers}
+    assert retrying == {clients.kms}
+
+
 def test_every_request_names_the_program_and_the_app_id_of_the_configuration(
     there: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,11 +199,16 @@ def test_the_user_agent_is_not_composed_again_for_each_request(
 
 
 def _user_agent_of(client: Any) -> str:
-    """Return the header of one request."""
-    sent: list[str] = []
+    return _headers_of(client)["user-agent"]
+
+
+def _headers_of(client: Any) -> dict[str, str]:
+    """Return the headers of one request, by their names in lower case."""
+    sent: dict[str, str] = {}
 
     def keep(request: Any, **_: Any) -> None:
-        sent.append(request.headers["User-Agent"].decode())
+        for name, value in request.headers.items():
+            sent[name.lower()] = value.decode() if isinstance(value, bytes) else value
 
     client.meta.events.register_first("before-send", keep)
     calls = {
@@ -188,7 +218,7 @@ def _user_agent_of(client: Any) -> str:
         "resourcegroupstaggingapi": "get_resources",
     }
     getattr(client, calls[client.meta.service_model.service_name])()
-    return sent[0]
+    return sent
 
 
 def test_importing_the_store_does_not_import_boto3() -> None:

@@ -206,16 +206,8 @@ def batches(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
 
 
 def moment_of(stamp: Any) -> datetime:
-    """Return a time of a response in UTC: seconds since the epoch, a text, or a time without a zone.
-
-    Seconds are converted here, since botocore converts them by way of the local time zone, which is slow.
-    """
+    """Return a time of a response in UTC: seconds since the epoch, a text, or a time without a zone."""
     if isinstance(stamp, int | float):
-        try:
-            return datetime.fromtimestamp(stamp, tz=UTC)
-        except (OSError, OverflowError, ValueError):
-            pass
-    from botocore.utils import parse_timestamp
-
-    moment: datetime = stamp if isinstance(stamp, datetime) else parse_timestamp(stamp)
+        return datetime.fromtimestamp(stamp, tz=UTC)
+    moment = stamp if isinstance(stamp, datetime) else datetime.fromisoformat(stamp)
     return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
