@@ -89,15 +89,6 @@ class Glob:
         return f"{self.text} ({self.where})" if self.where else self.text
 
 
-def _first_match(globs: Iterable[Glob], name: str) -> Glob | None:
-    for (
-        glob
-    ) in globs:  # each name is matched several times in a plan, and a generator costs more than a match
-        if glob.matches(name):
-            return glob
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """The place that parameters are replicated from. `account`: the only account that a run accepts."""
@@ -391,11 +382,11 @@ class Replication:
 
     def included_by(self, name: str) -> Glob | None:
         """Return the first include pattern that matches a name."""
-        return _first_match(self.include, name)
+        return next((glob for glob in self.include if glob.matches(name)), None)
 
     def excluded_by(self, name: str) -> Glob | None:
         """Return the first exclude pattern that matches a name; it has priority over every include."""
-        return _first_match(self.exclude, name)
+        return next((glob for glob in self.exclude if glob.matches(name)), None)
 
     def rule_for(self, name: str, kind: str) -> Glob | None:
         """Return the include pattern that selects a source parameter; None when it is not selected."""
@@ -430,10 +421,7 @@ class Replication:
 
     def rewrite_for(self, name: str, scope: RewriteIn) -> Rewrite | None:
         """Return the rewrite rule for a source parameter: the first that matches its name."""
-        for rule in self.rewrites:
-            if rule.scope is scope and rule.match.matches(name):
-                return rule
-        return None
+        return next((r for r in self.rewrites if r.scope is scope and r.match.matches(name)), None)
 
     def address(self, name: str, source: Place, place: Place, target: str) -> str:
         """Return the name of a replica in a target: the name of its source, unless a rewrite changes it.
