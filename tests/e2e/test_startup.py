@@ -148,6 +148,20 @@ def test_the_help_of_a_command_loads_no_library_either(command: str) -> None:
     assert not loaded(command, "--help") & (HEAVY - {"concurrent.futures"})
 
 
+def test_a_command_walks_all_objects_in_memory_rarely() -> None:
+    """The collector of Python: by default it does so after each 700 new ones."""
+    program = """
+import gc, sys
+from ssm_reconcile.cli import main
+sys.argv = ["ssm-reconcile", "--version"]
+try:
+    main()
+finally:
+    print(gc.get_threshold()[0])
+"""
+    assert int(python(program).stdout.split()[-1]) >= 20_000
+
+
 def test_results_are_on_stdout_and_all_else_on_stderr(tmp_path: Path) -> None:
     (tmp_path / "replication.yaml").write_text(SPEC)
     result = run("validate", cwd=tmp_path)
