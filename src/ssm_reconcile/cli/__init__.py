@@ -7,7 +7,6 @@ defines `command`, and a line in `SECTIONS`.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import signal
@@ -182,6 +181,8 @@ def main() -> NoReturn:
 
     An interrupted process ends without waiting for its threads, since a thread may wait for a server.
     """
+    import gc
+
     # With the default of 700, the collector walks all listed parameters often: 7 % of the CPU of a plan.
     gc.set_threshold(20_000, 20, 20)
     try:
