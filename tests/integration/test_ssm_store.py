@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import botocore.session
 import pytest
-from botocore import useragent
+from botocore import auth, useragent
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import NoCredentialsError
+from botocore.hooks import first_non_none_response
 from botocore.loaders import JSONFileLoader, create_loader
 from botocore.validate import ParamValidator
 from moto.sts.models import sts_backends
@@ -23,6 +29,7 @@ from ssm_reconcile import __version__
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Key, KeyState, Place, SealedText
+from ssm_reconcile.stores import session
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws, SsmStore
 from tests.doubles.clock import FakeClock
@@ -165,6 +172,74 @@ def test_requests_to_ssm_have_no_headers_of_retries_by_the_sdk(there: Aws) -> No
     sent = {client: _headers_of(client) for client in (clients.ssm, clients.tagging, clients.kms)}
     retrying = {client for client, headers in sent.items() if "amz-sdk-request" in headers}
     assert retrying == {clients.kms}
+
+
+def test_the_sdk_asks_no_handler_of_its_own_whether_to_retry(there: Aws) -> None:
+    clients = there._clients.create(Access(REGION))
+    for client, service in ((clients.ssm, "ssm"), (clients.tagging, "resource-groups-tagging-api")):
+        assert client.meta.service_model.service_id.hyphenize() == service
+        assert not client.meta.events.emit(f"needs-retry.{service}.GetParameters")
+
+
+JSON_HEADERS = {"X-Amz-Target": "AmazonSSM.GetParameters", "Content-Type": "json;  v=1", "User-Agent": "x"}
+ENDPOINT = "https://ssm.us-east-1.amazonaws.com/"
+
+
+def signed_headers(signer: Any, credentials: Credentials | None, **changed: Any) -> dict[str, list[str]]:
+    request = AWSRequest(
+        **{"method": "POST", "url": ENDPOINT, "data": b"{}", "headers": JSON_HEADERS, **changed}
+    )
+    signer(credentials, "ssm", REGION).add_auth(request)
+    return {name.lower(): request.headers.get_all(name, []) for name in request.headers}
+
+
+@pytest.fixture
+def json_signer(there: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The signer that requests to SSM use; `SigV4Auth` signs with the date of its last signature."""
+    events = there._clients.create(Access(REGION)).ssm.meta.events
+    choices = events.emit(
+        "choose-signer.ssm.GetParameters", signature_version="v4", context={}, signing_name=""
+    )
+    signer = auth.AUTH_TYPE_MAPS[first_non_none_response(choices)]
+    moment = datetime.now(UTC)
+    monkeypatch.setattr(session, "datetime", Mock(now=lambda _: moment))
+    monkeypatch.setattr(auth, "get_current_datetime", lambda: moment)
+    return signer
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"url": "http://127.0.0.1:8000/"},
+        {"url": "https://[::1]/"},
+        {"url": ENDPOINT + "path?query=1"},
+        {"method": "GET", "data": b""},
+        {"data": io.BytesIO(b"{}")},
+        {"headers": {**JSON_HEADERS, "X-Amz-Date": "20200101T000000Z"}},
+        {"headers": {**JSON_HEADERS, "X-Amzn-Trace-Id": "Root=1", "x-extra": "a  b"}},
+    ],
+)
+def test_requests_have_the_signature_of_the_sdk(json_signer: Any, changed: dict[str, Any]) -> None:
+    """A role has a token, and its keys are replaced by others while the program runs."""
+    for keys in (("A", "one"), ("A", "one", "token"), ("B", "two", "next"), ("A", "one")):
+        given = Credentials(*keys)
+        expected = signed_headers(auth.SigV4Auth, given, **changed)
+        assert signed_headers(json_signer, given, **changed) == expected
+        assert "Signature=" in expected["authorization"][0]
+
+
+def test_a_request_without_credentials_is_not_signed(json_signer: Any) -> None:
+    with pytest.raises(NoCredentialsError):
+        signed_headers(json_signer, None)
+
+
+def test_the_key_of_signatures_is_derived_once_for_the_calls_of_a_day(store: SsmStore) -> None:
+    session._signing_key.cache_clear()
+    for number in range(3):
+        create(store, f"/signed/{number}")
+    assert session._signing_key.cache_info().misses == 1
+    assert session._signing_key.cache_info().hits == 2
 
 
 def test_every_request_names_the_program_and_the_app_id_of_the_configuration(

@@ -8,14 +8,18 @@ waits itself.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from datetime import UTC, datetime
+from functools import lru_cache, partial, reduce
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ssm_reconcile import __version__
 from ssm_reconcile.errors import StoreError, Trouble
@@ -287,12 +291,86 @@ _FREQUENT = frozenset({"ssm", "resourcegroupstaggingapi"})
 def _tune(client: Any) -> None:
     """Remove work of botocore that is done for each call and not needed.
 
-    The two headers of retries (`amz-sdk-*`) are not needed, since the SDK does not retry.
+    The handler of retries and its two headers (`amz-sdk-*`) are not needed, since the SDK does not retry.
     """
     from botocore.handlers import add_retry_headers
 
-    client.meta.events.register("before-parse", _read_json)
-    client.meta.events.unregister("request-created", add_retry_headers)
+    events, service = client.meta.events, client.meta.service_model.service_id.hyphenize()
+    events.register("before-parse", _read_json)
+    events.unregister("request-created", add_retry_headers)
+    events.unregister(f"needs-retry.{service}", unique_id=f"retry-config-{service}")
+    _register_signer()
+    events.register(f"choose-signer.{service}", _choose_signer)
+
+
+_JSON_SIGNER = "v4-json"
+"""The name of our signer among the signature versions of botocore."""
+_SET_BY_SIGNER = frozenset(
+    {"authorization", "date", "host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}
+)
+
+
+def _choose_signer(signature_version: str, context: Mapping[str, Any], **_: object) -> str | None:
+    return _JSON_SIGNER if signature_version == "v4" and not context.get("auth_type") else None
+
+
+def _register_signer() -> None:
+    """Register a signer of JSON requests, which makes the signatures of `SigV4Auth` with less CPU.
+
+    It derives the key once for each day, and reads the headers once: an eighth of the CPU of a call. Requests
+    that are not a plain POST to `/` are left to `SigV4Auth`.
+    """
+    from botocore import auth
+
+    if _JSON_SIGNER in auth.AUTH_TYPE_MAPS:
+        return
+    hosts: dict[str, str] = {}
+    unsigned = frozenset(auth.SIGNED_HEADERS_BLACKLIST)
+
+    class JsonSigner(auth.SigV4Auth):
+        """Signer of JSON requests."""
+
+        def add_auth(self, request: Any) -> None:
+            """Sign a request: set its headers for date, token and signature."""
+            given: Any = self.credentials  # None without credentials
+            if request.url not in hosts:
+                parts = urlsplit(request.url)
+                is_plain = parts.path == "/" and not parts.query
+                hosts[request.url] = str(self.headers_to_sign(request)["host"]) if is_plain else ""
+            headers, named = request.headers, {key.lower(): key for key in request.headers}
+            signed = {name: " ".join(headers[named[name]].split()) for name in named.keys() - unsigned}
+            is_usual = request.method == "POST" and hosts[request.url] and isinstance(request.data, bytes)
+            if given is None or not is_usual or not _SET_BY_SIGNER.isdisjoint(signed):
+                super().add_auth(request)
+                return
+            moment = datetime.now(UTC).strftime(auth.SIGV4_TIMESTAMP)
+            request.context["timestamp"] = headers["X-Amz-Date"] = moment
+            signed |= {"host": hosts[request.url], "x-amz-date": moment}
+            if given.token:
+                headers["X-Amz-Security-Token"] = signed["x-amz-security-token"] = given.token
+            names = sorted(signed)
+            lines = "".join([f"{name}:{signed[name]}\n" for name in names])
+            body = hashlib.sha256(request.data).hexdigest()
+            text = self.string_to_sign(request, f"POST\n/\n\n{lines}\n{';'.join(names)}\n{body}")
+            key = _signing_key(given.secret_key, self.credential_scope(request))
+            headers["Authorization"] = (
+                f"AWS4-HMAC-SHA256 Credential={self.scope(request)}, SignedHeaders={';'.join(names)},"
+                f" Signature={hmac.digest(key, text.encode(), 'sha256').hex()}"
+            )
+
+    auth.AUTH_TYPE_MAPS[_JSON_SIGNER] = JsonSigner
+
+
+@lru_cache(maxsize=64)
+def _signing_key(secret: str, scope: str) -> bytes:
+    """Return the key of signatures (IAM User Guide, "Create a signed AWS API request").
+
+    Args:
+        secret: the secret access key.
+        scope: date, region, service and `aws4_request`, with slashes between them.
+    """
+    parts = scope.encode().split(b"/")
+    return reduce(lambda key, part: hmac.digest(key, part, "sha256"), parts, f"AWS4{secret}".encode())
 
 
 def _read_json(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
