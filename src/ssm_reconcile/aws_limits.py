@@ -72,6 +72,16 @@ class CallClass(StrEnum):
     KMS = "kms"
 
 
+PROBED = frozenset({CallClass.PUT, CallClass.TAGS, CallClass.LIST_TAGS, CallClass.DELETE, CallClass.DESCRIBE})
+"""The classes that probing may raise. Running applications share the quotas of reads and of KMS."""
+_WRITES = frozenset({CallClass.PUT, CallClass.DELETE, CallClass.TAGS})
+
+
+def used_classes(*, read_only: bool) -> tuple[CallClass, ...]:
+    """Return the classes of operations in one place: those of writes are used at targets only."""
+    return tuple(kind for kind in CallClass if not (read_only and kind in _WRITES))
+
+
 CALL_RATES: Mapping[str, float] = {
     CallClass.DESCRIBE: 5,  # the quota is not public; AWS throttles after about 20 calls in a second
     CallClass.GET: 30,  # GetParameter, GetParameters and GetParametersByPath share 40 (General Reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from ssm_reconcile.aws_limits import (
@@ -16,6 +16,7 @@ from ssm_reconcile.aws_limits import (
     NAMES_PER_CALL,
     OPERATIONS,
     CallClass,
+    used_classes,
 )
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.model import IMAGE, SOURCE
@@ -39,7 +40,8 @@ class EndPlace:
 
     Attributes:
         place: Account and region, or another text that identifies the place.
-        rates: Calls per second by rate class; a class that is missing has its default of CALL_RATES.
+        rates: Calls per second by rate class; a class that is missing has the default. Those of writes do
+            not count at a source.
     """
 
     place: str
@@ -56,12 +58,13 @@ def budget(changes: Iterable[Change], ends: EndPlaces) -> Budget:
     These are the calls of `apply` when no call fails and nothing has changed since the plan. An unproven
     SecureString may turn out to be equal and then costs less. Targets are written in parallel and
     operations overlap, so the least time is the one of the slowest rate class in the busiest place. Rates
-    are those of the specs and the defaults: the setting for higher throughput is not read, so that a plan
-    does not vary with it.
+    are those of an apply, which opens all ends, without the setting for higher throughput: it is not read, so
+    that a plan does not vary with it. A replacement adds the wait after a delete.
 
     Args:
         changes: The changes of a plan.
-        ends: Place and rates of each end, by replication and end (`SOURCE` or a target name).
+        ends: Place and rates of each end of the run, by replication and end (`SOURCE` or a target name);
+            also of replications without changes.
     """
     todo = [change for change in changes if change.fate is not Fate.WITHHELD]
     names: dict[tuple[str, str], Counter[str]] = {}
@@ -85,67 +88,63 @@ def budget(changes: Iterable[Change], ends: EndPlaces) -> Budget:
             calls[name] += requests
             end = SOURCE if operation in AT_THE_SOURCE else target
             loads[_site(ends, replication, end).place, CALL_CLASSES[name]] += requests
-    rates = _set_rates({change.replication for change in todo}, ends)
-    limit, raised = _limit(loads, rates, CALL_RATES), None
-    if limit is not None and _is_default_put(limit, rates):
-        raised = _limit(loads, rates, {**CALL_RATES, CallClass.PUT: HIGHER_THROUGHPUT_PUT_RATE})
-    seconds = 0.0 if limit is None else limit.seconds
-    if any(isinstance(change.effect, Replace) for change in todo):
-        seconds += DELETE_SECONDS
     found = {name: calls[name] for name in sorted(calls) if calls[name]}
-    return Budget(found, round(seconds, 1), _rounded(limit), _rounded(raised))
+    if not loads:
+        return Budget(found, 0.0)
+    pause = DELETE_SECONDS if any(isinstance(change.effect, Replace) for change in todo) else 0.0
+    limit, raised = _limit(loads, _paces(ends, CALL_RATES), pause), None
+    if limit.operation == OPERATIONS[CallClass.PUT]:
+        higher = {**CALL_RATES, CallClass.PUT: HIGHER_THROUGHPUT_PUT_RATE}
+        raised = _limit(loads, _paces(ends, higher), pause)
+    return Budget(found, limit.seconds, limit, None if raised == limit else raised)
 
 
-def _limit(
-    loads: Mapping[tuple[str, CallClass], int],
-    rates: Mapping[str, Mapping[str, float]],
-    defaults: Mapping[str, float],
-) -> BudgetLimit | None:
+@dataclass(frozen=True, slots=True)
+class _Paces:
+    """Calls per second by place and rate class; a place that is missing has the defaults."""
+
+    found: Mapping[tuple[str, CallClass], float]
+    defaults: Mapping[str, float]
+
+    def __getitem__(self, key: tuple[str, CallClass]) -> float:
+        return float(self.found.get(key, self.defaults[key[1]]))
+
+
+def _paces(ends: EndPlaces, defaults: Mapping[str, float]) -> _Paces:
+    """Return the rates at all ends of a run: the lowest of the replications that use a class in a place.
+
+    A replication that sets none counts with the default; `stores.calls.Rates` has the same rule.
+    """
+    found: dict[tuple[str, CallClass], float] = {}
+    for (_, end), site in ends.items():
+        for kind in used_classes(read_only=end == SOURCE):
+            key, rate = (site.place, kind), site.rates.get(kind, defaults[kind])
+            found[key] = min(rate, found.get(key, rate))
+    return _Paces(found, defaults)
+
+
+def _limit(loads: Mapping[tuple[str, CallClass], int], paces: _Paces, pause: float) -> BudgetLimit:
     """Return the rate class and place whose calls take longest; of equal ones a write, then the first place.
 
     Bursts are not counted: a few calls of each class, in a run that takes minutes.
 
     Args:
-        loads: The number of calls by place and rate class.
-        rates: The rates by place and class that specs set.
-        defaults: The rates of the other classes.
+        loads: The number of calls by place and rate class; not empty.
+        paces: The rates.
+        pause: Seconds without calls.
     """
-
-    def rate(place: str, kind: CallClass) -> float:
-        return float(rates.get(place, {}).get(kind, defaults[kind]))
-
-    times = {(place, kind): count / rate(place, kind) for (place, kind), count in loads.items()}
-    if not times:
-        return None
-    place, kind = min(times, key=lambda one: (-times[one], one[1] in _READS, one))
+    times = {key: count / paces[key] for key, count in loads.items()}
+    place, kind = key = min(times, key=lambda one: (-times[one], one[1] in _READS, one))
     fitting = None
     if kind is CallClass.LIST_TAGS:
         others = max((time for (_, other), time in times.items() if other is not kind), default=0.0)
         most = max(count for (_, other), count in loads.items() if other is kind)
         fitting = math.ceil(most / others) if others else None
-    return BudgetLimit(place, OPERATIONS[kind], rate(place, kind), times[place, kind], fitting)
-
-
-def _is_default_put(limit: BudgetLimit, rates: Mapping[str, Mapping[str, float]]) -> bool:
-    return limit.operation == OPERATIONS[CallClass.PUT] and CallClass.PUT not in rates.get(limit.place, {})
-
-
-def _rounded(limit: BudgetLimit | None) -> BudgetLimit | None:
-    return None if limit is None else replace(limit, seconds=round(limit.seconds, 1))
+    return BudgetLimit(place, OPERATIONS[kind], paces[key], round(times[key] + pause, 1), fitting)
 
 
 def _site(ends: EndPlaces, replication: str, end: str) -> EndPlace:
     return ends.get((replication, end)) or EndPlace(f"{replication} {end}")
-
-
-def _set_rates(replications: set[str], ends: EndPlaces) -> dict[str, dict[str, float]]:
-    """Return the calls per second that replications set at each place, by class; the lowest of several."""
-    found: dict[str, dict[str, float]] = {}
-    for (replication, _), site in ends.items():
-        if replication in replications:
-            known = found.setdefault(site.place, {})
-            known |= {kind: min(rate, known.get(kind, rate)) for kind, rate in site.rates.items()}
-    return found
 
 
 def _calls_of(change: Change) -> list[tuple[str, int]]:

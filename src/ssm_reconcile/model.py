@@ -60,7 +60,8 @@ class Access:
     """The settings by which the spec reaches a place.
 
     `rates` are calls per second by operation class (`aws_limits.CallClass`), over the defaults of the store.
-    `probe`: whether the store may look for higher rates.
+    `probe`: whether the store may look for higher rates. `read_only`: whether it only reads, as at a source;
+    it then has no rates of writes.
     """
 
     region: str
@@ -68,6 +69,7 @@ class Access:
     external_id: str | None = None
     rates: tuple[tuple[str, float], ...] = ()
     probe: bool = False
+    read_only: bool = False
     sts_region: str | None = field(default=None, compare=False)  # asked for the role before `region`
 
 

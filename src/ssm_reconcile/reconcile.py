@@ -189,12 +189,18 @@ def carry_out(
 def list_places(specs: Sequence[Replication], session: Session) -> Listings:
     """List all places at once, each place once, also where several replications use it with other rates."""
     wanted = {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))}
-    # Two accesses that differ in `rates` of the spec only are one place: it is listed with the first of them.
-    readers = {replace(access, rates=(), probe=False): access for access in sorted(wanted, key=repr)}
+    # Two accesses that differ in rates or in `read_only` are one place: it is listed with the last of them,
+    # which is that of a target if there is one: its store names the counts of a listing in errors of writes.
+    ordered = sorted(wanted, key=lambda access: (not access.read_only, repr(access)))
+    readers = {_without_rates(access): access for access in ordered}
     listed = session.places.read_each(
         readers.values(), lambda store, _: observe.list_place(store, session.progress)
     )
-    return {access: listed[readers[replace(access, rates=(), probe=False)]] for access in wanted}
+    return {access: listed[readers[_without_rates(access)]] for access in wanted}
+
+
+def _without_rates(access: Access) -> Access:
+    return replace(access, rates=(), probe=False, read_only=False)
 
 
 def plan_each(

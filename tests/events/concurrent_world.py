@@ -270,7 +270,7 @@ class Opener:
             return attempt(send, operation=call.operation, place=str(place))
 
         retrying(identify, self.clock, self.chance.random)
-        buckets = self.rates.of(place, access.rates)
+        buckets = self.rates.of(place, access.rates, read_only=access.read_only)
         return RatedStore(
             self.world, place, Calls(str(place), "function", buckets, self.clock, self.chance.random)
         )

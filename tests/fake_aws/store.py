@@ -57,7 +57,8 @@ class Memory:
         account = access.role_arn.split(":")[4] if access.role_arn else self.account
         place = self.world.place(access.region, account)
         self.world.traffic.perform(Call("GetCallerIdentity", place), lambda: None)
-        return MemoryStore(self.world, place, buckets=self.rates.of(place, access.rates))
+        buckets = self.rates.of(place, access.rates, read_only=access.read_only)
+        return MemoryStore(self.world, place, buckets=buckets)
 
 
 @dataclass(slots=True)
@@ -204,7 +205,7 @@ class MemoryStore:
         self.world.traffic.announce(Call(AWAIT_TURN, self._place, (step.value,)))
 
     def is_rate_set(self, kind: CallClass) -> bool:
-        """Whether an access sets that rate here."""
+        """Whether each access that writes here sets that rate."""
         return self._buckets[kind].is_set
 
     def set_default_rate(self, kind: CallClass, rate: float) -> None:

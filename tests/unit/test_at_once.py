@@ -79,9 +79,11 @@ class TestReplications:
         first, second = specs[:2]
         (aim,) = second.targets
         aim = replace(aim, access=replace(aim.access, rates=(("put", 1.0),), probe=True))
-        both = (first, replace(second, targets=(aim,)))
-        reconcile.list_places(both, aws.session(*both))
+        here = replace(second.source, access=replace(second.source.access, read_only=True))
+        both = (first, replace(second, source=here, targets=(aim,)))
+        listed = reconcile.list_places(both, aws.session(*both))
         assert aws.world.traffic.count("DescribeParameters") == 2
+        assert len(listed) == 4
 
     @pytest.mark.parametrize("operation", ["ListTagsForResource", "GetParameters"])
     def test_replications_of_a_plan_read_at_the_same_time(self, operation: str) -> None:

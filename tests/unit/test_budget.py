@@ -7,13 +7,16 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ssm_reconcile.aws_limits import DELETE_SECONDS
-from ssm_reconcile.budget import EndPlace, budget
-from ssm_reconcile.change import Change, Hold, Release, Replace, TagDiff, Update
-from ssm_reconcile.model import SOURCE
+from ssm_reconcile.aws_limits import CALL_RATES, DELETE_SECONDS, HIGHER_THROUGHPUT_PUT_RATE, CallClass
+from ssm_reconcile.budget import EndPlace, _paces, budget
+from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
+from ssm_reconcile.model import SOURCE, Place
 from ssm_reconcile.plan import BudgetLimit
 from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Run, SkipSync
+from ssm_reconcile.stores.calls import Bucket, Rates
 from tests.builders import (
     change,
     creates,
@@ -26,6 +29,7 @@ from tests.builders import (
     retags,
     updates,
 )
+from tests.doubles.clock import FakeClock
 from tests.simulated_aws import SimulatedAws
 
 
@@ -117,18 +121,64 @@ def test_two_replications_into_one_place_wait_for_the_same_quota() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(("prod", "other", "idle"))))
-def test_the_lower_rate_of_two_replications_counts(order: tuple[str, ...]) -> None:
-    rates = {"prod": 10.0, "other": 2.0, "idle": 0.1}
+def test_the_lowest_rate_of_all_replications_counts_also_of_those_without_changes(
+    order: tuple[str, ...],
+) -> None:
+    rates = {"prod": 10.0, "other": 2.0, "idle": 0.5}
     there = {(name, "us-east-2"): EndPlace("there", {"put": rates[name]}) for name in order}
-    there["prod", "eu-west-1"] = EndPlace("elsewhere", {"put": 1.0})
-    assert budget([*creates(30), *_of_another(creates(30))], there).seconds == 30.0
-    assert budget(creates(30), there).seconds == 6.0
+    there["prod", "eu-west-1"] = EndPlace("elsewhere", {"put": 0.1})
+    assert budget([*creates(30), *_of_another(creates(30))], there).seconds == 120.0
+    assert budget(creates(30), there).seconds == 60.0
 
 
-def test_a_rate_of_one_replication_counts_for_the_other_that_sets_none() -> None:
-    rates = {"prod": {"put": 6.0}, "other": {}}
+@pytest.mark.parametrize(("rate", "seconds"), [(6.0, 20.0), (2.0, 30.0)])
+def test_a_replication_without_a_rate_counts_with_the_default(rate: float, seconds: float) -> None:
+    rates = {"prod": {"put": rate}, "other": {}}
     there = {(name, "us-east-2"): EndPlace("there", one) for name, one in rates.items()}
-    assert budget([*creates(30), *_of_another(creates(30))], there).seconds == 10.0
+    assert budget([*creates(30), *_of_another(creates(30))], there).seconds == seconds
+
+
+@pytest.mark.parametrize("rate", [0.1, 100.0])
+def test_a_replication_that_only_reads_in_a_place_does_not_change_the_rate_of_its_puts(rate: float) -> None:
+    ends = {("prod", "us-east-2"): EndPlace("there"), ("other", SOURCE): EndPlace("there", {"put": rate})}
+    assert budget(creates(30), ends).seconds == 10.0
+    own = {
+        **ends,
+        ("prod", "us-east-2"): EndPlace("there", {"put": 6.0}),
+        ("more", SOURCE): EndPlace("there"),
+    }
+    assert budget(creates(30), own).seconds == 6.0, "the tags of the source at 5/s"
+
+
+REGIONS = ("us-east-1", "us-east-2", "eu-west-1")
+RATES = st.dictionaries(
+    st.sampled_from([one.value for one in CallClass]), st.sampled_from((0.5, 2.0, 6.0, 40.0)), max_size=4
+)
+REPLICATIONS = st.lists(
+    st.tuples(st.lists(st.sampled_from(REGIONS), min_size=2, max_size=3, unique=True), RATES), min_size=1
+)
+
+
+@pytest.mark.parametrize("put", [CALL_RATES[CallClass.PUT], HIGHER_THROUGHPUT_PUT_RATE])
+@given(replications=REPLICATIONS)
+def test_the_rates_of_a_plan_are_those_of_its_apply(
+    put: float, replications: list[tuple[list[str], dict[str, float]]]
+) -> None:
+    shared = Rates(FakeClock())
+    ends: dict[tuple[str, str], EndPlace] = {}
+    used: dict[tuple[str, CallClass], Bucket] = {}
+    for number, (regions, rates) in enumerate(replications):
+        for end, region in zip((SOURCE, *regions), regions, strict=False):
+            place = Place("123456789012", region)
+            buckets = shared.of(place, tuple(rates.items()), read_only=end == SOURCE)
+            used |= {(str(place), CallClass(kind)): bucket for kind, bucket in buckets.items()}
+            ends[str(number), end] = EndPlace(str(place), rates)
+    for (_, kind), bucket in used.items():
+        if kind is CallClass.PUT:
+            bucket.set_default(put)
+    paces = _paces(ends, {**CALL_RATES, CallClass.PUT: put})
+    assert {key: paces[key] for key in used} == {key: bucket.rate for key, bucket in used.items()}
+    assert paces.found.keys() == used.keys()
 
 
 HERE, THERE = "1/us-east-1", "1/us-east-2"
@@ -147,7 +197,7 @@ def _at(**rates: float) -> dict[tuple[str, str], EndPlace]:
         (updates(300), {"put": 10.0}, BudgetLimit(THERE, "AddTagsToResource", 5.0, 60.0)),
         (retags(300), {"tags": 20.0}, BudgetLimit(HERE, "ListTagsForResource", 5.0, 60.0, 20)),
         (deletes(300), {}, BudgetLimit(THERE, "ListTagsForResource", 5.0, 60.0, 50)),
-        (replaces(30), {}, BudgetLimit(THERE, "PutParameter", 3.0, 10.0)),
+        (replaces(30), {}, BudgetLimit(THERE, "PutParameter", 3.0, 10.0 + DELETE_SECONDS)),
         ([], {}, None),
     ],
 )
@@ -156,8 +206,7 @@ def test_the_limit_is_the_operation_and_place_of_the_least_time(
 ) -> None:
     found = budget(changes, _at(**rates))
     assert found.limit == limit
-    pauses = DELETE_SECONDS if changes and isinstance(changes[0].effect, Replace) else 0
-    assert found.seconds == (0 if limit is None else limit.seconds) + pauses
+    assert found.seconds == (0 if limit is None else limit.seconds)
 
 
 @pytest.mark.parametrize("changes", [creates(300), retags(301), deletes(999), [*creates(9), *deletes(7)]])
@@ -187,6 +236,39 @@ def test_without_a_limit_by_the_default_of_puts_higher_throughput_changes_nothin
     changes: list[Change], rates: dict[str, float]
 ) -> None:
     assert budget(changes, _at(**rates)).with_higher_throughput is None
+
+
+def test_the_pause_of_a_replacement_is_in_each_time() -> None:
+    found = budget([*creates(300), *replaces(1, "/p/x")], _at())
+    assert found.limit is not None
+    assert found.with_higher_throughput is not None
+    assert found.seconds == found.limit.seconds == 100.3 + DELETE_SECONDS
+    assert found.with_higher_throughput.seconds == 60.2 + DELETE_SECONDS
+
+
+def test_higher_throughput_raises_a_place_up_to_the_rate_that_another_replication_sets() -> None:
+    both = [*creates(30), *_of_another(creates(30))]
+    for rate, raised in ((6.0, (6.0, 10.0)), (3.0, None)):
+        ends = {
+            ("prod", "us-east-2"): EndPlace(THERE),
+            ("other", "us-east-2"): EndPlace(THERE, {"put": rate}),
+        }
+        found = budget(both, ends)
+        assert found.limit == BudgetLimit(THERE, "PutParameter", 3.0, 20.0)
+        more = found.with_higher_throughput
+        assert (more and (more.rate, more.seconds)) == raised
+
+
+def test_the_fitting_rate_is_that_of_the_place_with_the_most_calls() -> None:
+    """Another place may have a higher rate than the limit, and more calls: one `list_tags` fits both."""
+    ends = {
+        ("prod", SOURCE): EndPlace(HERE, {"list_tags": 5.0}),
+        ("prod", "us-east-2"): EndPlace(THERE, {"put": 20.0}),
+        ("other", SOURCE): EndPlace("1/eu-west-1", {"list_tags": 50.0}),
+        ("other", "us-east-2"): EndPlace(THERE, {"put": 20.0}),
+    }
+    limit = budget([*creates(50), *_of_another(creates(100))], ends).limit
+    assert limit == BudgetLimit(HERE, "ListTagsForResource", 5.0, 10.0, 14)  # 100 calls in the 7.5 s of puts
 
 
 def test_higher_throughput_does_not_change_a_place_whose_rate_is_set() -> None:

@@ -121,11 +121,12 @@ def codes(*paths: str, stdin: str | None = None) -> list[tuple[str, str]]:
 
 
 def test_every_key_of_a_spec_is_read() -> None:
-    rates = (("get", 0.5), ("put", 10.0))
+    reads, rates = (("get", 0.5),), (("get", 0.5), ("put", 10.0))
+    role = "arn:aws:iam::123456789012:role/ssm-reconcile"
     assert only(FULL) == Replication(
         name="prod",
         source=Source(
-            Access("us-east-1", "arn:aws:iam::123456789012:role/ssm-reconcile", "abc", rates, probe=True),
+            Access("us-east-1", role, "abc", reads, probe=True, read_only=True),
             "123456789012",
             at(5, 3),
         ),

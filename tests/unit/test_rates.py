@@ -269,17 +269,32 @@ def test_the_lower_rate_of_two_specs_applies() -> None:
     assert first[CallClass.PUT].rate == 1
 
 
-@pytest.mark.parametrize("order", [(None, 9.0), (9.0, None), (9.0, 12.0), (12.0, 9.0)])
-def test_the_lowest_rate_that_a_spec_sets_applies_also_above_the_default(
-    order: tuple[float | None, float | None],
-) -> None:
+@pytest.mark.parametrize("rate", [9.0, 1.0])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_spec_without_a_rate_counts_with_the_default(rate: float, *, is_first: bool) -> None:
     shared = Rates(FakeClock())
-    for rate in order:
-        shared.of(HERE, () if rate is None else (("put", rate),))
-    assert shared.of(HERE)[CallClass.PUT].rate == 9
+    set_rates: tuple[tuple[str, float], ...] = (("put", rate),)
+    first, second = (set_rates, ()) if is_first else ((), set_rates)
+    shared.of(HERE, first)
+    bucket = shared.of(HERE, second)[CallClass.PUT]
+    assert (bucket.rate, bucket.is_set) == (min(3, rate), False)
+    bucket.set_default(10)
+    assert bucket.rate == rate
 
 
-def test_another_default_holds_for_all_callers_until_a_spec_sets_the_rate() -> None:
+def test_a_place_that_is_only_read_has_no_rates_of_writes() -> None:
+    shared = Rates(FakeClock())
+    rates = (("put", 1.0), ("tags", 1.0), ("delete", 1.0), ("get", 1.0))
+    reads = shared.of(HERE, rates, read_only=True)
+    assert set(CallClass) - reads.keys() == {"put", "tags", "delete"}
+    written = shared.of(HERE, tuple((kind, 20.0) for kind, _ in rates))
+    assert [written[kind].rate for kind, _ in rates] == [20, 20, 20, 1]
+    shared.of(HERE, read_only=True)
+    assert [written[kind].rate for kind, _ in rates] == [20, 20, 20, 1]
+    assert written[CallClass.PUT].is_set
+
+
+def test_another_default_counts_until_all_specs_set_the_rate() -> None:
     shared = Rates(FakeClock())
     bucket = shared.of(HERE)[CallClass.PUT]
     bucket.set_default(10)
@@ -288,7 +303,34 @@ def test_another_default_holds_for_all_callers_until_a_spec_sets_the_rate() -> N
     assert bucket.rate == 3
     shared.of(HERE, (("put", 5.0),))
     bucket.set_default(10)
-    assert (bucket.rate, bucket.is_set) == (5, True)
+    assert (bucket.rate, bucket.is_set) == (5, False)
+
+
+def test_the_default_does_not_count_where_all_specs_set_the_rate() -> None:
+    bucket = Rates(FakeClock()).of(HERE, (("put", 20.0),))[CallClass.PUT]
+    bucket.set_default(10)
+    assert (bucket.rate, bucket.is_set) == (20, True)
+
+
+def test_a_lower_rate_drops_the_tokens_of_the_higher_one() -> None:
+    clock = FakeClock()
+    shared = Rates(clock)
+    bucket = shared.of(HERE, (("put", 20.0),))[CallClass.PUT]
+    shared.of(HERE, (("put", 2.0),))
+    for _ in range(2):
+        bucket.take()
+    assert clock.slept == [0.5]
+
+
+def test_a_spec_with_the_same_rate_keeps_the_rate_that_probing_found() -> None:
+    clock = FakeClock()
+    shared = Rates(clock)
+    bucket = shared.of(HERE, probe=True)[CallClass.PUT]
+    use(bucket, clock, 100)
+    found = bucket.rate
+    shared.of(HERE, (("put", 30.0),), probe=True)
+    bucket.set_default(3)
+    assert bucket.rate == found > 3
 
 
 def test_a_higher_default_does_not_end_the_recovery_from_throttling() -> None:
@@ -454,6 +496,17 @@ def test_a_place_is_probed_only_where_all_ask_for_it(probes: tuple[bool, ...]) -
     assert bucket.rate == 3, "a rate that was found is given up"
     use(bucket, clock, 100)
     assert bucket.rate == 3
+
+
+def test_a_spec_that_only_reads_in_a_place_does_not_end_the_probing_of_writes() -> None:
+    clock = FakeClock()
+    shared = Rates(clock)
+    shared.of(HERE, read_only=True)
+    buckets = shared.of(HERE, probe=True)
+    for kind in (CallClass.PUT, CallClass.DESCRIBE):
+        use(buckets[kind], clock, 100)
+    assert buckets[CallClass.PUT].rate > CALL_RATES[CallClass.PUT]
+    assert buckets[CallClass.DESCRIBE].rate == CALL_RATES[CallClass.DESCRIBE]
 
 
 def test_probing_starts_at_the_default_of_higher_throughput() -> None:

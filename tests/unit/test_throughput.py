@@ -63,7 +63,8 @@ class Process:
         return [call.place for call in self.aws.world.calls if call.operation == SETTING]
 
     def rate(self, region: str = "us-east-2", kind: CallClass = CallClass.PUT) -> float:
-        return self.memory.rates.of(self.aws.place(region))[kind].rate
+        place = self.aws.place(region)
+        return self.memory.rates._buckets[place.account, region, kind].rate
 
 
 def test_the_setting_raises_put_parameter_to_ten_calls_a_second() -> None:
@@ -99,17 +100,27 @@ def test_a_place_is_read_once(role: str) -> None:
     assert (there.reads(), there.rate()) == ([there.aws.there], 10)
 
 
-@pytest.mark.parametrize(
-    ("rates", "expected"), [((20.0, 20.0), 20), ((6.0, 4.0), 4), ((None, 5.0), 5), ((5.0, None), 5)]
-)
-def test_a_rate_of_the_spec_holds_and_the_setting_is_not_read(
-    rates: tuple[float | None, float | None], expected: float
-) -> None:
+@pytest.mark.parametrize("rates", [(20.0, 20.0), (6.0, 4.0), (4.0, 40.0)])
+def test_rates_of_all_specs_hold_and_the_setting_is_not_read(rates: tuple[float, float]) -> None:
     first, second = rates
     there = Process(spec_for("prod", access(put=first)), spec_for("more", access(put=second)))
     there.aws.world.higher_throughput.add(there.aws.there)
     assert there.apply().summary["applied"] == 2
-    assert (there.reads(), there.rate()) == ([], expected)
+    assert (there.reads(), there.rate()) == ([], min(rates))
+
+
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("on", [True, False])
+def test_the_setting_is_the_default_of_a_spec_without_a_rate(
+    rate: float, *, is_first: bool, on: bool
+) -> None:
+    rates = (rate, None) if is_first else (None, rate)
+    there = Process(*(spec_for(f"p{number}", access(put=one)) for number, one in enumerate(rates)))
+    if on:
+        there.aws.world.higher_throughput.add(there.aws.there)
+    assert there.apply().summary["applied"] == 2
+    assert (there.reads(), there.rate()) == ([there.aws.there], min(rate, 10 if on else DEFAULT))
 
 
 def test_a_rate_of_another_place_does_not_count() -> None:

@@ -15,11 +15,12 @@ message repeats is cut and escaped. No module outside this folder knows YAML or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import Any, TypeAlias
 
 from ssm_reconcile import spec
+from ssm_reconcile.aws_limits import used_classes
 from ssm_reconcile.errors import Finding, Severity, SpecError, Where, unknown_name
 from ssm_reconcile.lift import Lift
 from ssm_reconcile.load.files import SpecText, read_texts
@@ -146,7 +147,7 @@ def _replication(view: NodeView) -> spec.Replication:
     source, rules, tags = view.at("source"), view.at("parameters"), view.at("tags")
     chosen = {key.text: value.text for key, value in view.pairs() if value.text is not None}
     rates = _rates(view.at("rates"))
-    home = _access(source, rates)
+    home = replace(_access(source, _rates_of_reads(rates)), read_only=True)
     limits, limit_lines = _limits(view)
     return spec.Replication(
         name=chosen["name"],
@@ -197,9 +198,14 @@ def _rates(view: NodeView) -> RateSettings:
     return tuple(sorted((kind, float(rate or 0)) for kind, rate in given.items())), probe
 
 
+def _rates_of_reads(rates: RateSettings) -> RateSettings:
+    used = used_classes(read_only=True)
+    return tuple((kind, rate) for kind, rate in rates[0] if kind in used), rates[1]
+
+
 def _access(view: NodeView, rates: RateSettings, sts_region: str | None = None) -> Access:
     region, role, external_id = (view.at(key).text for key in ("region", "role_arn", "external_id"))
-    return Access(region or "", role, external_id, *rates, sts_region)
+    return Access(region or "", role, external_id, *rates, sts_region=sts_region)
 
 
 def _target(view: NodeView, rates: RateSettings, source_region: str) -> spec.Target:

@@ -140,10 +140,10 @@ class Writer(Protocol):
         """
 
     def is_rate_set(self, kind: CallClass) -> bool:
-        """Return whether a spec sets the rate of that class in this place."""
+        """Return whether all replications that write in this place set the rate of that class."""
 
     def set_default_rate(self, kind: CallClass, rate: float) -> None:
-        """Use another default rate, in calls per second; a rate that a spec sets is kept."""
+        """Use another default rate, in calls per second; it counts unless all specs set the rate."""
 
     def put(self, request: Put) -> int:
         """Write a parameter and return its version (PutParameter)."""

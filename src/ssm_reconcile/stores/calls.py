@@ -28,9 +28,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
-from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, OPERATIONS, CallClass
+from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, OPERATIONS, PROBED, CallClass, used_classes
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Place
 from ssm_reconcile.stores.failures import name_failure
@@ -56,6 +56,7 @@ class BucketListener(Protocol):
         """Receive what a `RateListener` receives."""
 
 
+_SetRates: TypeAlias = Iterable[tuple[str, float]]
 _BURST = 10.0
 """The most calls that are sent at once after a pause, for any rate."""
 _BURST_SECONDS = 0.5
@@ -76,8 +77,6 @@ After 23 s it is the rate of the cut; a rate cut to half of the configured one i
 """
 _FLOOR = 1 / 64
 """The lowest rate, as a part of the configured one."""
-PROBED = frozenset({CallClass.PUT, CallClass.TAGS, CallClass.LIST_TAGS, CallClass.DELETE, CallClass.DESCRIBE})
-"""The classes that probing may raise. Running applications share the quotas of reads and of KMS."""
 HIGHEST = 4.0
 """The highest rate of probing, as a multiple of the default of the class."""
 _STRETCH = 15.0
@@ -106,32 +105,31 @@ class Bucket:
         clock: Clock,
         listener: BucketListener | None = None,
         *,
-        is_set: bool = False,
+        set_rate: float | None = None,
         parallelism: int = 8,
         highest: float = 0.0,
     ) -> None:
         """Start with all tokens.
 
         Args:
-            rate: calls per second, above zero.
+            rate: the default in calls per second, above zero.
             clock: time, and waiting.
             listener: receives the rate, and its changes by throttling and configuration.
-            is_set: whether a spec sets the rate, so that it is not a default.
+            set_rate: the rate of the replication instead; None without one.
             parallelism: the most reads that are open at the same time, whatever the number of threads.
             highest: the highest rate of probing; up to `rate`, nothing is probed.
         """
         self.open_reads = threading.BoundedSemaphore(parallelism)
         self._clock = clock
         self._listener = listener
-        self.is_set = is_set
+        self._default, self._limits = rate, {set_rate}
         self._lock = threading.Lock()
-        self._configured = self._rate = self._ceiling = rate
-        self._highest = max(rate, highest)
+        self._configured = self._rate = self._ceiling = self._plateau = self._lowest()
+        self._highest = max(self._rate, highest)
         self._tokens = self._burst()
         self._updated = self._stretch_began = clock.monotonic()
         self._taken = 0
         self._cut_at = self._next_cut = -math.inf
-        self._plateau = rate
         self._depth = 1 - _CUT / _NEARLY
         self._recovery = _RECOVERY_SECONDS
         self._admitted = 0
@@ -143,6 +141,11 @@ class Bucket:
         with self._lock:
             self._update()
             return self._rate
+
+    @property
+    def is_set(self) -> bool:
+        """Whether all replications set the rate, so that the default does not count."""
+        return None not in self._limits
 
     def take(self) -> None:
         """Wait until one call may be sent."""
@@ -197,17 +200,17 @@ class Bucket:
         with self._lock:
             self._admitted += 1
 
-    def set_rate(self, rate: float) -> None:
-        """Use a rate of a spec, in calls per second; the lowest of several holds, over any default."""
+    def limit(self, rate: float | None) -> None:
+        """Count the rate of another replication, in calls per second; None: the default. The lowest holds."""
         with self._lock:
-            self._configure(min(rate, self._configured) if self.is_set else rate)
-            self.is_set = True
+            self._limits.add(rate)
+            self._use_lowest()
 
     def set_default(self, rate: float) -> None:
-        """Use another default, in calls per second; a rate that a spec sets is kept."""
+        """Use another default, in calls per second, for the replications that do not set the rate."""
         with self._lock:
-            if not self.is_set:
-                self._configure(rate)
+            self._default = rate
+            self._use_lowest()
 
     def stop_probing(self) -> None:
         """Return to the configured rate, and keep to it."""
@@ -216,14 +219,21 @@ class Bucket:
                 self._highest = self._ceiling
                 self._configure(self._configured)
 
+    def _lowest(self) -> float:
+        return min(self._default if one is None else one for one in self._limits)
+
+    def _use_lowest(self) -> None:
+        if (rate := self._lowest()) != self._configured:
+            self._configure(rate)
+
     def _configure(self, rate: float) -> None:
         """Change the configured rate. A lower one holds at once; a higher one too, unless AWS throttles."""
         self._update()
         self._highest = max(rate, self._highest) if self._ceiling < self._highest else rate
         self._configured = self._ceiling = rate
         self._rate = min(self._rate, rate)
-        self._update()  # a rate that is below the configured one recovers, as after throttling
-        self._tokens = min(self._tokens, self._burst())
+        # A rate below the configured one recovers, as after throttling. A smaller burst drops tokens.
+        self._update()
         self._report(throttled=False)
 
     def _probe(self) -> None:
@@ -264,54 +274,43 @@ class Rates:
     """All buckets of a process, by account, region and operation class. Thread-safe."""
 
     def __init__(self, clock: Clock, listener: RateListener | None = None, parallelism: int = 8) -> None:
-        self._parallelism = parallelism
-        self._clock = clock
-        self._listener = listener
+        self._clock, self._listener, self._parallelism = clock, listener, parallelism
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
 
     def of(
-        self, place: Place, overrides: Iterable[tuple[str, float]] = (), *, probe: bool = False
+        self, place: Place, rates: _SetRates = (), *, probe: bool = False, read_only: bool = False
     ) -> Mapping[str, Bucket]:
-        """Return the buckets of a place, by operation class.
+        """Return the buckets of a place for one replication, by the operation classes that it uses there.
 
-        Where two replications set different rates for one place, the lower rate is used. Where one of them
-        does not probe, none does.
+        The rate of a class is the lowest of the replications that use it in this place. A replication without
+        one counts with the default. Only if all of them allow to probe, higher rates are probed.
 
         Args:
             place: the account and region.
-            overrides: calls per second by class, instead of the defaults.
+            rates: calls per second by class, instead of the defaults.
             probe: whether the replication allows to probe higher rates.
+            read_only: whether the replication only reads there, so that the classes of writes are left out.
         """
-        given = dict(overrides)
+        given, used = dict(rates), used_classes(read_only=read_only)
         with self._lock:
-            return {kind: self._bucket(place, kind, given.get(kind), probe=probe) for kind in CallClass}
+            return {kind: self._bucket(place, kind, given.get(kind), probe=probe) for kind in used}
 
     def _bucket(self, place: Place, kind: CallClass, rate: float | None, *, probe: bool) -> Bucket:
         key = (place.account, place.region, kind)
         bucket = self._buckets.get(key)
         if bucket is None:
-            start = CALL_RATES[kind] if rate is None else rate
-            listener = self._listener_of(place, kind)
-            highest = HIGHEST * CALL_RATES[kind] if probe and kind in PROBED else 0.0
-            bucket = self._buckets[key] = Bucket(
-                start,
-                self._clock,
-                listener,
-                is_set=rate is not None,
-                parallelism=self._parallelism,
-                highest=highest,
-            )
-        elif rate is not None:
-            bucket.set_rate(rate)
+            default = CALL_RATES[kind]
+            heard = self._listener
+            listener = None if heard is None else partial(heard, str(place), OPERATIONS[kind])
+            highest = HIGHEST * default if probe and kind in PROBED else 0.0
+            most = self._parallelism
+            bucket = Bucket(default, self._clock, listener, set_rate=rate, parallelism=most, highest=highest)
+            self._buckets[key] = bucket
+        bucket.limit(rate)
         if not probe:
             bucket.stop_probing()
         return bucket
-
-    def _listener_of(self, place: Place, kind: CallClass) -> BucketListener | None:
-        if self._listener is None:
-            return None
-        return partial(self._listener, str(place), OPERATIONS[kind])
 
 
 _T = TypeVar("_T")
@@ -414,7 +413,7 @@ class Calls:
         return retrying(once, self.clock, self.jitter, replaceable=replaceable)
 
     def once(self, operation: str, call: Callable[[], _T]) -> _T:
-        """Return the result of an optional read: one attempt, so that the run does not wait for it."""
+        """Return the result of an optional read: one attempt after its turn. The client limits its wait."""
         self._bucket(operation).take()
         return self.write(operation, call)
 

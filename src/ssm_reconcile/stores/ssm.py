@@ -91,7 +91,7 @@ class Aws:
         with self._creating:  # clients must be created by one thread at a time
             clients = factory.create(access)
         place, caller = factory.identify(clients, access)
-        buckets = self._rates.of(place, access.rates, probe=access.probe)
+        buckets = self._rates.of(place, access.rates, probe=access.probe, read_only=access.read_only)
         calls = Calls(str(place), caller, buckets, factory.clock, factory.jitter, factory.profile)
         return SsmStore(place, caller, clients, calls, factory.parallelism)
 
@@ -226,11 +226,11 @@ class SsmStore:
         self._calls.rates[kind].take()
 
     def is_rate_set(self, kind: CallClass) -> bool:
-        """Return whether a spec sets the rate of that class in this place."""
+        """Return whether all replications that write in this place set the rate of that class."""
         return self._calls.rates[kind].is_set
 
     def set_default_rate(self, kind: CallClass, rate: float) -> None:
-        """Use another default rate, in calls per second; a rate that a spec sets is kept."""
+        """Use another default rate, in calls per second; it counts unless all specs set the rate."""
         self._calls.rates[kind].set_default(rate)
 
     def put(self, request: Put) -> int:
