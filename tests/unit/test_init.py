@@ -227,7 +227,7 @@ class TestExistingSecrets:
     def compared(self, aws: SimulatedAws, name: str = "/p/a", *, decrypt: bool = True) -> Likeness | None:
         aws.put("/p/other", "v")
         memory = Memory(aws.world)
-        here, there = Access("us-east-1"), Access("us-east-2")
+        here, there = Access("us-east-1", read_only=True), Access("us-east-2")
         places = Places({access: memory.connect(access) for access in (here, there)})
         found = survey(here, {"us-east-2": there}, places, unwatched)
         session = Session(places, Run(), aws.clock, unwatched)

@@ -69,7 +69,7 @@ class InitOptions:
 
     def source_access(self) -> Access:
         """Return the place of the source; raises UsageError for an invalid region."""
-        return Access(_check_region(self.region), self.source_role)
+        return Access(_check_region(self.region), self.source_role, read_only=True)
 
     def target_accesses(self) -> dict[str, Access]:
         """Return the places of the targets by name.
