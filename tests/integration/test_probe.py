@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import boto3
@@ -93,6 +94,8 @@ def test_leftovers_on_moto_are_deleted_and_other_parameters_refuse_the_path(cloc
                 Type="String",
                 Tags=tags,  # type: ignore[arg-type]  # plain data
             )
+        assert (run().exit_code, len(names())) == (64, 23), "another probe may be running"
+        clock.advance(timedelta(minutes=10))
         result = run("--format", "json", "-q")
         assert (result.exit_code, json.loads(result.stdout)["leftovers"], names()) == (0, 23, [])
         ssm.put_parameter(Name="/probe/mine", Value="v", Type="String")

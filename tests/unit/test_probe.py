@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,6 +17,7 @@ from ssm_reconcile.doctor.probe_rates import RATE_PLANS, MeasuredRate, RateMeter
 from ssm_reconcile.errors import StoreError, Trouble, UsageError
 from ssm_reconcile.model import Place
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn
+from ssm_reconcile.wording import utc_text
 from tests.builders import replication
 from tests.fake_aws.behaviour import (
     AwsBehaviour,
@@ -237,7 +239,7 @@ def test_facts_that_need_a_key_or_the_advanced_tier_are_named_with_the_reason() 
     left = [one for one in report.facts if one.answer is None]
     assert len(left) == 7
     assert all(one.reason.startswith("not probed: needs") for one in left)
-    assert {one.get("Tier", "Standard") for one in probed.sent("PutParameter")} == {"Standard"}
+    assert {one["Tier"] for one in probed.sent("PutParameter")} == {"Standard"}
     assert not [one for one in probed.sent("PutParameter") if "KeyId" in one or one["Type"] == "SecureString"]
 
 
@@ -313,6 +315,7 @@ def test_the_limit_of_creates_is_in_the_code() -> None:
     assert probed.names == []
 
 
+STANDARD = {"Tier": "Standard"}
 TAGS = [{"Key": key, "Value": "true"} for key in ("skip_sync", "no_copy")] + [
     {"Key": PROBE_TAG, "Value": RUN}
 ]
@@ -321,10 +324,15 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
     "a create beside the run": ("PutParameter", {"Name": f"{PATH}/x", "Overwrite": False, "Tags": TAGS}),
     "a create of a name that stays absent": (
         "PutParameter",
-        {"Name": f"{AREA}absent/1", "Overwrite": False, "Tags": TAGS},
+        {"Name": f"{AREA}absent/1", "Overwrite": False, "Tags": TAGS, **STANDARD},
     ),
-    "a create without tags": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": False, "Tags": []}),
-    "an overwrite of nothing": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": True}),
+    "a create without tags": (
+        "PutParameter",
+        {"Name": f"{AREA}x", "Overwrite": False, "Tags": [], **STANDARD},
+    ),
+    "a create without a tier": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": False, "Tags": TAGS}),
+    "an overwrite without a tier": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": True}),
+    "an overwrite of nothing": ("PutParameter", {"Name": f"{AREA}x", "Overwrite": True, **STANDARD}),
     "tags elsewhere": ("AddTagsToResource", {"ResourceId": "/prod/a", "Tags": []}),
     "a label elsewhere": ("LabelParameterVersion", {"Name": "/prod/a"}),
     "a delete elsewhere": ("DeleteParameters", {"Names": ["/prod/a"]}),
@@ -336,9 +344,66 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
 def test_a_request_outside_of_the_run_is_refused_before_it_is_sent(case: str) -> None:
     probed = staged()
     operation, arguments = FORBIDDEN[case]
-    with pytest.raises(ValueError, match=r"outside of|create|tags were not read"):
+    with pytest.raises(ValueError, match=r"outside of|create|tags were not read|tier"):
         probed.calls.probe(operation, **arguments)
     assert probed.store.log == []
+
+
+# Another probe of the same path
+
+
+def test_a_path_that_changed_in_the_last_ten_minutes_is_refused_with_the_earliest_time() -> None:
+    first = staged()
+    name = first.calls.create("put/1", Type="String", Value="v")
+    first.aws.pass_time(minutes=9, seconds=59)
+    again = staged(first.aws, run=RUN_AGAIN)
+    with pytest.raises(UsageError, match="another probe may be running") as refused:
+        again.run()
+    end = first.aws.clock.now() + timedelta(seconds=1)
+    assert refused.value.remedy == f"run it again in 1 minute, after {utc_text(end)}, or give another path"
+    assert (first.names, again.sent(*WRITES)) == ([name], [])
+    first.aws.pass_time(seconds=1)
+    assert again.run().leftovers == 1
+
+
+@pytest.mark.parametrize("nth", [2, 40, 80])
+def test_two_probes_at_the_same_time_leave_nothing(nth: int) -> None:
+    first = staged()
+    again = staged(first.aws, run=RUN_AGAIN)
+    others: list[str] = []
+
+    def plan(called: str, _: Place, _names: tuple[str, ...], count: int) -> Fault | None:
+        if (called, count) == ("PutParameter", nth):
+            first.aws.world.faults = None
+            with pytest.raises(UsageError) as refused:
+                again.run()
+            others.append(str(refused.value))
+        return None
+
+    first.aws.world.faults = plan
+    assert first.run().exit_code == 0
+    assert len(others) == 1
+    assert first.names == []
+
+
+def test_an_overwrite_that_creates_its_parameter_ends_the_run_and_leaves_nothing() -> None:
+    """Another writer deletes all parameters of the run between two updates."""
+    probed = staged(SimulatedAws(behaviour=AwsBehaviour(recreate=Recreate.ALLOWED)))
+    aws, deleted = probed.aws, list[str]()
+
+    def plan(called: str, _: Place, _names: tuple[str, ...], count: int) -> Fault | None:
+        if (called, count) == ("PutParameter", 80):
+            deleted.extend(probed.names)
+            aws.world.delete(aws.there, *deleted)
+        return None
+
+    aws.world.faults = plan
+    report = probed.run()
+    assert len(deleted) > 20
+    assert (report.end, probed.names) == (ProbeEnd.FAILED, [])
+    assert re.search(r"another writer deleted /probe/0123456789ab/put/\d+: is another probe", report.trouble)
+    assert len(probed.sent("PutParameter")) == 80
+    assert report.exit_code == 3
 
 
 # The path
@@ -410,6 +475,7 @@ def test_a_path_on_which_a_rewrite_places_replicas_is_found(
 def test_a_path_that_holds_a_parameter_is_refused(name: str) -> None:
     aws = SimulatedAws()
     aws.put(name, "v", region="us-east-2")
+    aws.pass_time()
     before = aws.world.state([aws.there])
     probed = staged(aws)
     with pytest.raises(UsageError, match=r"not empty|has this name"):
@@ -481,6 +547,7 @@ def test_the_next_run_deletes_the_leftovers_of_a_crash(nth: int, done: bool) -> 
     left = len(probed.names)
     assert left >= min(40, nth // 3)
     probed.aws.world.faults = None
+    probed.aws.pass_time(minutes=10)
     again = staged(probed.aws, run=RUN_AGAIN)
     report = again.run()
     assert report.leftovers >= left
@@ -617,6 +684,7 @@ def test_denied_creates_end_with_exit_code_1() -> None:
 def test_leftovers_that_cannot_be_deleted_refuse_the_run() -> None:
     probed = staged()
     probed.calls.create("put/1", Type="String", Value="v")
+    probed.aws.pass_time()
     again = staged(probed.aws, run=RUN_AGAIN)
     probed.aws.world.faults = of_call("DeleteParameters", Trouble.DENIED, only="put/")
     with pytest.raises(UsageError, match="leftovers"):

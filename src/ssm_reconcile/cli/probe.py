@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MASKED = "************"
 """Replaces the account id in the JSON, so that it can be shared."""
 _PRICE = "0.05 USD for 10,000 requests"
+_DELETED_LATER = "A probe of this path deletes them, from ten minutes after their last change on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def remaining_text(names: Sequence[str]) -> str:
     """Return the names that may remain after an interrupted clean-up, and how to delete them."""
     lines = [f"The clean-up was interrupted. {plural(len(names), 'parameter')} may remain:"]
     lines += [f"  {name}" for name in names]
-    return "\n".join([*lines, "The next probe of this path deletes them.", ""])
+    return "\n".join([*lines, _DELETED_LATER, ""])
 
 
 def run(
@@ -216,7 +217,8 @@ Probe of {place} below {path}/, at most {PROBE_SECONDS / 60:.0f} minutes:
   cost        Standard parameters are free; {throughput}
   others      They share the quotas: some of their requests may be throttled.
               Reads are at most {READS_PER_SECOND} a second.
-  clean-up    At the end, and after Ctrl-C. The next probe of the path deletes leftovers of a crash.
+  clean-up    At the end, and after Ctrl-C. Leftovers of a crash are deleted by a probe of the path
+              from ten minutes later on.
 """
 
 
@@ -274,7 +276,7 @@ def _remains_lines(report: ProbeReport) -> Iterator[str]:
     if remains.remaining:
         yield f"NOT deleted: {plural(len(remains.remaining), 'parameter')} of this run."
         yield from (f"  {name}" for name in remains.remaining)
-        yield "The next probe of this path deletes them."
+        yield _DELETED_LATER
     if remains.foreign:
         yield f"Not touched: {plural(len(remains.foreign), 'parameter')} that this run has not created."
         yield from (f"  {name}" for name in remains.foreign)

@@ -11,15 +11,18 @@ are arguments. Cost: at most 300 Standard parameters for at most ten minutes.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from ssm_reconcile.aws_limits import LEVEL_LIMIT, CallClass, is_reserved_name
 from ssm_reconcile.doctor import probe_facts, probe_rates
 from ssm_reconcile.doctor.probe_calls import (
     ABSENT,
+    PROBE_SECONDS,
     RUN_ID,
     ProbeArea,
     ProbeCalls,
@@ -33,7 +36,7 @@ from ssm_reconcile.errors import StoreError, Trouble, UsageError
 from ssm_reconcile.load.patterns import overlaps
 from ssm_reconcile.model import Place
 from ssm_reconcile.spec import Replication, RewriteIn
-from ssm_reconcile.wording import first_of
+from ssm_reconcile.wording import first_of, plural, utc_text
 
 _MOST_LEVELS = LEVEL_LIMIT - 3
 """Levels of the path; three follow."""
@@ -199,17 +202,19 @@ def prepare(calls: ProbeCalls) -> int:
         The number of leftovers that were deleted.
 
     Raises:
-        UsageError: The path holds parameters that no probe has created, or leftovers that could not be
-            deleted.
+        UsageError: The path holds parameters that no probe has created, or that a running probe may have
+            created, or leftovers that could not be deleted.
         StoreError: The path could not be listed, or a permission for the clean-up is missing.
     """
     path = calls.area.path
     if calls.persist("GetParameters", Names=[path], WithDecryption=False).get("Parameters"):
         raise UsageError(f"--probe {path}: a parameter has this name", "give a path that nothing uses")
     absent = f"{calls.area.prefix}{ABSENT}/check"
-    others = [name for name in calls.names_below() if not RUN_ID.fullmatch(_level_below(path, name))]
+    listed = dict(calls.list_below())
+    others = [name for name in listed if not RUN_ID.fullmatch(_level_below(path, name))]
     if others:
         raise _not_empty(path, others)
+    _check_age(calls, max(listed.values(), default=None))
     calls.tags(absent)
     calls.probe("DeleteParameters", Names=[absent])
     found = calls.clean_up(any_run=True)
@@ -219,6 +224,18 @@ def prepare(calls: ProbeCalls) -> int:
         message = f"--probe {path}: {len(found.remaining)} leftovers of an earlier run could not be deleted"
         raise UsageError(f"{message}: {found.trouble}", "delete them by hand, or run again")
     return found.deleted
+
+
+def _check_age(calls: ProbeCalls, changed: datetime | None) -> None:
+    """Check that the last change below the path is older than a run may be; raise UsageError."""
+    if changed is None:
+        return
+    end = changed + timedelta(seconds=PROBE_SECONDS)
+    if (seconds := (end - calls.clock.now()).total_seconds()) > 0:
+        problem = "another probe may be running: a parameter changed less than ten minutes ago"
+        minutes = plural(math.ceil(seconds / 60), "minute")
+        remedy = f"run it again in {minutes}, after {utc_text(end)}, or give another path"
+        raise UsageError(f"--probe {calls.area.path}: {problem}", remedy)
 
 
 def _level_below(path: str, name: str) -> str:
@@ -268,7 +285,7 @@ def run_probe(
         found.leftovers = prepare(calls)
         _probe(calls, found, executor, note)
     except ProbeEndError as over:
-        end = over.end
+        end, trouble = over.end, over.trouble
     except StoreError as failure:
         end, trouble = ProbeEnd.FAILED, str(failure)
     finally:
@@ -333,7 +350,8 @@ def _measure(calls: ProbeCalls, meter: RateMeter, plan: RatePlan) -> MeasuredRat
         if not existing:
             raise StoreError(Trouble.MISSING, place="", operation="PutParameter", code="NothingCreated")
         name = existing[number % len(existing)]
-        return calls.probe("PutParameter", Name=name, Overwrite=True, Type="String", Value=str(number))
+        given = {"Type": "String", "Tier": "Standard", "Value": str(number)}
+        return calls.probe("PutParameter", Name=name, Overwrite=True, **given)
 
     def tag(number: int) -> object:
         tags = [{"Key": "note", "Value": str(number)}]

@@ -3,7 +3,8 @@
 Every request of `doctor --probe` goes through `ProbeCalls`. A write outside of the area of this run raises an
 exception before it is sent. Only the clean-up deletes parameters: by names whose own tags, read right before,
 show the run. An overwrite is sent only for a name that this run has created, since AWS creates a missing
-parameter without tags.
+parameter without tags. Each PutParameter asks for the Standard tier: without Tier, AWS takes the default tier
+of the account, which may be Advanced.
 
 The clean-up comes out of the ten minutes of the run: before each request, the time that it needs for the
 parameters created so far is estimated. Probing ends when only that time is left.
@@ -16,6 +17,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -24,7 +26,7 @@ from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Tags, canonical, sorted_tags
 from ssm_reconcile.record import PREFIX
 from ssm_reconcile.stores.base import RequestStore
-from ssm_reconcile.stores.wire import tags_of
+from ssm_reconcile.stores.wire import moment_of, tags_of
 from ssm_reconcile.system import Clock, Stop
 
 PROBE_TAG = PREFIX + "probe"
@@ -69,11 +71,17 @@ class ProbeEnd(StrEnum):
 
 
 class ProbeEndError(Exception):
-    """No further request of the probe may be sent; the clean-up follows."""
+    """No further request of the probe may be sent; the clean-up follows.
 
-    def __init__(self, end: ProbeEnd) -> None:
-        super().__init__(end.value)
+    Args:
+        end: The reason.
+        trouble: The failure, for `ProbeEnd.FAILED`.
+    """
+
+    def __init__(self, end: ProbeEnd, trouble: str = "") -> None:
+        super().__init__(trouble or end.value)
         self.end = end
+        self.trouble = trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +108,15 @@ class ProbeArea:
         """The tags of each parameter of this run, set at its creation."""
         return {**dict.fromkeys(self.skip_tags, "true"), PROBE_TAG: self.run}
 
+    @property
+    def tag_list(self) -> list[dict[str, str]]:
+        """The tags of each parameter of this run, as an argument of AWS."""
+        return [{"Key": key, "Value": value} for key, value in sorted_tags(self.tags)]
+
     def run_of(self, name: str, tags: Tags) -> str | None:
         """Return the id of the run that created a parameter; None if its name and its tag do not show one."""
         level = name.removeprefix(f"{self.path}/").partition("/")[0]
-        is_shown = RUN_ID.fullmatch(level) is not None and tags.get(PROBE_TAG) == level
-        return level if is_shown and name.startswith(f"{self.path}/{level}/") else None
+        return level if RUN_ID.fullmatch(level) and tags.get(PROBE_TAG) == level else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +206,8 @@ class ProbeCalls:
             StoreError: AWS refused the request.
             ProbeEndError: No further request may be sent.
         """
-        tags = [{"Key": key, "Value": value} for key, value in sorted_tags(self.area.tags)]
         name = f"{self.area.prefix}{level}"
+        tags = self.area.tag_list
         self.probe("PutParameter", Name=name, Overwrite=False, Tier="Standard", Tags=tags, **arguments)
         return name
 
@@ -208,11 +220,29 @@ class ProbeCalls:
 
         Raises:
             StoreError: AWS refused the request.
-            ProbeEndError: The run was asked to stop, or only the time of the clean-up is left.
+            ProbeEndError: The run was asked to stop, only the time of the clean-up is left, or an overwrite
+                has created its parameter.
             ValueError: The request is outside of the area of this run, or one create too many.
         """
         self.check_open()
-        return self._send(operation, arguments, check=self.check_open)
+        answer = self._send(operation, arguments, check=self.check_open)
+        if arguments.get("Overwrite") and answer.get("Version") == 1:
+            self._tag_again(str(arguments["Name"]))
+        return answer
+
+    def _tag_again(self, name: str) -> None:
+        """Add the tags of the run to a parameter that an overwrite has created, and end the run.
+
+        Version 1 shows that another writer had deleted it. The tags let the clean-up delete it.
+        """
+        trouble = f"another writer deleted {name}: is another probe running on this path?"
+        try:
+            self.persist(
+                "AddTagsToResource", ResourceType="Parameter", ResourceId=name, Tags=self.area.tag_list
+            )
+        except StoreError as failure:
+            trouble = f"{trouble} It may exist without tags: {failure}"
+        raise ProbeEndError(ProbeEnd.FAILED, trouble)
 
     def check_open(self) -> None:
         """Check that the probe may go on.
@@ -238,7 +268,7 @@ class ProbeCalls:
             self.check_open()
 
     def persist(self, operation: str, **arguments: Any) -> Mapping[str, Any]:
-        """Send a read outside of the probe: again after throttling, and also after a request to stop.
+        """Send a request that may be repeated: again after throttling, and also after a request to stop.
 
         Args:
             operation: The operation of the AWS API.
@@ -256,8 +286,10 @@ class ProbeCalls:
             self.clock.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
-    def names_below(self) -> Iterator[str]:
-        """Yield the names below the path, with repetitions; no value is decrypted, and none is kept.
+    def list_below(self) -> Iterator[tuple[str, datetime]]:
+        """Yield each name below the path with its LastModifiedDate; no value is decrypted, and none is kept.
+
+        Names may repeat.
 
         Raises:
             StoreError: The path could not be listed.
@@ -270,9 +302,9 @@ class ProbeCalls:
                 Path=self.area.path, Recursive=True, WithDecryption=False, MaxResults=10,
                 **({} if token is None else {"NextToken": token}),
             )  # fmt: skip
-            names = [canonical(one["Name"]) for one in page.get("Parameters", ())]
-            yield from names
-            count += len(names)
+            found = page.get("Parameters", ())
+            yield from ((canonical(one["Name"]), moment_of(one["LastModifiedDate"])) for one in found)
+            count += len(found)
             token = page.get("NextToken")
             if not token or count > _MOST_LISTED:
                 return
@@ -356,7 +388,7 @@ class ProbeCalls:
         """Return the names that may be of a run, and the failure of the listing."""
         known = set(self.may_exist())
         try:
-            known |= set(self.names_below())
+            known |= {name for name, _ in self.list_below()}
         except StoreError as failure:
             return known, failure
         return known, None
@@ -419,6 +451,8 @@ class ProbeCalls:
         name = str(arguments[_WRITTEN_NAME[operation]])
         if not name.startswith(self.area.prefix):
             raise ValueError(f"{operation} outside of {self.area.prefix}")
+        if operation == "PutParameter" and arguments.get("Tier") != "Standard":
+            raise ValueError("a PutParameter that does not ask for the Standard tier")
         if operation != "PutParameter" or arguments["Overwrite"]:
             if name not in self._existing:
                 raise ValueError(f"{operation} of a parameter that this run has not created")

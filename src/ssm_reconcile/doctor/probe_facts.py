@@ -133,7 +133,7 @@ def _overwrite(calls: ProbeCalls, name: str, **arguments: Any) -> str:
     """Overwrite a parameter of the run; return the error code if AWS refused it, else an empty text."""
     calls.wait(_REST)
     try:
-        calls.probe("PutParameter", Name=name, Overwrite=True, **arguments)
+        calls.probe("PutParameter", Name=name, Overwrite=True, Tier="Standard", **arguments)
     except StoreError as failure:
         if failure.kind not in {Trouble.REFUSED, Trouble.TYPE}:
             raise

@@ -231,6 +231,10 @@ def test_a_second_ctrl_c_names_what_may_remain(
     assert all(f"  {name}\n" in err for name in left)
     assert left
     aws.world.faults = None
+    early = cli(*CONSENT)
+    assert early.exit_code == 64
+    assert "run it again in 10 minutes" in early.stderr
+    aws.pass_time(minutes=10)
     assert cli(*CONSENT, "-q").exit_code == 0
     assert aws.names("us-east-2") == []
 
@@ -239,7 +243,7 @@ def test_the_names_that_may_remain_are_followed_by_the_remedy() -> None:
     assert remaining_text(["/probe/x"]).splitlines() == [
         "The clean-up was interrupted. 1 parameter may remain:",
         "  /probe/x",
-        "The next probe of this path deletes them.",
+        "A probe of this path deletes them, from ten minutes after their last change on.",
     ]
 
 
@@ -258,7 +262,7 @@ def test_the_text_of_a_run_with_remains(aws: SimulatedAws) -> None:
     text = probe.text(probed.run())
     assert re.search(r"NOT deleted: \d+ parameters of this run\.\n", text)
     assert "\n  /probe/0123456789ab/put/0\n" in text
-    assert "The next probe of this path deletes them." in text
+    assert "A probe of this path deletes them, from ten minutes after" in text
     assert "The clean-up failed: DeleteParameters" in text
     assert "Cleaned up" not in text
 
