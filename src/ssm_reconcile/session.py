@@ -196,9 +196,10 @@ HIGHER_THROUGHPUT_SECONDS = 3600.0
 class HigherThroughput:
     """The rate of PutParameter in each place, by the setting for higher throughput of account and region.
 
-    The setting is read once for each place, whatever the number of roles and replications, by one call
-    without a retry. If it is off or could not be read, which is kept as well, the default holds. No setting
-    is read where a spec sets the rate.
+    The setting is read once for each place, whatever the number of replications, by one call without a
+    retry; only if that is denied, by the next identity that writes there. If it is off or could not be read,
+    which is kept as well, the default holds. It is the rate of the replications that set none. Where all that
+    write in a place set one, nothing is read.
 
     Attributes:
         clock: The clock of the run.
@@ -212,27 +213,29 @@ class HigherThroughput:
 
     def set_rates(self, stores: Iterable[Store]) -> None:
         """Set the rate of PutParameter in the places of some stores."""
-        by_place: dict[Place, Store] = {}
+        by_place: dict[Place, dict[str, Store]] = {}
         for store in stores:
             if not store.is_rate_set(CallClass.PUT):
-                by_place.setdefault(store.place, store)
+                by_place.setdefault(store.place, {})[store.caller] = store
         now = self.clock.monotonic()
         unread = [
             place
             for place in by_place
             if place not in self.known or now - self.known[place][0] >= HIGHER_THROUGHPUT_SECONDS
         ]
-        rates = read_at_once(lambda place: self._rate_of(by_place[place]), unread)
+        rates = read_at_once(lambda place: self._rate_of(*by_place[place].values()), unread)
         self.known.update((place, (now, rate)) for place, rate in zip(unread, rates, strict=True))
-        for place, store in by_place.items():
-            store.set_default_rate(CallClass.PUT, self.known[place][1])
+        for place, callers in by_place.items():
+            next(iter(callers.values())).set_default_rate(CallClass.PUT, self.known[place][1])
 
-    def _rate_of(self, store: Store) -> float:
+    def _rate_of(self, store: Store, *others: Store) -> float:
         """Read the setting of a place, and return the calls per second of PutParameter."""
         default = CALL_RATES[CallClass.PUT]
         try:
             rate = HIGHER_THROUGHPUT_PUT_RATE if store.has_higher_throughput() else default
         except StoreError as failure:
+            if others and failure.kind is Trouble.DENIED:
+                return self._rate_of(*others)
             remedy = "; allow ssm:GetServiceSetting to use it" if failure.kind is Trouble.DENIED else ""
             self.report(
                 f"{store.place}: the setting for higher throughput could not be read ({failure.code}):"

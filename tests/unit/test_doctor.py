@@ -228,9 +228,33 @@ def test_settings_that_cannot_be_read_are_no_failure() -> None:
     found = examined(aws)
     one = check(found, "the source", "settings")
     assert one.answer is Answer.UNKNOWN
-    assert one.message.startswith("not readable, and neither plan nor apply needs them")
+    assert one.message.startswith("not readable; neither plan nor apply needs them: ")
     assert one.remedy == "optional: allow ssm:GetServiceSetting, and remove any explicit deny of it"
     assert found.exit_code == 0
+
+
+@pytest.mark.parametrize("rates", [(), (("put", 5.0),)])
+def test_settings_that_cannot_be_read_keep_the_default_at_targets_without_a_rate(
+    rates: tuple[tuple[str, float], ...],
+) -> None:
+    aws = staged()
+    aws.spec = replace(aws.spec, targets=(target_of(access=Access("us-east-2", rates=rates)),))
+    strike(aws, "GetServiceSetting", "us-east-2")
+    message = check(examined(aws), "target us-east-2", "settings").message
+    use = "neither plan nor apply needs them" if rates else "an apply keeps PutParameter at 3/s without them"
+    assert message.startswith(f"not readable; {use}: ")
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_only_targets_without_a_rate_have_a_line_on_higher_throughput(*, on: bool) -> None:
+    aws = staged()
+    west = target_of("eu-west-1", access=Access("eu-west-1", rates=(("put", 5.0),)))
+    aws.spec = replace(aws.spec, targets=(*aws.spec.targets, west))
+    if on:
+        aws.world.higher_throughput |= {aws.here, aws.there, aws.place("eu-west-1")}
+    found = [one for one in examined(aws).checks if one.subject == "higher throughput"]
+    assert [one.where for one in found] == ["target us-east-2"]
+    assert found[0].message.startswith("on: an apply uses PutParameter at 10/s" if on else "off: with it")
 
 
 def test_settings_that_no_right_would_make_readable_name_no_right() -> None:
@@ -293,7 +317,8 @@ def test_the_time_of_a_first_apply_with_higher_throughput_names_the_reads_of_tag
     assert message.startswith(f"2 to create at {rate} a second: at least ")
     assert ("the limit is ListTagsForResource at the source, not PutParameter at 10" in message) is is_read
     assert ("`rates: {list_tags: 10}` would fit, if its quota allows it" in message) is is_read
-    assert check(found, "target us-east-2", "higher throughput").message.startswith("on: an apply uses ")
+    lines = [one.message for one in found.checks if one.subject == "higher throughput"]
+    assert lines == ([] if "put" in dict(rates) else ["on: an apply uses PutParameter at 10/s"])
 
 
 def test_higher_throughput_of_the_source_changes_no_time_of_a_first_apply() -> None:

@@ -383,6 +383,23 @@ def test_without_orphans_delete_no_resource_outside_the_rules_is_written() -> No
     assert not iam.allowed(policy, Request("ssm:DeleteParameters", outside))
 
 
+@pytest.mark.parametrize(
+    ("phase", "setting"), [(PolicyPhase.APPLY, "*"), (PolicyPhase.EVENT, "high-throughput-enabled")]
+)
+def test_a_policy_of_events_reads_one_setting_of_each_target(phase: PolicyPhase, setting: str) -> None:
+    found = [
+        one["Resource"]
+        for policy in documents(policies([Firm().spec], phase)).values()
+        for one in policy["Statement"]
+        if "ssm:GetServiceSetting" in one["Action"]
+    ]
+    assert len(found) >= 1
+    for resource in found:
+        arns = [resource] if isinstance(resource, str) else resource
+        assert all(arn.endswith(f":servicesetting/ssm/parameter-store/{setting}") for arn in arns), found
+        assert phase is not PolicyPhase.EVENT or not any(":us-east-1:" in arn for arn in arns)
+
+
 def test_events_delete_replicas_of_this_source_only() -> None:
     (policy, *_) = documents(policies([Firm().spec], PolicyPhase.EVENT)).values()
     replica = "arn:aws:ssm:eu-west-1:210987654321:parameter/prod/x"

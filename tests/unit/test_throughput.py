@@ -9,13 +9,13 @@ import pytest
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
-from ssm_reconcile.errors import Trouble
+from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import HIGHER_THROUGHPUT_SECONDS, HigherThroughput
 from ssm_reconcile.spec import Glob, Replication, Source
 from tests.builders import replication, target
-from tests.fake_aws.store import Memory
+from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import ACCOUNT
 from tests.simulated_aws import SimulatedAws
@@ -127,6 +127,51 @@ def test_a_rate_of_another_place_does_not_count() -> None:
     there = Process(spec_for("prod", access(), access("eu-west-1", put=2.0)))
     there.apply()
     assert there.reads() == [there.aws.there]
+
+
+@pytest.mark.parametrize("denied", [("first",), ("second",), ("first", "second")])
+def test_an_identity_that_may_not_read_the_setting_leaves_it_to_the_next(denied: tuple[str, ...]) -> None:
+    there = Process(spec_for("prod", access(role="first")), spec_for("more", access(role="second")))
+    there.aws.world.higher_throughput.add(there.aws.there)
+
+    class Identified(MemoryStore):
+        def has_higher_throughput(self) -> bool:
+            read = super().has_higher_throughput()
+            if self.caller in denied:
+                raise StoreError(
+                    Trouble.DENIED, place=str(self.place), operation=SETTING, code="AccessDenied"
+                )
+            return read
+
+    def connect(access: Access) -> MemoryStore:
+        store = there.memory.connect(access)
+        caller = (access.role_arn or "").partition("/")[2]
+        return Identified(store.world, store.place, caller, store._buckets)
+
+    there.aws.connect = connect
+    assert there.apply().summary["applied"] == 2
+    assert len(there.reads()) == (1 if "first" not in denied else 2)
+    assert there.rate() == (DEFAULT if len(denied) == 2 else 10)
+    assert len(there.lines) == 1
+
+
+def test_a_read_that_takes_long_is_kept_for_an_hour_from_its_start() -> None:
+    there = Process(spec_for("prod", access()))
+    there.aws.world.before(SETTING, lambda: there.aws.pass_time(seconds=300))
+    assert there.apply().summary["applied"] == 1
+    for seconds, reads in ((HIGHER_THROUGHPUT_SECONDS - 301, 1), (1, 2)):
+        there.aws.pass_time(seconds=seconds)
+        there.aws.put("/prod/a", str(seconds))
+        there.aws.world.calls.clear()
+        there.apply()
+        assert len(there.reads()) == reads - 1
+
+
+def test_a_run_that_is_stopped_during_the_read_writes_nothing() -> None:
+    there = Process(spec_for("prod", access()))
+    there.aws.world.before(SETTING, there.aws.stop.set)
+    assert there.apply().summary["not_attempted"] == 1
+    assert not there.aws.world.traffic.count("PutParameter")
 
 
 def only_tags(there: Process) -> None:

@@ -189,7 +189,8 @@ class _CheckedPlaces:
         yield Check(label, "identity", Answer.OK, f"{reader.caller} in {reader.place}", "", Needed.PLAN)
         settings = self.settings[access] = reader.settings()
         yield _clock(label, settings.moment, self.clock.now())
-        yield from _settings(label, settings)
+        is_faster = label != THE_SOURCE and CallClass.PUT not in dict(access.rates)
+        yield from _settings(label, settings, is_faster=is_faster)
         listing = self.listings[access] = observe.list_place(reader, self.watch)
         if not listing.complete:
             remedy = f"`{self.command_line.iam('plan')}` prints what this identity needs"
@@ -214,17 +215,23 @@ def _clock(label: str, there: datetime | None, here: datetime) -> Check:
     return Check(label, "clock", Answer.FAILED, f"{message}: AWS refuses requests", remedy, Needed.PLAN)
 
 
-def _settings(label: str, settings: Settings) -> Iterator[Check]:
-    """Yield the checks of the service settings. None is needed: each write names its tier."""
+def _settings(label: str, settings: Settings, *, is_faster: bool) -> Iterator[Check]:
+    """Yield the checks of the service settings. None is needed: each write names its tier.
+
+    `is_faster`: whether an apply uses the setting for higher throughput, at targets without `rates.put`.
+    """
     if settings.default_tier is None or settings.high_throughput is None:
         trouble = settings.trouble or "AWS did not respond"
-        message = f"not readable, and neither plan nor apply needs them: {trouble}"
+        use = f"an apply keeps PutParameter at {CALL_RATES[CallClass.PUT]:g}/s without them"
+        message = f"not readable; {use if is_faster else 'neither plan nor apply needs them'}: {trouble}"
         optional = "optional: allow ssm:GetServiceSetting, and remove any explicit deny of it"
         yield Check(label, "settings", Answer.UNKNOWN, message, optional if settings.denied else "")
         return
     tier = f"{settings.default_tier}; not used, every write names its tier"
     yield Check(label, "default tier", Answer.OK, tier)
-    rate = f"on: an apply uses PutParameter at {HIGHER_THROUGHPUT_PUT_RATE:g}/s, unless the spec sets a rate"
+    if not is_faster:
+        return
+    rate = f"on: an apply uses PutParameter at {HIGHER_THROUGHPUT_PUT_RATE:g}/s"
     throughput = rate if settings.high_throughput else "off: with it, a large first apply is faster"
     yield Check(label, "higher throughput", Answer.OK, throughput)
 

@@ -13,10 +13,11 @@ import hmac
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache, partial, reduce
+from functools import cache, lru_cache, partial, reduce
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -46,16 +47,19 @@ TAGGING_READ_SECONDS = 15.0
 
 The connect timeout counts for each address of the endpoint; without a route, each address times out.
 """
+SETTING_SECONDS = 3.0
+"""Time to connect, and to wait for a response of GetServiceSetting: no run needs it, and an apply waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """The clients of one place."""
+    """The clients of one place. `settings` creates the client of GetServiceSetting at its first call."""
 
     ssm: SSMClient
     kms: KMSClient
     tagging: ResourceGroupsTaggingAPIClient
     sts: STSClient
+    settings: Callable[[], SSMClient]
 
 
 _LOGS_PAYLOADS = frozenset({"botocore", "botocore.auth", "botocore.endpoint", "botocore.parsers"})
@@ -83,7 +87,7 @@ def _disable_debug_logs() -> None:
 
 @dataclass(slots=True)
 class ClientFactory:
-    """Creates the clients of places, and identifies the credentials in use.
+    """Creates the clients of places, one at a time, and identifies the credentials in use.
 
     Attributes:
         profile_option: the profile of the AWS configuration; None leaves the choice to boto3.
@@ -105,6 +109,7 @@ class ClientFactory:
     """The session of AssumeRole, with the credentials of `_base`."""
     _endpoints: dict[str, STSClient] = field(default_factory=dict, init=False)
     """The clients of AssumeRole by region."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _user_agent: str | None = field(default=None, init=False)
     """The header of the first client, for all others: composing it for each request is a fifth of its CPU."""
 
@@ -118,14 +123,15 @@ class ClientFactory:
         return next(filter(None, (self.profile_option, *variables)), "")
 
     def create(self, access: Access) -> Clients:
-        """Create the clients of a place. Not thread-safe. A role is assumed at the first call.
+        """Create the clients of a place. Thread-safe. A role is assumed at the first call.
 
         Raises:
             StoreError: the profile, the region or the endpoint cannot be used.
         """
-        answer = attempt(
-            lambda: self._create(access), operation="connect", place=access.region, profile=self.profile
-        )
+        with self._lock:
+            answer = attempt(
+                lambda: self._create(access), operation="connect", place=access.region, profile=self.profile
+            )
         if not isinstance(answer, StoreError):
             return answer
         if answer.code == "ValueError":  # botocore raises it for an endpoint URL without a host
@@ -162,7 +168,12 @@ class ClientFactory:
         limits = {"connect_timeout": TAGGING_CONNECT_SECONDS, "read_timeout": TAGGING_READ_SECONDS}
         sts = client("sts")  # the first client composes its user agent for each request: it makes the fewest
         tagging = client("resourcegroupstaggingapi", **limits)
-        return Clients(ssm=client("ssm"), kms=client("kms"), tagging=tagging, sts=sts)
+        settings = cache(partial(self._settings_client, client))
+        return Clients(ssm=client("ssm"), kms=client("kms"), tagging=tagging, sts=sts, settings=settings)
+
+    def _settings_client(self, client: Callable[..., SSMClient]) -> SSMClient:
+        with self._lock:
+            return client("ssm", SETTING_SECONDS, min(SETTING_SECONDS, self.read_seconds))
 
     def _role_endpoints(self, access: Access) -> tuple[STSClient, ...]:
         """Return the STS of the source region and that of the place, in the order in which to ask them.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         DescribeParametersRequestTypeDef,
         ParameterStringFilterTypeDef,
         PutParameterResultTypeDef,
+        ServiceSettingTypeDef,
         TagTypeDef,
     )
 
@@ -83,13 +84,11 @@ class Aws:
             profile, endpoint_url, clock, jitter, parallelism, read_seconds=read_seconds
         )
         self._rates = Rates(clock, on_rate, parallelism)
-        self._creating = threading.Lock()
 
     def connect(self, access: Access) -> SsmStore:
         """Open a place and identify it by GetCallerIdentity. Thread-safe. Raise StoreError."""
         factory = self._clients
-        with self._creating:  # clients must be created by one thread at a time
-            clients = factory.create(access)
+        clients = factory.create(access)
         place, caller = factory.identify(clients, access)
         buckets = self._rates.of(place, access.rates, probe=access.probe, read_only=access.read_only)
         calls = Calls(str(place), caller, buckets, factory.clock, factory.jitter, factory.profile)
@@ -345,9 +344,10 @@ class SsmStore:
         return self._ssm.put_parameter(**arguments)
 
     def _setting(self, setting: str) -> str:
-        answer = self._calls.once(
-            "GetServiceSetting", lambda: self._ssm.get_service_setting(SettingId=setting)["ServiceSetting"]
-        )
+        def ask() -> ServiceSettingTypeDef:
+            return self._clients.settings().get_service_setting(SettingId=setting)["ServiceSetting"]
+
+        answer = self._calls.once("GetServiceSetting", ask)
         return answer.get("SettingValue", "")
 
     def _moment(self) -> datetime | None:
