@@ -37,6 +37,7 @@ from ssm_reconcile.renderers.markdown_blocks import (
     scope_names,
 )
 from ssm_reconcile.renderers.markdown_changes import LISTED, OPEN_DANGERS, ChangeBlocks, Room
+from ssm_reconcile.renderers.outline import apply_cost, apply_means, long_limit
 from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.wording import cut, plural
 
@@ -209,6 +210,14 @@ def _counts(view: PlanView) -> str:
     return f"**{actions}.** {rest}" if actions else rest
 
 
+def _long_apply(view: PlanView) -> str:
+    """Return the cost of an apply of more than a minute, and the means against it; empty for others."""
+    if view.budget is None or long_limit(view.budget) is None:
+        return ""
+    cost = apply_cost(view.budget, span).removeprefix("apply")
+    return " ".join([f"Apply{cost}.", *apply_means(view.budget, span, span)])
+
+
 def _other_findings(view: PlanView) -> list[FindingView]:
     """Return the findings that are not in an alert; those of guards are."""
     return [finding for finding in view.findings if finding.code not in view.guards]
@@ -225,7 +234,8 @@ def _full_detail(view: PlanView, changes: ChangeBlocks, warnings: int) -> list[s
 
 def _upper(view: PlanView, warnings: int) -> list[str]:
     """Return the blocks above the dangerous changes."""
-    return [_counts(view), blocks.counts_table(view), blocks.incomplete_places(view, warnings)]
+    counts = blocks.counts_table(view)
+    return [_counts(view), _long_apply(view), counts, blocks.incomplete_places(view, warnings)]
 
 
 def _folded(changes: ChangeBlocks, level: int) -> list[str]:
@@ -278,7 +288,7 @@ def _counts_only(
 ) -> str:
     """Return the last level: the blocks that fit, most important first, and a link to the saved plan."""
     limit, findings = _LIMITS[3]
-    head = [_first(view, context, LEVELS[-1]), above[0], _counts(view), _less(3, places)]
+    head = [_first(view, context, LEVELS[-1]), above[0], _counts(view), _long_apply(view), _less(3, places)]
     last = footer(view.short_id, context, promise=not any(above))
     frame = [*head, *changes.alerts(Room(0, 0, places[-1]), _WARNINGS), last]
     left = budget - byte_size(join_blocks(frame)) - 500
@@ -313,7 +323,7 @@ def plan_summary(
     whole = join_blocks([_title(view, 0), intro, *_full_detail(view, changes, 100), last])
     if byte_size(whole) <= budget:
         return whole
-    first = [_title(view, 1), intro, _counts(view), blocks.counts_table(view, 200)]
+    first = [_title(view, 1), intro, _counts(view), _long_apply(view), blocks.counts_table(view, 200)]
     room = budget - byte_size(join_blocks([*first, last])) - 300
     found = [
         blocks.incomplete_places(view, 40),

@@ -4,6 +4,8 @@ outline_changes   changes -> groups of one kind and state with the reasons that 
                   group, equal changes of several targets are one, and many changes are path patterns
 guard_reasons     changes and findings -> the guards that withhold changes, each with its reasons and remedies
 run_flags         findings -> the flags that lift them all
+apply_cost        budget -> the writes and the least time of an apply; a long one with its cause
+apply_means       budget -> the means against a long time
 
 A dangerous change deletes or overwrites what may be needed. Dangerous changes are listed also where others
 are path patterns, unless more than LISTED of one kind are under one path.
@@ -11,18 +13,25 @@ are path patterns, unless more than LISTED of one kind are under one path.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ssm_reconcile.aws_limits import OPERATIONS, CallClass
 from ssm_reconcile.change import HOLD_MARK
+from ssm_reconcile.documents import BudgetEntry, LimitEntry
 from ssm_reconcile.renderers.changes import ChangeView
+from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import FindingView, PathPattern, path_patterns
+from ssm_reconcile.wording import plural
 
 LISTED = 40
 """The most changes of one kind that are listed; more are path patterns."""
 DANGERS = 120
 """The most lines of a group of dangerous changes that are not all listed, apart from its path patterns."""
+LONG_APPLY = 60.0
+"""Seconds of an apply beyond which its limit is named."""
 _SMALL = 4
 """A group of less than one part in this many of the limit is listed, whatever else there is of its kind."""
 _GUARD_GROUPS = 3
@@ -334,3 +343,56 @@ def without_repeats(texts: Iterable[str]) -> list[str]:
         said.update(sentences)
         found.append(". ".join(sentences))
     return found
+
+
+def long_limit(budget: BudgetEntry | None) -> LimitEntry | None:
+    """Return the cause of the least time of an apply that takes more than a minute; None for others."""
+    return budget.get("limit") if budget and budget["seconds"] > LONG_APPLY else None
+
+
+def apply_cost(budget: BudgetEntry, name: Callable[[str], str] = visible) -> str:
+    """Return the writes and the least time of an apply; a long one with its cause.
+
+    Args:
+        budget: The cost of the apply.
+        name: Returns an operation or a place as it is shown.
+    """
+    text = f"apply: {plural(budget['writes'], 'write')}, at least {_duration(budget['seconds'])}"
+    limit = long_limit(budget)
+    return text if limit is None else f"{text}: {_rate(limit, name)} in {name(limit['place'])}"
+
+
+def apply_means(
+    budget: BudgetEntry | None, name: Callable[[str], str], code: Callable[[str], str]
+) -> Iterator[str]:
+    """Yield sentences on the means against a long apply: higher throughput, and a rate after its quota.
+
+    Args:
+        budget: The cost of the apply.
+        name: As in `apply_cost`.
+        code: Returns a part of a spec as it is shown.
+    """
+    limit = long_limit(budget)
+    if budget is None or limit is None:
+        return
+    raised = budget.get("with_higher_throughput")
+    if raised is not None:
+        time = _duration(raised["seconds"])
+        yield f"With higher throughput on, it takes at least {time}: {_rate(raised, name)}."
+    rate = (raised or limit)["fitting_rate"]
+    if rate:
+        quota = f"Raise the quota of {name(OPERATIONS[CallClass.LIST_TAGS])} first"
+        yield f"{quota}, then {code(f'rates: {{list_tags: {rate}}}')} fits."
+
+
+def _rate(limit: LimitEntry, name: Callable[[str], str]) -> str:
+    return f"{name(limit['operation'])} at {limit['rate']:g}/s"
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds in the unit that people use: `5 s`, `12 min`, `2.5 h`."""
+    if seconds < 100:  # noqa: PLR2004 - longer times are easier to read in minutes
+        return f"{math.ceil(seconds)} s"
+    if seconds < 100 * 60:
+        return f"{math.ceil(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ssm_reconcile.documents import BudgetEntry, LimitEntry
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import KINDS
 from ssm_reconcile.renderers.outline import (
     DANGERS,
     LISTED,
     GuardReason,
+    apply_cost,
+    apply_means,
     guard_reasons,
     guard_sentences,
     kind_of,
@@ -27,8 +27,7 @@ from ssm_reconcile.wording import cut, join, plural
 Extent: TypeAlias = Literal["grouped", "summary", "full"]
 """The part of a plan that a text shows; `full` lists each change with its attributes."""
 WITHHELD = "#"
-_LONG = 60.0
-"""Seconds of an apply beyond which its limit is named."""
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _NOTED = 20
 """The most names of a notice: the command that applies the plan has all of them."""
 _COLUMNS = (
@@ -120,19 +119,27 @@ class PlanSummaryText(TerminalText):
             self.add(f"{state}: {rest}.", hang=2, colour="" if view.complete else "loud")
             return
         line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
-        cost = _cost(view.budget) if view.budget else ""
+        cost = apply_cost(view.budget) if view.budget else ""
         if cost and len(f"{line}   {cost}") <= self.width:
             self.lines.append(f"{self.paint(line, 'bold')}   {cost}")
         else:
             self.add(line, hang=2, colour="bold")
             if cost:
-                self.add(cost, indent=2)
-        if view.budget and (means := _means(view.budget)):
-            self.add(means, indent=2, hang=2)
+                self.add(cost, indent=2, hang=2)
+        for sentence in apply_means(view.budget, visible, "`{}`".format):
+            self._add_unbroken(sentence)
         if view.pending:
             self.add(f"{view.pending:,} of them already pending: the previous spec makes them too.", hang=2)
         if view.dropped:
             self.add(f"{plural(len(view.dropped), 'change')} of the previous spec no longer made.", hang=2)
+
+    def _add_unbroken(self, sentence: str) -> None:
+        """Add a sentence; a part in backticks is not wrapped."""
+        texts = sentence.split("`")
+        texts[1::2] = [f"`{text.replace(' ', _NO_BREAK)}`" for text in texts[1::2]]
+        start = len(self.lines)
+        self.add("".join(texts), indent=2, hang=2)
+        self.lines[start:] = [line.replace(_NO_BREAK, " ") for line in self.lines[start:]]
 
     def _add_targets(self) -> None:
         """Add the counts of each target: a table where it fits, otherwise a sentence for each."""
@@ -214,45 +221,3 @@ class PlanSummaryText(TerminalText):
 def _table_row(cells: Sequence[str], widths: Sequence[int]) -> str:
     numbers = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
     return "  ".join([f"{cells[0]:<{widths[0]}}", *numbers])
-
-
-def _cost(budget: BudgetEntry) -> str:
-    """Return the writes and the least time of an apply; the limit that causes a long one."""
-    text = f"apply: {plural(budget['writes'], 'write')}, at least {_duration(budget['seconds'])}"
-    limit = budget.get("limit")
-    if limit is None or budget["seconds"] <= _LONG:
-        return text
-    return f"{text}: {_rate(limit)} in {visible(limit['place'])}"
-
-
-def _means(budget: BudgetEntry) -> str:
-    """Return the means against a long time: higher throughput, another rate of ListTagsForResource."""
-    limit, raised = budget.get("limit"), budget.get("with_higher_throughput")
-    if limit is None or budget["seconds"] <= _LONG:
-        return ""
-    if raised is not None:
-        time = f"{_rate(raised)}, at least {_duration(raised['seconds'])}"
-        return f"higher throughput: {time}{_fitting(raised, '; ')}"  # in one line of 100 columns
-    if not limit["fitting_rate"]:
-        return ""
-    quota = "raise its quota first, List tags for resource rate in Service Quotas"
-    return f"{_fitting(limit)}; {quota} (higher throughput does not raise it)"
-
-
-def _rate(limit: LimitEntry) -> str:
-    return f"{visible(limit['operation'])} at {limit['rate']:g}/s"
-
-
-def _fitting(limit: LimitEntry, before: str = "") -> str:
-    """Return the rate at which ListTagsForResource is not the limit; empty for other operations."""
-    rate = limit["fitting_rate"]
-    return f"{before}`rates: {{list_tags: {rate}}}` would fit" if rate else ""
-
-
-def _duration(seconds: float) -> str:
-    """Return seconds in the unit that people use: `5 s`, `12 min`, `2.5 h`."""
-    if seconds < 100:  # noqa: PLR2004 - longer times are easier to read in minutes
-        return f"{math.ceil(seconds)} s"
-    if seconds < 100 * 60:
-        return f"{math.ceil(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.change import Change, Difference, Row
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import Budget, BudgetLimit, Plan
 from ssm_reconcile.renderers.comment_context import CommentContext
+from ssm_reconcile.renderers.html import plan_html
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     COMMENT_LINES,
@@ -348,3 +350,47 @@ def test_a_job_summary_has_no_limit_of_lines() -> None:
     page = plan_summary(view_of(plans.plan_of(creates(100))))
     assert "Attributes of all changes" not in page
     assert visible_lines(page) > COMMENT_LINES
+
+
+def long_apply(number: int, seconds: float) -> Plan:
+    """Return a plan of some creates, whose apply takes that time at least."""
+    limit = BudgetLimit("1/eu-west-1", "PutParameter", 3.0, seconds)
+    then = BudgetLimit("1/us-east-1", "ListTagsForResource", 5.0, seconds / 2, 10)
+    return replace(plans.plan_of(creates(number)), budget=Budget({}, seconds, limit, then))
+
+
+LONG_APPLY = (
+    "Apply: 0 writes, at least 2.0 h: `PutParameter` at 3/s in `1/eu-west-1`. With higher throughput on, it"
+    " takes at least 60 min: `ListTagsForResource` at 5/s. Raise the quota of `ListTagsForResource`"
+    " first, then `rates: {list_tags: 10}` fits."
+)
+
+
+@pytest.mark.parametrize("number", [1, 39, 41, 900])
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_a_comment_has_one_line_on_a_long_apply(number: int, level: int) -> None:
+    def lines(seconds: float) -> list[str]:
+        return plan_comment(view_of(long_apply(number, seconds)), level=level, context=CONTEXT).splitlines()
+
+    assert lines(7200.0).count(LONG_APPLY) == 1
+    assert not any(line.startswith("Apply: ") for line in lines(60.0))
+    assert visible_lines("\n".join(lines(7200.0))) <= COMMENT_LINES
+
+
+@pytest.mark.parametrize("budget", [900_000, 20_000])
+def test_a_summary_has_one_line_on_a_long_apply(budget: int) -> None:
+    page = plan_summary(view_of(long_apply(900, 7200.0)), budget=budget, context=CONTEXT)
+    assert page.splitlines().count(LONG_APPLY) == 1
+
+
+def test_a_page_has_one_line_on_a_long_apply() -> None:
+    line = "<p>" + re.sub(r"`([^`]*)`", r"<code>\1</code>", LONG_APPLY) + "</p>"
+    assert plan_html(view_of(long_apply(3, 7200.0))).splitlines().count(line) == 1
+    assert "<p>Apply: " not in plan_html(view_of(long_apply(3, 60.0)))
+
+
+def test_names_in_the_line_on_a_long_apply_are_no_markup() -> None:
+    limit = BudgetLimit("<b>@team</b>\u202e", "PutParameter", 3.0, 7200.0)
+    view = view_of(replace(plans.plan_of(creates(1)), budget=Budget({}, 7200.0, limit)))
+    assert "in `<b>@team</b>\\u202e`." in plan_comment(view)
+    assert "in <code>&lt;b&gt;@team&lt;/b&gt;\\u202e</code>." in plan_html(view)

@@ -18,14 +18,18 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from string import Template
 
+from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import FindingView
 from ssm_reconcile.renderers.html.rows import address_rows, change_rows, dropped_rows, outcome_rows, quote
 from ssm_reconcile.renderers.html.tables import tables
 from ssm_reconcile.renderers.outline import (
     ChangeGroup,
     GuardReason,
+    apply_cost,
+    apply_means,
     guard_reasons,
     guard_sentences,
+    long_limit,
     outline_changes,
     run_flags,
 )
@@ -53,6 +57,7 @@ def plan_html(view: PlanView, *, apply_command: str = "") -> str:
         [
             *map(_replication, view.replications),
             _facts(view, "made"),
+            _long_apply(view),
             _apply_command(view, apply_command),
             *_incomplete(view),
             *_alerts(view, groups),
@@ -134,6 +139,18 @@ def _facts(view: PlanView | ReportView, verb: str) -> str:
 
 def _incomplete(view: RunView) -> list[str]:
     return [_note("error", str(notice)) for notice in view.notices_of("incomplete")]
+
+
+def _long_apply(view: PlanView) -> str:
+    """Return the cost of an apply of more than a minute, and the means against it; empty for others."""
+    if view.budget is None or long_limit(view.budget) is None:
+        return ""
+    cost = apply_cost(view.budget, _code).removeprefix("apply")
+    return f"<p>Apply{cost}. {' '.join(apply_means(view.budget, _code, _code))}</p>"
+
+
+def _code(text: str) -> str:
+    return f"<code>{quote(visible(text))}</code>"
 
 
 def _apply_command(view: PlanView, command: str) -> str:
