@@ -182,7 +182,7 @@ def members(schema: Schema, key: Schema, path: str) -> Iterator[str]:
 def resolved(schema: Schema, key: Schema) -> tuple[str, Schema]:
     """Return the description of a key, and the schema that it refers to."""
     text = key.get("description", "")
-    while "$ref" in key:
+    while "$ref" in (key := key.get("oneOf", [key])[0]):
         key = schema["definitions"][key["$ref"].rsplit("/", 1)[-1]]
         text = text or key.get("description", "")
     return text, key

@@ -258,7 +258,7 @@ class BudgetLimit:
         place: Account and region, or the region of a place that could not be opened.
         operation: The operation that names the rate class.
         rate: Its calls per second.
-        seconds: The least time of these calls.
+        seconds: The least time of an apply with this limit.
         fitting_rate: The rate at which another class is the limit; for ListTagsForResource only, else None.
     """
 

@@ -303,7 +303,7 @@ class LimitEntry(TypedDict):
         place: The account and region, or the region of a place that could not be opened.
         operation: The operation; one that shares its rate may make some of the calls.
         rate: Its calls per second.
-        seconds: The minimum duration of these calls, in seconds.
+        seconds: The minimum duration of an apply with this limit, in seconds.
         fitting_rate: With ListTagsForResource only: the `rates.list_tags` at which another operation is the
             limit. The quota of the account must allow it; higher throughput does not raise this quota.
     """
@@ -322,9 +322,9 @@ class BudgetEntry(TypedDict):
         calls: AWS API calls by operation.
         writes: The number of calls that write.
         seconds: The minimum duration at the configured rates, in seconds.
-        limit: The cause of the minimum duration; null if there is nothing to do.
+        limit: The cause of the minimum duration; null if there is nothing to do. Since 1.2.
         with_higher_throughput: If `limit` is PutParameter at its default rate: the limit of an apply where
-            the setting for higher throughput is on. Otherwise null.
+            the setting for higher throughput is on. Otherwise null. Since 1.2.
     """
 
     calls: dict[str, Count]
