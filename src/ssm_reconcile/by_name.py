@@ -32,6 +32,7 @@ second of two writes within two seconds, in which the times of events and parame
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import combinations, pairwise
@@ -194,7 +195,7 @@ class NamePlanner:
 
     def _describe_sources(self, chosen: _Selection) -> dict[Access, Mapping[str, Parameter]]:
         """Read the descriptions of all names at their sources; a source that fails is read again later."""
-        sources = {spec.source.access for spec in chosen.specs}
+        sources = dict.fromkeys(spec.source.access for spec in chosen.specs)
         found: dict[Access, Mapping[str, Parameter]] = {}
         for access in sources:
             try:
@@ -357,9 +358,10 @@ class NamePlanner:
             isinstance(effect, Replace) and self.run.allow_replace
         )
 
-    def _listed_whole(self, places: Iterable[Access], listings: ListingsOfNames) -> ListingsOfNames:
+    def _listed_whole(self, places: AbstractSet[Access], listings: ListingsOfNames) -> ListingsOfNames:
         """List places whole. What was read by name stays: those reads are younger than a listing's pages."""
-        found = self.places.read_each(places, lambda store, _: observe.list_place(store, self.progress))
+        ordered = [access for access in listings if access in places]
+        found = self.places.read_each(ordered, lambda store, _: observe.list_place(store, self.progress))
         return {access: overlaid(whole, listings[access]) for access, whole in found.items()}
 
 

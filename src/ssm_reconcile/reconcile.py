@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TypeAlias, TypeVar
 
 from ssm_reconcile import apply, approve, observe
@@ -37,16 +38,10 @@ from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session, narrow_specs
 from ssm_reconcile.settle import ReplicationState, lagging_addresses, settle
 from ssm_reconcile.spec import Replication, Run, Target
-from ssm_reconcile.system import Stop, read_at_once
+from ssm_reconcile.system import MOST_AT_ONCE, ProgressSums, Stop, read_at_once
 
 _PATTERNS_REPORTED = 20
 """Maximum findings about patterns without effect in one replication."""
-
-_ENDS_AT_ONCE = 96
-"""Maximum sources and targets of the replications that are planned at the same time.
-
-Each may need 9 threads (`observe.AT_ONCE`), and a process in AWS Lambda has at most 1,024.
-"""
 
 _T = TypeVar("_T")
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
@@ -188,13 +183,17 @@ def carry_out(
 
 def list_places(specs: Sequence[Replication], session: Session) -> Listings:
     """List all places at once, each place once, also where several replications use it with other rates."""
-    wanted = {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))}
-    # Two accesses that differ in rates or in `read_only` are one place: it is listed with the last of them,
-    # which is that of a target if there is one: its store names the counts of a listing in errors of writes.
-    ordered = sorted(wanted, key=lambda access: (not access.read_only, repr(access)))
-    readers = {_without_rates(access): access for access in ordered}
+    wanted = [access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))]
+    # Two accesses that differ in rates or in `read_only` are one place: it is listed with the last one of a
+    # target, if there is one: its store names the counts of a listing in errors of writes.
+    readers: dict[Access, Access] = {}
+    for access in wanted:
+        place = _without_rates(access)
+        if place not in readers or not access.read_only:
+            readers[place] = access
+    progress = ProgressSums(session.progress)
     listed = session.places.read_each(
-        readers.values(), lambda store, _: observe.list_place(store, session.progress)
+        readers.values(), lambda store, _: observe.list_place(store, progress.worker())
     )
     return {access: listed[readers[_without_rates(access)]] for access in wanted}
 
@@ -211,6 +210,9 @@ def plan_each(
 ) -> list[_T]:
     """Plan replications at the same time, within the quotas of their places.
 
+    The number at the same time is such that any of them have at most `MOST_AT_ONCE` sources and targets, and
+    at least one.
+
     Args:
         specs: The replications.
         session: The session of the run.
@@ -220,9 +222,14 @@ def plan_each(
     Returns:
         The results in the order of the specs, whichever plan is made first.
     """
-    ends = max((len(spec.targets) + 1 for spec in specs), default=1)
-    most = max(1, _ENDS_AT_ONCE // ends)
-    return read_at_once(lambda spec: result(*plan_replication(spec, session, scope)), specs, most)
+    widest = sorted((len(spec.targets) + 1 for spec in specs), reverse=True)
+    most = max(1, sum(ends <= MOST_AT_ONCE for ends in accumulate(widest)))
+    progress = ProgressSums(session.progress)
+
+    def plan(spec: Replication) -> _T:
+        return result(*plan_replication(spec, replace(session, progress=progress.worker()), scope))
+
+    return read_at_once(plan, specs, most)
 
 
 def plan_replication(

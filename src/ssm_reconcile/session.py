@@ -46,8 +46,8 @@ class Places:
     def read_each(
         self, wanted: Iterable[Access], read: Callable[[Store, Access], _T]
     ) -> dict[Access, _T | StoreError]:
-        """Read places at the same time; a place that could not be opened gives its error."""
-        accesses = sorted(wanted, key=repr)
+        """Read places at the same time, each once; a place that could not be opened gives its error."""
+        accesses = list(dict.fromkeys(wanted))
 
         def one(access: Access) -> _T | StoreError:
             store = self.opened[access]

@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 from ssm_reconcile import observe
@@ -241,11 +242,13 @@ class _ReplicationReads:
         def read(name: str, suspects: frozenset[str]) -> TagReads:
             reader = self.reader(name)
             if len(suspects) > CONFIRM_EACH:
-                self.session.progress(Progress(str(reader.place), Phase.CONFIRMING, 0, len(suspects)))
+                progress = partial(Progress, str(reader.place), Phase.CONFIRMING, 0)
+                self.session.progress(progress(len(suspects)))
                 try:
                     suspects &= reader.names_tagged(OWNER, ()) | reader.names_tagged(STACK_TAG, ())
                 except StoreError as failure:
                     return {}, dict.fromkeys(suspects, failure.code)
+                self.session.progress(progress(len(suspects)))
             return self.tags(name, suspects)
 
         suspects = {

@@ -6,14 +6,22 @@ Modules take `Clock`, `Stop` and `ProgressListener` as arguments. `SystemClock` 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, TypeVar
+
+MOST_AT_ONCE = 96
+"""Maximum sources and targets that are read at the same time.
+
+Each may use nine threads, and one more than `--parallelism` where that is above eight. A process in AWS
+Lambda has at most 1,024.
+"""
 
 _Item = TypeVar("_Item")
 _T = TypeVar("_T")
@@ -65,6 +73,36 @@ class ProgressListener(Protocol):
 
     def __call__(self, progress: Progress, /) -> None:
         """Receive an event."""
+
+
+class ProgressSums:
+    """Adds up the progress of several workers by place and phase, for one listener. Thread-safe.
+
+    A worker may run a phase several times, and each time is added. A total counts what has begun.
+    """
+
+    def __init__(self, listener: ProgressListener) -> None:
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._parts: dict[tuple[str, Phase], list[Progress]] = {}
+
+    def worker(self) -> ProgressListener:
+        """Return the listener of one more worker."""
+        current: dict[tuple[str, Phase], int] = {}  # the position of its part
+
+        def add(progress: Progress) -> None:
+            key = progress.place, progress.phase
+            with self._lock:  # also while the listener is called: it receives the sums in their order
+                parts = self._parts.setdefault(key, [])
+                if key not in current or parts[current[key]].done == parts[current[key]].total:
+                    current[key] = len(parts)
+                    parts.append(progress)
+                parts[current[key]] = progress
+                totals = [part.total for part in parts if part.total is not None]
+                total = sum(totals) if len(totals) == len(parts) else None
+                self._listener(Progress(*key, sum(part.done for part in parts), total))
+
+        return add
 
 
 class Waitable(Protocol):
@@ -130,18 +168,31 @@ class ReadPool(ThreadPoolExecutor):
         self.shutdown(wait=not interrupted, cancel_futures=error is not None)
 
 
-def read_at_once(read: Callable[[_Item], _T], wanted: Iterable[_Item], most: int | None = None) -> list[_T]:
+def read_at_once(read: Callable[[_Item], _T], wanted: Iterable[_Item], most: int = MOST_AT_ONCE) -> list[_T]:
     """Return the result of a read for each item; the reads run at the same time.
+
+    If several reads fail, the error of the first such item is raised. After an error, reads that run are
+    awaited, and no further read begins.
 
     Args:
         read: Reads one item; called in a thread.
         wanted: The items.
-        most: The maximum number of reads at the same time; None for all.
+        most: The maximum number of reads at the same time.
 
     Returns:
-        The results in the order of the items, whichever read ends first. So is the error that is raised: that
-        of the first item whose read fails.
+        The results in the order of the items, whichever read ends first.
     """
     items = list(wanted)
-    with ReadPool(max_workers=max(1, min(len(items), most or len(items)))) as pool:
-        return list(pool.map(read, items))
+    failed: list[int] = []
+
+    def read_item(position: int) -> _T:
+        if any(other < position for other in failed):  # an earlier item is read: its error comes first
+            raise CancelledError
+        try:
+            return read(items[position])
+        except BaseException:
+            failed.append(position)
+            raise
+
+    with ReadPool(max_workers=max(1, min(len(items), most))) as pool:
+        return list(pool.map(read_item, range(len(items))))

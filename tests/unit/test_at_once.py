@@ -8,19 +8,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
-from ssm_reconcile import reconcile
+from ssm_reconcile import reconcile, system
 from ssm_reconcile.documents.encode import plan_document
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, Access, Place
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import AdoptMode, Glob, KeyRule, Limits, Replication, Target
 from ssm_reconcile.status import read_status, status_document
-from ssm_reconcile.system import read_at_once
+from ssm_reconcile.system import MOST_AT_ONCE, Phase, Progress, ProgressSums, ReadPool, read_at_once
 from tests.builders import NOW, replication
-from tests.fake_aws.traffic import Fault, refused
+from tests.fake_aws.traffic import Fault, killed, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.renderers.plans import whole
 
@@ -54,6 +55,23 @@ class Meeting:
 
 def meeting(operation: str, count: int, caller: Callable[[Place, tuple[str, ...]], str | None]) -> Meeting:
     return Meeting(operation, caller, threading.Barrier(count), set())
+
+
+class OpenCalls:
+    """Counts calls that are open at the same time."""
+
+    def __init__(self) -> None:
+        self.most = self._open = 0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Stay open for a moment."""
+        with self._lock:
+            self._open += 1
+            self.most = max(self.most, self._open)
+        time.sleep(0.05)
+        with self._lock:
+            self._open -= 1
 
 
 def documents() -> tuple[SimulatedAws, list[Replication]]:
@@ -112,25 +130,105 @@ class TestReplications:
         plan = reconcile.make_plan(specs, aws.session(*specs), base=former)
         assert len(plan.changes) == DOCUMENTS
 
-    def test_at_most_96_sources_and_targets_are_planned_at_the_same_time(self) -> None:
+    @pytest.mark.parametrize(
+        ("widths", "most"), [([47] * 8, 2), ([1] * 7 + [48], 8), ([1, 60, 1, 60], 1), ([100, 1], 1)]
+    )
+    def test_at_most_96_sources_and_targets_are_planned_at_the_same_time(
+        self, widths: list[int], most: int
+    ) -> None:
         """A plan has up to nine threads for each, and AWS Lambda 1,024 for a process."""
         aws, specs = documents()
-        targets = tuple(Target(f"t{n}", Access(f"us-east-{n}")) for n in range(10, 57))
-        running, most, lock = 0, 0, threading.Lock()
+        targets = tuple(Target(f"t{n}", Access(f"us-east-{n}")) for n in range(10, 110))
+        open_plans = OpenCalls()
+        each = [replace(spec, targets=targets[:n]) for spec, n in zip(specs, widths, strict=False)]
+        session = aws.session(*each)
+        scope = reconcile.PlanScope(reconcile.list_places(each, session))
+        reconcile.plan_each(each, session, scope, lambda *_: open_plans.wait())
+        assert open_plans.most == most
 
-        def count(*_: object) -> None:
-            nonlocal running, most
-            with lock:
-                running, most = running + 1, max(most, running + 1)
-            time.sleep(0.02)
-            with lock:
-                running -= 1
+    def test_progress_of_a_place_is_that_of_all_replications(self) -> None:
+        aws, specs = documents()
+        events: list[Progress] = []
+        session = Session(aws.places(*specs), aws.run, aws.clock, events.append)
+        reconcile.make_plan(specs, session)
+        for place in map(str, (aws.here, aws.there)):
+            reads = [one for one in events if (one.place, one.phase) == (place, Phase.READING)]
+            assert [one.done for one in reads] == list(range(1, DOCUMENTS + 1))
+            assert reads[-1].total == DOCUMENTS
+        tags = [one for one in events if one.phase is Phase.CONFIRMING]
+        assert [one.done for one in tags] == sorted(one.done for one in tags)
+        assert tags[-1] == Progress(str(aws.there), Phase.CONFIRMING, DOCUMENTS, DOCUMENTS)
 
-        wide = [replace(spec, targets=targets) for spec in specs]
-        session = Session(aws.places(*wide), aws.run, aws.clock, lambda _: None)
-        scope = reconcile.PlanScope(reconcile.list_places(wide, session))
-        reconcile.plan_each(wide, session, scope, count)
-        assert most == 2
+    def test_progress_of_an_apply_is_that_of_all_replications(self) -> None:
+        aws, specs = documents()
+        for n in range(DOCUMENTS):
+            aws.put(f"/{n}/b", "v")
+        events: list[Progress] = []
+        session = Session(aws.places(*specs), aws.run, aws.clock, events.append)
+        plan = reconcile.make_plan(specs, session)
+        reconcile.carry_out(plan, specs, session, aws.stop)
+        for phase in (Phase.WRITING, Phase.CHECKING):
+            done = [one.done for one in events if one.phase is phase]
+            assert done == sorted(done)
+            last = [one for one in events if one.phase is phase][-1]
+            assert (last.done, last.total) == (len(plan.changes), len(plan.changes))
+
+    def test_progress_adds_up_workers_and_the_passes_of_each(self) -> None:
+        events: list[Progress] = []
+        progress = ProgressSums(events.append)
+        one, two = progress.worker(), progress.worker()
+
+        def report(
+            worker: Callable[[Progress], None], done: int, total: int | None
+        ) -> tuple[int, int | None]:
+            worker(Progress("here", Phase.CONFIRMING, done, total))
+            return events[-1].done, events[-1].total
+
+        assert report(one, 0, 300) == (0, 300)
+        assert report(one, 0, 2) == (0, 2), "the listings leave two of 300"
+        assert report(two, 4, None) == (4, None)
+        assert report(two, 5, 5) == (5, 7)
+        assert report(one, 2, 2) == (7, 7)
+        assert report(one, 1, 3) == (8, 10), "its second pass"
+        one(Progress("there", Phase.CONFIRMING, 1, 1))
+        one(Progress("here", Phase.READING, 2, 9))
+        assert events[-2:] == [
+            Progress("there", Phase.CONFIRMING, 1, 1),
+            Progress("here", Phase.READING, 2, 9),
+        ]
+
+
+class TestPlaces:
+    def test_at_most_96_places_are_opened_and_listed_at_the_same_time(self) -> None:
+        aws = SimulatedAws()
+        spec = replication(targets=tuple(Target(f"t{n}", Access(f"us-east-{n}")) for n in range(10, 140)))
+        calls = {operation: OpenCalls() for operation in ("GetCallerIdentity", "DescribeParameters")}
+
+        def count(operation: str, *_: object) -> None:
+            if operation in calls:
+                calls[operation].wait()
+
+        aws.world.faults = count
+        reconcile.list_places([spec], aws.session(spec))
+        assert [one.most for one in calls.values()] == [MOST_AT_ONCE, MOST_AT_ONCE]
+
+    def test_the_error_of_the_first_place_in_the_spec_is_raised(self) -> None:
+        aws = SimulatedAws()
+        regions = ("us-west-1", "ap-south-1", "eu-west-1")
+        spec = replication(targets=tuple(Target(region, Access(region)) for region in regions))
+        later_failed = threading.Event()
+
+        def fail(operation: str, place: Place, _names: tuple[str, ...], _nth: int) -> Fault | None:
+            if operation != "DescribeParameters" or place.region == aws.here.region:
+                return None
+            if place.region == regions[0]:
+                assert later_failed.wait(PATIENCE)
+            later_failed.set()
+            return killed(ValueError(place.region), done=False)
+
+        aws.world.faults = fail
+        with pytest.raises(ValueError, match=regions[0]):
+            reconcile.list_places([spec], aws.session(spec))
 
 
 class TestTargets:
@@ -200,3 +298,38 @@ class TestOrder:
         with pytest.raises(ValueError, match="read 1"):
             read_at_once(read, (1, 2))
         assert read_at_once(read, ()) == []
+
+    def test_after_an_error_no_further_read_begins(self) -> None:
+        failed, further = threading.Event(), threading.Event()
+
+        def read(number: int) -> None:
+            if number == 0:
+                assert failed.wait(PATIENCE)
+                assert not further.wait(0.2)
+            elif number == 1:
+                failed.set()
+                raise ValueError("read 1")
+            else:
+                further.set()
+
+        with pytest.raises(ValueError, match="read 1"):
+            read_at_once(read, range(10), most=2)
+        assert not further.is_set()
+
+    def test_a_read_before_the_failed_one_begins_after_its_error(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Threads may begin in another order than that of the items."""
+
+        class LastFirst(ReadPool):
+            def map(self, fn: Any, *items: Any, **_: Any) -> Any:
+                reads = [self.submit(fn, item) for item in reversed(items[0])]
+                return [one.result() for one in reversed(reads)]
+
+        monkeypatch.setattr(system, "ReadPool", LastFirst)
+
+        def read(number: int) -> int:
+            raise ValueError(f"read {number}")
+
+        with pytest.raises(ValueError, match="read 0"):
+            read_at_once(read, (0, 1), most=1)

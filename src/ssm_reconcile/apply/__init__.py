@@ -29,7 +29,7 @@ from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import IMAGE
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
-from ssm_reconcile.system import Phase, Progress, ProgressListener, Stop
+from ssm_reconcile.system import Phase, Progress, ProgressListener, ProgressSums, Stop
 
 Batches: TypeAlias = list[list[Change]]
 
@@ -48,7 +48,7 @@ def apply(
         works: the targets by replication and target name; a target that is missing here could not be opened,
             and its changes are not attempted.
         parallelism: the most workers of one target.
-        watch: called with the progress of each target, from several threads.
+        watch: called with the progress of each place, from several threads.
         stop: set when the run was asked to stop.
 
     Returns:
@@ -58,9 +58,12 @@ def apply(
     for change in plan.changes:
         by_target.setdefault((change.replication, change.target), []).append(change)
 
+    progress = ProgressSums(watch)
+
     def apply_target(key: tuple[str, str]) -> tuple[list[Outcome], list[Remaining]]:
-        outcomes = _apply_target(works.get(key), by_target[key], parallelism, watch)
-        return outcomes, verify_target(works[key], watch) if key in works else []
+        worker = progress.worker()
+        outcomes = _apply_target(works.get(key), by_target[key], parallelism, worker)
+        return outcomes, verify_target(works[key], worker) if key in works else []
 
     outcomes: list[Outcome] = []
     unverified: list[Remaining] = []

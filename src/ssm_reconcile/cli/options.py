@@ -232,7 +232,7 @@ _AWS = (
     ),
     click.option(
         "--parallelism", metavar="N", type=click.IntRange(1, 64), default=8, show_default=True,
-        help="Maximum number of concurrent calls.",
+        help="Maximum reads of one kind in each place, and writes in each target, at a time.",
     ),
     click.option("--no-progress", is_flag=True, help="Write a line every ten seconds instead of a bar."),
     verbosity.verbose_option,

@@ -94,7 +94,8 @@ class ClientFactory:
         endpoint_url: the endpoint of every service; None leaves it to boto3.
         clock: for the pauses between retries.
         jitter: a random number in [0, 1).
-        parallelism: requests at the same time to one place.
+        parallelism: the most reads of one class of operations that are open in one place; each client
+            keeps twice as many connections.
         read_seconds: time to wait for a response.
     """
 
