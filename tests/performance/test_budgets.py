@@ -8,7 +8,8 @@ from math import ceil
 
 import pytest
 
-from benchmarks.seeds import Seed, spec_text
+from benchmarks.scenes import MANY_TARGETS
+from benchmarks.seeds import Seed, documents_text, spec_text
 from benchmarks.served import Server
 from ssm_reconcile.spec import Run
 from ssm_reconcile.stores.ssm import SsmStore
@@ -124,6 +125,41 @@ def test_two_replications_of_one_source_list_it_once_and_ask_it_once(
     assert counts.calls["ListTagsForResource"] == count
     assert plan.budget is not None
     assert plan.budget.calls == _in_plans(counts.calls)
+
+
+def test_a_plan_of_forty_targets_lists_each_place_once_and_reads_what_changed(
+    server: Server, bench: Make
+) -> None:
+    count, drift = 100, 0.1
+    it = bench(Seed(count, targets=MANY_TARGETS, replicas=True, drift=drift))
+    plan = it.plan()
+    places = len(MANY_TARGETS) + 1
+    assert plan.summary["update"] == count * drift * len(MANY_TARGETS)
+    assert _in_plans(server.counts().calls) == {
+        "AssumeRole": sum("/" in target for target in MANY_TARGETS),
+        "DescribeKey": places,
+        "DescribeParameters": places * ceil(count / 50),
+        "GetParameters": places * ceil(count * drift / 10),
+        "GetResources": places * ceil(count / 100),
+        "ListAliases": places,
+    }
+
+
+def test_a_plan_of_many_documents_lists_their_source_once(server: Server, bench: Make) -> None:
+    """Their parameters have no owner: two listings with filters replace the reads of their tags."""
+    count, seed = 100, Seed(100, targets=MANY_TARGETS[:8], replicas=True, owned=False)
+    it = bench(seed, text=documents_text(seed, FAST))
+    plan = it.plan()
+    targets = len(seed.targets)
+    assert plan.summary["adopt"] == count * targets
+    counts = server.counts()
+    source = {
+        name.split()[1]: n for name, n in counts.places.items() if name.startswith("123456789012/us-east-1 ")
+    }
+    assert source["DescribeParameters"] == ceil(count / 50)
+    assert counts.calls["DescribeParameters"] == (1 + 3 * targets) * ceil(count / 50)
+    assert counts.calls["GetResources"] == (1 + targets) * ceil(count / 100)
+    assert not counts.calls["ListTagsForResource"]
 
 
 def test_an_update_is_two_writes(server: Server, bench: Make) -> None:

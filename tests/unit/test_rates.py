@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -215,6 +216,19 @@ def test_callers_of_one_place_share_its_buckets() -> None:
     assert all(one[kind] is other[kind] for kind in one)
 
 
+class WatchedClock(FakeClock):
+    """Records the result of a function at each wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watch: Callable[[], bool] = lambda: False
+        self.seen: list[bool] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.seen.append(self.watch())
+        super().sleep(seconds)
+
+
 def test_at_most_parallelism_reads_of_a_class_are_open_in_one_place_whoever_reads() -> None:
     shared = Aws(clock=FakeClock(), parallelism=4)._rates
     callers = [Calls(str(HERE), "x", shared.of(HERE), FakeClock()) for _ in range(2)]
@@ -236,6 +250,25 @@ def test_at_most_parallelism_reads_of_a_class_are_open_in_one_place_whoever_read
         for one in reads:
             one.result()
     assert most == 4
+
+
+def test_a_read_takes_its_token_when_it_may_be_open() -> None:
+    """Tokens of reads that wait for slow responses would go out at once, above the rate, when these end."""
+    clock = WatchedClock()
+    buckets = Rates(clock, parallelism=1).of(HERE, (("get", 1.0),))
+    slot = buckets[CallClass.GET].open_reads
+
+    def is_slot_free() -> bool:
+        is_free = slot.acquire(blocking=False)
+        if is_free:
+            slot.release()
+        return is_free
+
+    clock.watch = is_slot_free
+    caller = Calls(str(HERE), "x", buckets, clock)
+    for _ in range(3):
+        caller.read("GetParameters", lambda: None)
+    assert clock.seen == [False, False], "a read that waits for its token has the only slot"
 
 
 @pytest.mark.parametrize("place", [Place("111111111111", "eu-west-1"), Place("222222222222", "us-east-1")])

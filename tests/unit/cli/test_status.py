@@ -247,6 +247,23 @@ def test_at_most_fifty_tags_of_a_place_are_read(aws: SimulatedAws, cli: Cli) -> 
     assert "[unconfirmed-tags]" in result.stderr
 
 
+def test_the_limit_of_tags_counts_the_reads_of_all_passes(aws: SimulatedAws, cli: Cli) -> None:
+    """Strangers are confirmed first, then deletes."""
+    for number in range(30):
+        aws.put(f"/app/{number:03}", "v")
+    assert cli("apply", "--yes", "-q").exit_code == 0
+    for number in range(30):
+        aws.delete(f"/app/{number:03}")
+        for region in ("us-east-1", "us-east-2"):
+            aws.put(f"/app/stranger/{number:03}", "v", region=region)
+    aws.world.traffic.forget()
+    result = cli("status", "--target", "us-east-2")
+    assert "30 delete" in result.stdout
+    reads = Counter(call.place for call in aws.world.traffic.calls if call.operation == "ListTagsForResource")
+    assert reads == {aws.store("us-east-2").place: CONFIRM_EACH}
+    assert "the state of 10 parameters rests on a listing of tags" in result.stderr
+
+
 def test_a_listing_by_owner_finds_the_replicas_among_more_than_fifty_strangers(
     aws: SimulatedAws, cli: Cli
 ) -> None:
