@@ -241,7 +241,10 @@ def many_targets(server: Server, count: int, drift: float = 0.0) -> Pace:
 
 
 def many_documents(server: Server, count: int, documents: int = 8) -> Pace:
-    """Return a plan of replications of one source, each to its own target, with all tags read directly."""
+    """Return a plan of replications of one source, each to its own target of parameters without an owner.
+
+    Tags of up to `settle.CONFIRM_EACH` parameters are read directly; above, filtered listings replace that.
+    """
     seed = Seed(count, targets=MANY_TARGETS[:documents], replicas=True, owned=False, drift=0.1)
     server.world(seed)
     server.weather(rates=AWS, latency=LATENCY)
