@@ -58,7 +58,7 @@ def meeting(operation: str, count: int, caller: Callable[[Place, tuple[str, ...]
 
 
 class OpenCalls:
-    """Counts calls that are open at the same time. The first stay open until there are as many as expected."""
+    """Counts calls that are open at the same time. The first ones wait until as many are open as expected."""
 
     def __init__(self, expected: int) -> None:
         self.most = self._open = 0
