@@ -102,8 +102,10 @@ def test_a_bootstrap_reads_the_setting_of_each_target_once_and_keeps_its_quota(
     assert counts.throttled.total() == 0
     assert it.places is not None
     stores = [one for one in it.places.opened.values() if isinstance(one, SsmStore)]
-    rates_of_puts = {one.place.region: one._calls.rates["put"].rate for one in stores}
-    assert rates_of_puts == {"us-east-1": 3, **dict.fromkeys(REGIONS[:2], rate)}
+    rates_of_puts = {
+        one.place.region: one._calls.rates["put"].rate for one in stores if "put" in one._calls.rates
+    }
+    assert rates_of_puts == dict.fromkeys(REGIONS[:2], rate), "the source has no rate of writes"
     assert plan.budget is not None
     assert plan.budget.calls == _in_plans(counts.calls)
 
