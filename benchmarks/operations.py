@@ -111,6 +111,16 @@ class Service:
         }  # fmt: skip
         return items | ({"Selector": f":{selector}"} if selector else {})
 
+    def by_path(self, body: Body) -> str:
+        """GetParametersByPath, of all levels below the path: up to ten a page."""
+        prefix = f"{body['Path'].rstrip('/')}/"
+        start, number = _opened(body.get("NextToken"))
+        found, after = self._region.page(start or prefix, body.get("MaxResults", 10))
+        names = [entry.name for entry in found if entry.name.startswith(prefix)]
+        items = [json.dumps(self._value(name, decrypt=body.get("WithDecryption", False))) for name in names]
+        is_last = after is None or not after.startswith(prefix)
+        return _listed("Parameters", items, "NextToken", None if is_last else _token(after, number + 1))
+
     def put(self, body: Body) -> str:
         """PutParameter: a create with its tags, or an overwrite without."""
         old = self._region.get(body["Name"])
@@ -242,6 +252,7 @@ _OPERATIONS: Mapping[str, Callable[[Service, Body], str]] = {
     "GetResources": Service.resources,
     "GetParameters": Service.values,
     "GetParameter": Service.value,
+    "GetParametersByPath": Service.by_path,
     "PutParameter": Service.put,
     "DeleteParameters": Service.delete_many,
     "DeleteParameter": Service.delete,

@@ -1,4 +1,4 @@
-"""A lower bound: the cheapest replicator that boto3 allows, with the proof of a right result and no more.
+"""A hand-written replicator that reads all values with boto3, with the proof of a right result and no more.
 
     python -m benchmarks.optimum ENDPOINT SOURCE TARGET [TARGET ...] {plan|apply}
 
@@ -30,14 +30,14 @@ Items = dict[str, dict[str, Any]]
 class Region:
     """One region: its clients, and its parameters and tags while they are listed."""
 
-    def __init__(self, pool: ThreadPoolExecutor, endpoint: str, region: str) -> None:
-        from boto3.session import Session
+    def __init__(self, pool: ThreadPoolExecutor, session: Any, endpoint: str, region: str) -> None:
         from botocore.config import Config
 
-        session: Any = Session(region_name=region)
         config = Config(max_pool_connections=THREADS, retries={"mode": "standard"})
-        self.ssm = session.client("ssm", endpoint_url=endpoint, config=config)
-        self._tagging = session.client("resourcegroupstaggingapi", endpoint_url=endpoint, config=config)
+        self.ssm, self._tagging = (
+            session.client(service, region, endpoint_url=endpoint, config=config)
+            for service in ("ssm", "resourcegroupstaggingapi")
+        )
         self.parameters: Future[Items] = pool.submit(self._describe)
         self.tags: Future[dict[str, list[dict[str, str]]]] = pool.submit(self._list_tags)
 
@@ -114,10 +114,12 @@ def apply(source: Region, target: Region, pool: ThreadPoolExecutor) -> int:
 
 def main(endpoint: str, source: str, *rest: str) -> int:
     """Plan or apply for each target, one after the other, and return the exit code."""
+    from boto3.session import Session
+
     *targets, verb = rest
+    session = Session()  # one, used by this thread only: each session loads the models of the services
     with ThreadPoolExecutor(THREADS) as pool:
-        origin = Region(pool, endpoint, source)
-        ends = [Region(pool, endpoint, name) for name in targets]
+        origin, *ends = [Region(pool, session, endpoint, name) for name in (source, *targets)]
         if verb == "plan":
             return 2 if sum(plan(origin, end, pool) for end in ends) else 0
         return 1 if sum(apply(origin, end, pool) for end in ends) else 0

@@ -2,10 +2,13 @@
 
 The quotas are twice those of `quotas.AWS`, with 25 ms of latency. The second client puts parameters of its
 own in the target at a constant share of the quota, from the start of the apply to its end.
+
+`doctor --probe` measures the same quotas, alone on a server.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import threading
@@ -42,9 +45,34 @@ class ProbingRow:
     rates: tuple[str, ...]
 
 
-def probing(server: Server) -> ProbingRow:
-    """Bootstrap a target with `rates: { probe: true }` beside a second client, for ten minutes or more."""
-    return run(server, COUNT)
+@dataclass(frozen=True, slots=True)
+class DoctorRow:
+    """The report of `doctor --probe`: its seconds, and the sustained rate by class; None if not found."""
+
+    seconds: float
+    created: int
+    throttled: int
+    calls: int
+    rates: dict[str, float | None]
+
+
+def measure(server: Server) -> DoctorRow:
+    """Measure the quotas of an empty place by `doctor --probe`."""
+    seed = Seed(0)
+    server.world(seed)
+    server.weather(rates=QUOTAS, latency=LATENCY)
+    command = [*PRODUCT, "doctor", "--probe", "/probe", "--account", seed.account, "--yes-write-here"]
+    with tempfile.TemporaryDirectory() as folder:  # without a spec, the region is that of the environment
+        words = (*command, "--format", "json", "--endpoint-url", server.url)
+        taken = cost(server, words, cwd=Path(folder))
+    found = json.loads(taken.output)
+    return DoctorRow(
+        seconds=taken.wall,
+        created=found["created"],
+        throttled=taken.counts.throttled.total(),
+        calls=taken.counts.requests,
+        rates={rate["class"]: rate["sustained"] for rate in found["rates"]},
+    )
 
 
 def run(server: Server, count: int) -> ProbingRow:

@@ -9,10 +9,21 @@ from datetime import date
 from importlib.metadata import version
 
 from benchmarks.figures import Figures, goals
-from benchmarks.probing import QUOTAS, SHARE, ProbingRow
+from benchmarks.probing import QUOTAS, SHARE, DoctorRow, ProbingRow
 from benchmarks.quotas import AWS
 from benchmarks.retries import RATE, RetryResult
-from benchmarks.scenes import BLOG_POST, BOOTSTRAP, IN_SYNC, LATENCY, OURS, TERRAFORM, Pace, Row
+from benchmarks.scenes import (
+    BLOG_POST,
+    BOOTSTRAP,
+    IN_SYNC,
+    LATENCY,
+    MANY_TARGETS,
+    OPTIMUM,
+    OURS,
+    TERRAFORM,
+    Pace,
+    Row,
+)
 from benchmarks.startup import Start
 
 START, END = "<!-- numbers of `make bench`, do not edit -->", "<!-- end of the numbers -->"
@@ -35,6 +46,7 @@ def results(figures: Figures, today: date) -> str:
         _growth(figures),
         _paces(figures.paces),
         *([] if figures.probing is None else [_probing(figures.probing)]),
+        *([] if figures.doctor is None else [_doctor(figures.doctor)]),
         _retries(figures.retries),
         _starts(figures.starts),
         _profile(figures.profile),
@@ -123,7 +135,9 @@ def _comparison(figures: Figures) -> str:
             )
     legend = (
         "The cost of each program as a multiple of the cost of ssm-reconcile, one target. The optimum"
-        " (`optimum.py`) makes the calls that are necessary with boto3 and nothing else. The blog post"
+        " (`optimum.py`) is a hand-written program with boto3 that reads all values of both ends, since it"
+        " keeps no record of them. It does not read tags (ListTags) before a write, as ssm-reconcile does"
+        " to respect `skip_sync`: the calls of a bootstrap differ by these. The blog post"
         " (`seed_way.py`) copies one parameter after the other. Terraform has a resource for each parameter."
     )
     parts = ["## Comparison with other programs", legend, _table(head, body, left=2)]
@@ -182,6 +196,9 @@ def _paces(paces: list[Pace]) -> str:
     return (
         f"## Runs under quotas\n\nLatency {1000 * LATENCY:.0f} ms, and these quotas with bursts of one second"
         f" unless a scene names others: {rates} (where no quota is public, the default of `aws_limits.py`)."
+        f" The plan for {len(MANY_TARGETS)} targets runs beside probing only; the other scenes run at the"
+        f" same time, on the {os.cpu_count()} cores of the machine, so their wall times include waiting for"
+        " each other."
         " The rates of the specs are the default rates unless stated. *Necessary* are the seconds that the"
         " class of calls with the most load needs in one place, without a burst. The wall time includes the"
         " start of the process. The target of the ratio is 1.15.\n\n" + _table(head, body)
@@ -206,6 +223,24 @@ def _probing(row: ProbingRow) -> str:
         f"## Probing\n\nA bootstrap of {row.count:,} parameters with `rates: {{ probe: true }}`, in"
         f" {row.seconds / 60:.0f} minutes. A second client uses {SHARE:.0%} of the quota of PutParameter in"
         f" the target. The quotas: {quotas}.\n\n" + _table(head, body) + f"\n\nRates found:\n{found}"
+    )
+
+
+def _doctor(row: DoctorRow) -> str:
+    body = [
+        (
+            kind,
+            f"{QUOTAS[kind]:g}/s",
+            "not found" if rate is None else f"{rate:.1f}/s",
+            "" if rate is None else f"{rate / QUOTAS[kind] - 1:+.0%}",
+        )
+        for kind, rate in row.rates.items()
+    ]
+    return (
+        f"## Quotas measured by `doctor --probe`\n\nAlone in a place with the quotas of the section Probing:"
+        f" {row.calls:,} calls in {row.seconds:.0f} s, {row.throttled} of them throttled, and"
+        f" {row.created} parameters, all deleted at the end.\n\n"
+        + _table(("calls", "quota", "measured", "difference"), body)
     )
 
 
@@ -257,10 +292,20 @@ def _sentences(figures: Figures, count: int) -> Iterator[str]:
     first, again = (figures.cpu_ratio(scene, count) for scene in (BOOTSTRAP, IN_SYNC))
     if first is not None and again is not None:
         yield (
-            "The lower bound is a program that makes only the calls that are necessary with boto3"
-            f" (`benchmarks/optimum.py`): a first replication of {count:,} parameters takes {first:.1f} times"
-            f" its CPU time, a plan without changes {again:.1f} times."
+            "Compared with a hand-written program that reads all values with boto3"
+            f" (`benchmarks/optimum.py`), a first replication of {count:,} parameters takes {first:.1f} times"
+            f" its CPU time, a plan without changes {again:.1f} times{_calls_of_both(figures, count)}."
         )
+
+
+def _calls_of_both(figures: Figures, count: int) -> str:
+    """Return the calls of ssm-reconcile and of the optimum, as the end of a sentence on their CPU time."""
+    pairs = [[figures.row(who, scene, count) for who in (OURS, OPTIMUM)] for scene in (BOOTSTRAP, IN_SYNC)]
+    calls = [f"{row.cost.counts.requests:,}" for pair in pairs for row in pair if row is not None]
+    return (
+        f"; the calls of both are {calls[0]} and {calls[1]} (it does not read tags before a write),"
+        f" and {calls[2]} and {calls[3]}"
+    )
 
 
 def _summary(figures: Figures, count: int) -> str:

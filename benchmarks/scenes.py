@@ -19,6 +19,7 @@ from ssm_reconcile.aws_limits import HIGHER_THROUGHPUT_PUT_RATE
 OURS, OPTIMUM, BLOG_POST, TERRAFORM = "ssm-reconcile", "the optimum", "the blog post", "Terraform"
 """The programs that are measured."""
 BOOTSTRAP, IN_SYNC = "apply, bootstrap", "plan, in sync"
+JSON_SCENES = ("plan --format json", "plan --out")
 FAST = dict.fromkeys(AWS, 10_000.0)
 """Rates at which no call waits, so that only the cost of the program is measured."""
 LATENCY = 0.025
@@ -72,8 +73,8 @@ def large_json(server: Server, count: int) -> Iterator[Row]:
     server.world(seed)
     with spec_of(seed, FAST) as spec, tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder, "plan.json"))
-        yield Row(OURS, "plan --format json", count, 1, ours(server, "plan", spec, "--format", "json"))
-        yield Row(OURS, "plan --out", count, 1, ours(server, "plan", spec, "--out", out))
+        for scene, options in zip(JSON_SCENES, (("--format", "json"), ("--out", out)), strict=True):
+            yield Row(OURS, scene, count, 1, ours(server, "plan", spec, *options))
 
 
 def bootstrap(server: Server, count: int, targets: int) -> Iterator[Row]:
@@ -98,7 +99,7 @@ def the_seeds_way(server: Server, count: int) -> Iterator[Row]:
 
 
 def the_optimum(server: Server, count: int) -> Iterator[Row]:
-    """Yield the lower bound of boto3: a bootstrap, proven by the world of the server, and a plan in sync."""
+    """Yield the optimum of boto3: a bootstrap, proven by the world of the server, and a plan in sync."""
     who = OPTIMUM
     seed = Seed(count)
     server.world(seed)

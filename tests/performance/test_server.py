@@ -63,6 +63,15 @@ def test_values_come_by_ten_and_by_version_and_a_secret_only_when_decrypted(serv
         ssm.get_parameters(Names=[f"/{n}" for n in range(11)])
 
 
+def test_a_path_lists_its_parameters_and_no_others(ssm: Any) -> None:
+    for name in ("/a/x", *(f"/probe/run/{number:02}" for number in range(12)), "/probe2/x", "/z/x"):
+        ssm.put_parameter(Name=name, Value="x", Type="String")
+    pages = list(ssm.get_paginator("get_parameters_by_path").paginate(Path="/probe", Recursive=True))
+    assert [len(page["Parameters"]) for page in pages] == [10, 2]
+    assert {one["Name"].rpartition("/")[0] for page in pages for one in page["Parameters"]} == {"/probe/run"}
+    assert ssm.get_parameters_by_path(Path="/empty")["Parameters"] == []
+
+
 def test_a_quota_lets_a_burst_through_and_says_rate_exceeded_after(server: Server, ssm: Any) -> None:
     server.weather(rates={"get": 5}, bursts={"get": 3}, latency=0.02)
     codes = []
