@@ -37,8 +37,9 @@ def make_plan(url: str, path: str) -> None:
     from ssm_reconcile.session import Session, open_places
     from ssm_reconcile.spec import Run
     from ssm_reconcile.stores.ssm import Aws
-    from ssm_reconcile.system import SystemClock
+    from ssm_reconcile.system import SystemClock, return_freed_memory
 
+    return_freed_memory()  # as the Lambda function does
     clock, run = SystemClock(threading.Event()), Run()
     specs = load([path]).replications
     places = open_places(specs, Aws(endpoint_url=url, clock=clock).connect, run)

@@ -64,7 +64,11 @@ def printable(text: str) -> str:
 
 
 def printable_tree(document: _T) -> _T:
-    """Return a JSON document with printable texts only; the same object where all texts are printable."""
+    """Return a JSON document with printable texts only; the same object where all texts are printable.
+
+    Only mappings, lists and tuples are searched. The entries of another sequence, such as those of
+    `documents.encode.EntrySequence`, are made printable where each of them is made.
+    """
     if _is_unicode(document):
         return document
     found: _T = _printable(document)

@@ -145,11 +145,12 @@ def return_freed_memory() -> None:
     """Make the C library return each freed block of 256 KB or more to the system at once.
 
     By default glibc keeps them in a heap for each thread: 40 MB of outgrown tables in a plan of 100,000
-    parameters. Does nothing with another C library.
+    parameters. It concerns the whole process: only the command line and the Lambda function call it. Does
+    nothing with another C library, or without ctypes.
     """
-    import ctypes
+    with contextlib.suppress(AttributeError, ImportError, OSError, TypeError):
+        import ctypes
 
-    with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 

@@ -102,6 +102,7 @@ COMMANDS_WITH_AWS = {
     "doctor": ["doctor"],
     "explain": ["explain", "/app/x"],
     "detach": ["detach", "--target", "us-east-2", "--yes"],
+    "doctor --probe": ["doctor", "--probe", "/probe", "--account", "123456789012", "--yes-write-here"],
     "event": ["event", "names"],
     "init": ["init", "--source-region", "us-east-1", "--target", "us-east-2", "--yes"],
 }  # fmt: skip
@@ -117,8 +118,33 @@ def test_the_first_line_of_progress_comes_before_boto3_and_the_bars_are_imported
     result = python(FIRST_LINE % COMMANDS_WITH_AWS[command], tmp_path)
     assert result.stdout, result.stderr
     line, modules = json.loads(result.stdout)
-    assert line == "Opening 2 places ...\n"
+    assert line == ("Opening 1 place ...\n" if "--probe" in command else "Opening 2 places ...\n")
     assert not {*AWS, "rich"} & set(modules)
+
+
+WITH_SAVED_PLAN = {"apply": ["apply", "large", "--yes"], "plan": ["plan", "--reviewed", "large"]}
+
+
+@pytest.mark.parametrize("command", WITH_SAVED_PLAN)
+def test_the_name_of_a_large_saved_plan_is_written_before_the_plan_is_read(
+    command: str, tmp_path: Path
+) -> None:
+    """The file is not a valid plan: the line comes before the error."""
+    (tmp_path / "large").write_text('{"plan_id": 1}' + " " * 1_000_000)
+    result = python(FIRST_LINE % WITH_SAVED_PLAN[command], tmp_path)
+    line, modules = json.loads(result.stdout)
+    assert line == "Reading large ...\n"
+    assert not {*AWS, "rich", "jsonschema"} & set(modules)
+
+
+@pytest.mark.parametrize(("size", "options"), [(1_000, []), (1_000_000, ["-q"])])
+def test_a_small_saved_plan_and_quiet_have_no_line_before_the_read(
+    size: int, options: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "saved").write_text('{"plan_id": 1}' + " " * size)
+    result = python(FIRST_LINE % ["apply", "saved", "--yes", *options], tmp_path)
+    line, _ = json.loads(result.stdout)
+    assert line.startswith("Error: ")
 
 
 @pytest.mark.parametrize("option", ["-q", "--target=nope"])

@@ -13,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.change import effect_of
+from ssm_reconcile.cli import command_run
+from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.escaping import dumps
+from ssm_reconcile.stores.ssm import Aws
 from ssm_reconcile.stores.wire import RecordedTags, moment_of, name_in, parameter_of, tags_of
-from ssm_reconcile.system import return_freed_memory
+from ssm_reconcile.system import SystemClock, return_freed_memory
 from tests.builders import HERE, creates, deletes, part, updates
 
 
@@ -134,3 +137,21 @@ def test_large_freed_blocks_are_returned_where_the_c_library_can(
 
     monkeypatch.setattr("ctypes.CDLL", fail)
     return_freed_memory()
+
+
+def test_large_freed_blocks_stay_without_ctypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ctypes", raising=False)
+    monkeypatch.setitem(sys.modules, "_ctypes", None)
+    return_freed_memory()
+    assert "ctypes" not in sys.modules
+
+
+def test_the_command_line_returns_freed_memory_and_the_library_leaves_its_process_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(mallopt=lambda *given: asked.append(given)))
+    Aws(clock=SystemClock())
+    assert asked == []
+    command_run.connect_factory(CommonOptions(), SystemClock())
+    assert asked == [(-3, 262_144)]

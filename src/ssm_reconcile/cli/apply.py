@@ -215,7 +215,7 @@ def _with_saved_plan(
     """
     if len(given.specs) > 1:
         raise click.UsageError("a saved plan must be the only argument: give its specs with --spec FILE.")
-    saved = read_saved_plan((Path(given.specs[0]), *also), given.name, given.run, max_age)
+    saved = read_saved_plan((Path(given.specs[0]), *also), given.name, given.run, max_age, given.common)
     made_from = saved.made.spec_files or (DEFAULT_SPEC,)
     if not specs and not all(Path(path).exists() for path in made_from):
         message = f"{saved.file} was made from {', '.join(made_from)}, which does not exist here"

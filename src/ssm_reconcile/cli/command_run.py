@@ -15,7 +15,7 @@ from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import SHOWN_RATES, log_opening, show_progress
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, UsageError
-from ssm_reconcile.system import Clock, Stop, SystemClock
+from ssm_reconcile.system import Clock, Stop, SystemClock, return_freed_memory
 
 if TYPE_CHECKING:
     from ssm_reconcile.documents import PlanDocument
@@ -36,6 +36,7 @@ def connect_factory(common: CommonOptions, clock: Clock) -> Callable[[Access], R
     """Return the function that opens places; tests replace it to use a simulated AWS."""
     from ssm_reconcile.stores.ssm import Aws
 
+    return_freed_memory()
     aws = Aws(
         profile=common.profile,
         endpoint_url=common.endpoint_url,

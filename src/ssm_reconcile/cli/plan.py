@@ -115,7 +115,7 @@ def command(
 
     With --reviewed, the plan is compared with saved plans as `apply PLAN` does it, before a merge.
     """
-    saved = read_saved_plan(reviewed, name, run, max_plan_age) if reviewed else None
+    saved = read_saved_plan(reviewed, name, run, max_plan_age, common) if reviewed else None
     run = _choose_options(run, saved, unreviewed=unreviewed)
     name = name if saved is None else saved.made.name
     loaded = command_run.load_specs(specs, name)

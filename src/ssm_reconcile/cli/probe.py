@@ -13,6 +13,7 @@ import click
 
 from ssm_reconcile.cli import command_run, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
+from ssm_reconcile.cli.progress import log_opening
 from ssm_reconcile.cli.session_end import SessionStop, read_end
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import UsageError, unknown_name
@@ -113,6 +114,7 @@ def run(
         raise UsageError(f"--probe {path} overlaps the include {overlap}", "give another path")
     leave = _Leave()
     with command_run.start_runner(replications, Run(), common, SignalStop(leave)) as runner:
+        log_opening(1, common)
         store = runner.connect(access)
         if store.place.account != account:
             message = f"--account is {account}, and the credentials are for {store.place.account}"

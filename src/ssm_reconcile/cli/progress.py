@@ -5,6 +5,7 @@ lines    otherwise: a line when a place begins, and one every ten seconds
 nothing  with -q
 
 Both begin with a line, written before the slow imports (boto3, rich), that says how many places are opened.
+On a terminal, it stays above the result. Before a large saved plan is read, a line names the file.
 Both show the phase of each place, its speed, the time left, and the limit: the rate of calls to that
 place, and whether throttling by AWS has lowered it.
 """
@@ -15,17 +16,21 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.system import Phase, Progress, ProgressListener
 from ssm_reconcile.wording import plural
 
 INTERVAL = 10.0
 """Seconds between two lines."""
+LARGE_FILE = 1_000_000
+"""Bytes of a saved plan whose reading is reported; it takes about 50 ms a megabyte."""
 SLOWED = 30.0
 """Seconds for which a throttled call is reported."""
 WIDE = 120
@@ -135,6 +140,18 @@ def log_opening(places: int, common: CommonOptions) -> None:
     """
     if not common.quiet:
         terminal.log(f"Opening {plural(places, 'place')} ...")
+
+
+def log_reading(files: Iterable[Path], common: CommonOptions) -> None:
+    """Write a line for each saved plan that is large enough to take noticeable time; call it before the read.
+
+    Args:
+        files: The files.
+        common: The options of all commands.
+    """
+    for file in files:
+        if not common.quiet and file.stat().st_size >= LARGE_FILE:
+            terminal.log(f"Reading {escape(str(file))} ...")
 
 
 @contextmanager

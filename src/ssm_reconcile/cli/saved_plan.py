@@ -11,6 +11,8 @@ import click
 
 from ssm_reconcile import approve
 from ssm_reconcile.cli import error_output, options, terminal, text_files
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.progress import log_reading
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.errors import Address, Finding, PlanRefused, Severity, UsageError
 from ssm_reconcile.plan import Plan
@@ -94,7 +96,9 @@ def _remedies_in_comment(days: int | None) -> str:
     return "approve the current plan, or plan the pull request again"
 
 
-def read_saved_plan(files: Sequence[Path], name: str | None, run: Run, max_age: float) -> SavedPlan:
+def read_saved_plan(
+    files: Sequence[Path], name: str | None, run: Run, max_age: float, common: CommonOptions
+) -> SavedPlan:
     """Return the saved plans of some files.
 
     Args:
@@ -102,10 +106,12 @@ def read_saved_plan(files: Sequence[Path], name: str | None, run: Run, max_age: 
         name: The value of `--name`; None if it was not given.
         run: The options of the command line.
         max_age: The maximum age of a plan, in days.
+        common: The options of all commands.
 
     Raises:
         UsageError: A file is not a saved plan, or an option contradicts the options of the plan.
     """
+    log_reading(files, common)
     from ssm_reconcile.documents.decode import read_plan_document
 
     documents = tuple(read_plan_document(text_files.read_document(file)) for file in files)

@@ -362,7 +362,9 @@ class Function:
 
     def _connect_to_aws(self) -> Connect:
         from ssm_reconcile.stores.ssm import Aws
+        from ssm_reconcile.system import return_freed_memory
 
+        return_freed_memory()
         return Aws(clock=self.timer, read_seconds=READ_SECONDS).connect
 
     def _specs(self) -> tuple[Replication, ...]:

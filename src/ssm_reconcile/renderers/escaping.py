@@ -252,7 +252,7 @@ def dumps(document: Mapping[str, Any]) -> str:
 def json_blocks(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the text of `dumps` in blocks: the items of each list of the document one by one.
 
-    The text of a plan of many changes is never in memory as a whole.
+    The text of a plan of many changes is never in memory as a whole. The keys of the document must be texts.
     """
     encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, indent=2).encode
     comma = ""

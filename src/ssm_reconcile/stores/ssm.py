@@ -29,7 +29,7 @@ from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
 from ssm_reconcile.stores.session import READ_SECONDS, ClientFactory, Clients
 from ssm_reconcile.stores.wire import batches, forms, name_in, parameter_of, put_arguments, tags_of, value_of
-from ssm_reconcile.system import Clock, ReadPool, return_freed_memory
+from ssm_reconcile.system import Clock, ReadPool
 
 if TYPE_CHECKING:
     from types_boto3_ssm.client import SSMClient
@@ -79,7 +79,6 @@ class Aws:
             on_rate: receives the rates of each place, and their changes by throttling.
             read_seconds: time to wait for a response.
         """
-        return_freed_memory()
         self._clients = ClientFactory(
             profile, endpoint_url, clock, jitter, parallelism, read_seconds=read_seconds
         )

@@ -105,7 +105,8 @@ _SHORT = 80
 
 
 @lru_cache(maxsize=4096)
-def _equal_tags(pairs: tuple[tuple[str, str | None], ...]) -> dict[str, Any]:
+def _equal_tags(pairs: tuple[tuple[str, str | None], ...]) -> Mapping[str, Any]:
+    # Shared by all parameters with these tags: read-only by its type. A proxy could not be copied (`asdict`).
     return dict(pairs)
 
 
