@@ -122,6 +122,13 @@ def test_the_first_line_of_progress_comes_before_boto3_and_the_bars_are_imported
     assert not {*AWS, "rich"} & set(modules)
 
 
+def test_a_place_that_is_source_and_target_is_opened_once(tmp_path: Path) -> None:
+    result = python(
+        FIRST_LINE % ["init", "--source-region", "us-east-1", "--target", "us-east-1", "--yes"], tmp_path
+    )
+    assert json.loads(result.stdout)[0] == "Opening 1 place ...\n"
+
+
 WITH_SAVED_PLAN = {"apply": ["apply", "large", "--yes"], "plan": ["plan", "--reviewed", "large"]}
 
 

@@ -146,12 +146,17 @@ def test_large_freed_blocks_stay_without_ctypes(monkeypatch: pytest.MonkeyPatch)
     assert "ctypes" not in sys.modules
 
 
-def test_the_command_line_returns_freed_memory_and_the_library_leaves_its_process_alone(
+def test_programs_return_freed_memory_and_the_library_leaves_its_process_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pytest.importorskip("aws_lambda_powertools")
+    from ssm_reconcile.event.aws_lambda import Function
+
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(mallopt=lambda *given: asked.append(given)))
     Aws(clock=SystemClock())
     assert asked == []
     command_run.connect_factory(CommonOptions(), SystemClock())
     assert asked == [(-3, 262_144)]
+    Function({})._connect_to_aws()
+    assert asked == [(-3, 262_144)] * 2

@@ -234,7 +234,10 @@ _AWS = (
         "--parallelism", metavar="N", type=click.IntRange(1, 64), default=8, show_default=True,
         help="Maximum reads of one kind in each place, and writes in each target, at a time.",
     ),
-    click.option("--no-progress", is_flag=True, help="Write a line every ten seconds instead of a bar."),
+    click.option(
+        "--no-progress", is_flag=True,
+        help="Write a line every ten seconds instead of a bar. `Opening ...` stays above the result.",
+    ),
     verbosity.verbose_option,
 )  # fmt: skip
 _PLAN = (
