@@ -119,7 +119,7 @@ class Runner:
 
         if not self._is_announced:
             chosen = narrow_specs(self.specs, self.run)
-            log_opening(len({access for spec in chosen for _, access, *_ in endpoints(spec)}), self.common)
+            log_opening((access for spec in chosen for _, access, *_ in endpoints(spec)), self.common)
             self._is_announced = True
 
     def plan(self, against: Sequence[str] = (), name: str | None = None) -> Plan:

@@ -205,7 +205,7 @@ def _words(answer: str) -> list[str]:
 def _spec_text(given: InitOptions, common: CommonOptions, *, asking: bool) -> str:
     """Return the text of the spec; raises StoreError or ReconcileError if a place cannot be read."""
     source, targets, choices = given.source_access(), given.target_accesses(), given.choices()
-    log_opening(len({source, *targets.values()}), common)
+    log_opening((source, *targets.values()), common)
     from ssm_reconcile.init import propose_valid
     from ssm_reconcile.init.survey import survey
     from ssm_reconcile.init.text import spec_text

@@ -114,7 +114,7 @@ def run(
         raise UsageError(f"--probe {path} overlaps the include {overlap}", "give another path")
     leave = _Leave()
     with command_run.start_runner(replications, Run(), common, SignalStop(leave)) as runner:
-        log_opening(1, common)
+        log_opening([access], common)
         store = runner.connect(access)
         if store.place.account != account:
             message = f"--account is {account}, and the credentials are for {store.place.account}"

@@ -23,6 +23,7 @@ from typing import Any, TextIO
 
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.model import Access
 from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.system import Phase, Progress, ProgressListener
 from ssm_reconcile.wording import plural
@@ -131,15 +132,16 @@ def _span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def log_opening(places: int, common: CommonOptions) -> None:
+def log_opening(wanted: Iterable[Access], common: CommonOptions) -> None:
     """Write the first line of progress; call it before boto3 and rich are imported.
 
     Args:
-        places: The number of places.
+        wanted: The places; one that is reached for reads and for writes counts once.
         common: The options of all commands.
     """
     if not common.quiet:
-        terminal.log(f"Opening {plural(places, 'place')} ...")
+        places = {(access.region, access.role_arn) for access in wanted}
+        terminal.log(f"Opening {plural(len(places), 'place')} ...")
 
 
 def log_reading(files: Iterable[Path], common: CommonOptions) -> None:
