@@ -23,7 +23,8 @@ from typing import TypeVar
 from ssm_reconcile.aws_limits import CALL_CLASSES, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Parameter, Place, canonical
-from ssm_reconcile.stores.calls import Calls, Rates, attempt, retrying
+from ssm_reconcile.stores.buckets import Rates
+from ssm_reconcile.stores.calls import Calls, attempt, retrying
 from ssm_reconcile.stores.session import CONNECT_SECONDS
 from ssm_reconcile.system import Clock
 from tests.events.concurrent_scheduler import Scheduler

@@ -19,7 +19,7 @@ from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import STANDARD, Access, Key, Parameter, Place, SealedText, Tags, Value, canonical
 from ssm_reconcile.stores.base import Answers, Put, Settings
-from ssm_reconcile.stores.calls import Bucket, Rates
+from ssm_reconcile.stores.buckets import Bucket, Rates
 from ssm_reconcile.stores.wire import batches
 from tests.fake_aws.keys import Keyhole
 from tests.fake_aws.refusal import Refusal

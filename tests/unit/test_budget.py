@@ -16,7 +16,7 @@ from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
 from ssm_reconcile.model import SOURCE, Place
 from ssm_reconcile.plan import BudgetLimit
 from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Run, SkipSync
-from ssm_reconcile.stores.calls import Bucket, Rates
+from ssm_reconcile.stores.buckets import Bucket, Rates
 from tests.builders import (
     change,
     creates,

@@ -13,7 +13,8 @@ import pytest
 
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
 from ssm_reconcile.model import Access, Place
-from ssm_reconcile.stores.calls import Bucket, Calls, Rates
+from ssm_reconcile.stores.buckets import Bucket, Rates
+from ssm_reconcile.stores.calls import Calls
 from ssm_reconcile.stores.ssm import Aws
 from tests.doubles.clock import FakeClock
 
@@ -427,9 +428,9 @@ def test_probing_raises_the_rate_by_a_step_after_each_stretch_that_uses_it() -> 
     use(bucket, clock, 14)
     assert bucket.rate == 4
     use(bucket, clock, 2)
-    assert bucket.rate == pytest.approx(4.2)
+    assert bucket.rate == pytest.approx(4.16)
     use(bucket, clock, 15)
-    assert bucket.rate == pytest.approx(4.41)
+    assert bucket.rate == pytest.approx(4.3264)
 
 
 def test_probing_stops_at_the_highest_rate() -> None:
@@ -459,18 +460,34 @@ def test_an_idle_or_slow_class_does_not_climb(share: float, *, climbs: bool) -> 
 
 
 @pytest.mark.parametrize("admitted", [0, 100])
-def test_the_first_throttled_response_ends_probing_and_sets_a_ceiling(admitted: int) -> None:
+def test_the_first_throttled_response_returns_to_the_configured_rate_and_sets_a_ceiling(
+    admitted: int,
+) -> None:
     clock = FakeClock()
     bucket = Bucket(4, clock, highest=16)
-    use(bucket, clock, 100)
-    found = bucket.rate
-    assert found > 5
+    use(bucket, clock, 200)
+    throttled = bucket.rate
+    assert throttled > 6
     for _ in range(admitted):
         bucket.admit()
     bucket.reduce()
-    assert bucket.rate <= 4
+    assert bucket.rate == pytest.approx(0.7 * 4)
+    use(bucket, clock, 40)
+    assert 4 <= bucket.rate < 4.2, "the return takes minutes"
+    use(bucket, clock, 60)
+    assert bucket.rate < 0.9 * throttled
     use(bucket, clock, 600)
-    assert bucket.rate == pytest.approx(0.9 * found)
+    assert bucket.rate == pytest.approx(0.9 * throttled)
+
+
+def test_the_highest_rate_is_lowered_by_a_tenth_at_the_first_throttled_response() -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock, highest=5)
+    use(bucket, clock, 300)
+    assert bucket.rate == 5
+    bucket.reduce()
+    use(bucket, clock, 300)
+    assert bucket.rate == pytest.approx(4.5)
 
 
 def test_a_throttled_response_at_the_configured_rate_ends_probing_after_many_admitted() -> None:
@@ -483,30 +500,58 @@ def test_a_throttled_response_at_the_configured_rate_ends_probing_after_many_adm
     assert bucket.rate == 4
 
 
-def test_further_throttled_responses_lower_the_ceiling_to_the_configured_rate_and_not_below() -> None:
+def test_the_second_throttled_response_halves_the_gain_and_the_third_ends_it() -> None:
     clock = FakeClock()
-    bucket = Bucket(4, clock, highest=16)
-    use(bucket, clock, 200)
-    ceilings = []
-    for _ in range(6):
+    bucket = Bucket(4, clock, highest=8)
+    rates = []
+    for _ in range(5):
+        use(bucket, clock, 500)
+        rates.append(bucket.rate)
         bucket.reduce()
-        use(bucket, clock, 200)
-        ceilings.append(bucket.rate)
-    assert ceilings == sorted(ceilings, reverse=True)
-    assert ceilings[1] < ceilings[0]
-    assert ceilings[-1] == 4
+    assert rates == pytest.approx([8, 7.2, 5.6, 4, 4])
 
 
-def test_late_responses_of_one_overload_lower_the_ceiling_once() -> None:
+@pytest.mark.parametrize(("seconds", "ceiling"), [(14, 7.2), (16, 4)])
+def test_throttled_responses_of_one_stretch_count_once(seconds: float, ceiling: float) -> None:
+    """Late responses report the same overload; later ones at the configured rate leave no gain."""
     clock = FakeClock()
-    bucket = Bucket(4, clock, highest=16)
-    use(bucket, clock, 100)
-    found = bucket.rate
-    for _ in range(4):
-        bucket.reduce()
-        after(clock, 1)
-    use(bucket, clock, 100)
-    assert bucket.rate == pytest.approx(0.9 * found)
+    bucket = Bucket(4, clock, highest=8)
+    use(bucket, clock, 500)
+    bucket.reduce()
+    after(clock, seconds)
+    bucket.reduce()
+    use(bucket, clock, 500)
+    assert bucket.rate == pytest.approx(ceiling)
+
+
+def test_calls_above_the_configured_rate_wait_for_a_random_time_only_if_they_wait() -> None:
+    clock = StandingClock()
+    bucket = Bucket(4, clock, highest=8, jitter=lambda: 0.5)
+    for _ in range(3):
+        bucket.take()
+    assert clock.slept == [0.25], "at the configured rate, waits are not random"
+    moving = FakeClock()
+    bucket = Bucket(4, moving, highest=8, jitter=lambda: 0.5)
+    use(bucket, moving, 500)
+    after(moving, 10)
+    moving.slept.clear()
+    bucket.take()
+    bucket.take()
+    assert moving.slept == []
+    bucket.take()
+    assert moving.slept == [1.5 / 8]
+
+
+def test_a_pause_lets_no_burst_of_the_higher_rate_out() -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock, highest=16, jitter=lambda: 0.0)
+    use(bucket, clock, 1000)
+    assert bucket.rate == 16
+    after(clock, 3600)
+    clock.slept.clear()
+    for _ in range(3):
+        bucket.take()
+    assert clock.slept == [1 / 16]
 
 
 def test_only_writes_tags_deletes_and_listings_are_probed_up_to_four_times_the_default() -> None:
@@ -563,8 +608,8 @@ def test_the_listener_receives_the_rates_that_probing_finds() -> None:
     bucket.reduce()
     assert heard == [
         (4, False, 0),
-        (4.2, False, 4.2),
-        (4.41, False, 4.41),
-        (4.631, False, 4.631),
-        (3.241, True, 4.167),
-    ]
+        (4.16, False, 0),
+        (4.326, False, 4.16),
+        (4.499, False, 4.326),
+        (2.8, True, 4.05),
+    ], "a rate is found after a stretch that has used it"

@@ -184,11 +184,21 @@ def start_runner(
         common: The options of all commands; `--parallelism` applies to the run.
         stop: The handler of signals; None for that of most commands.
     """
-    with stop or SignalStop() as asked:
-        yield Runner(specs, replace(run, parallelism=common.parallelism), common, asked, SystemClock(asked))
-    if common.verbose and not common.quiet:
-        for place, rates in SHOWN_RATES.found().items():
-            terminal.log(f"{place}: rates found by probing, for the spec: rates: {json.dumps(rates)}")
+    try:
+        with stop or SignalStop() as asked:
+            run = replace(run, parallelism=common.parallelism)
+            yield Runner(specs, run, common, asked, SystemClock(asked))
+    finally:
+        if common.verbose and not common.quiet:
+            _log_found_rates()
+
+
+def _log_found_rates() -> None:
+    for place, rates in SHOWN_RATES.found(was_throttled=True).items():
+        terminal.log(f"{place}: rates found by probing, for the spec: rates: {json.dumps(rates)}")
+    for place, rates in SHOWN_RATES.found(was_throttled=False).items():
+        unproven = "not throttled up to these rates; AWS may have used saved calls"
+        terminal.log(f"{place}: {unproven}: {json.dumps(rates)}")
 
 
 def check_narrowing(plan: Plan) -> None:

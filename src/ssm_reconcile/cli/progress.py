@@ -55,6 +55,8 @@ class CallRates:
         self._rates: dict[tuple[str, str], float] = {}
         self._slowed: dict[tuple[str, str], float] = {}
         self._found: dict[tuple[str, str], float] = {}
+        self._throttled: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
 
     def note(self, place: str, operation: str, rate: float, *, throttled: bool, found: float = 0.0) -> None:
         """Record the rate of an operation in a place.
@@ -66,19 +68,30 @@ class CallRates:
             throttled: Whether AWS has just throttled the operation.
             found: The rate above the configured one that probing has found; 0 for none.
         """
-        # In this order: `text` reads without a lock, and reads `_slowed` for each key of `_rates`.
-        self._slowed[place, operation] = self._monotonic() if throttled else -SLOWED
-        self._rates[place, operation] = rate
-        self._found[place, operation] = found
+        key = place, operation
+        with self._lock:
+            # In this order: `text` reads without a lock, and reads `_slowed` for each key of `_rates`.
+            self._slowed[key] = self._monotonic() if throttled else -SLOWED
+            self._rates[key] = rate
+            self._found[key] = found
+            if throttled:
+                self._throttled.add(key)
 
-    def found(self) -> dict[str, dict[str, float]]:
-        """Return the rates that probing has found, by place and key of `rates`, rounded down."""
+    def found(self, *, was_throttled: bool) -> dict[str, dict[str, float]]:
+        """Return the rates that probing has found, by place and key of `rates`, rounded down.
+
+        Args:
+            was_throttled: Whether AWS throttled the operations. Until then it may have used saved calls.
+        """
         from ssm_reconcile.aws_limits import CALL_CLASSES
 
         places: dict[str, dict[str, float]] = {}
-        for (place, operation), rate in sorted(self._found.items()):
-            if rate:
-                places.setdefault(place, {})[CALL_CLASSES[operation].value] = int(rate * 10) / 10
+        with self._lock:
+            for (place, operation), rate in sorted(self._found.items()):
+                if rate and ((place, operation) in self._throttled) is was_throttled:
+                    digits = 10 if rate >= 1 else 1000
+                    rates = places.setdefault(place, {})
+                    rates[CALL_CLASSES[operation].value] = int(rate * digits) / digits
         return places
 
     def text(self, progress: Progress, *, short: bool = False) -> str:
@@ -91,7 +104,7 @@ class CallRates:
                     return f"slowed: {self._rates[key]:.2g}/s"
                 return f"AWS throttles {operation}: down to {self._rates[key]:.3g}/s for now"
         key = progress.place, operations[0]
-        rate = self._found.get(key) or self._rates.get(key)  # a rate that probing has found returns
+        rate = self._rates.get(key)
         return "" if rate is None or short else f"{operations[0]} at {rate:.3g}/s"
 
 

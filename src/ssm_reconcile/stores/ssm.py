@@ -24,7 +24,8 @@ from ssm_reconcile.aws_limits import NAMES_PER_CALL, PARAMETER_LIMITS, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, Value, canonical, sorted_tags
 from ssm_reconcile.stores.base import Answers, Put, Settings
-from ssm_reconcile.stores.calls import Calls, RateListener, Rates, attempt
+from ssm_reconcile.stores.buckets import RateListener, Rates
+from ssm_reconcile.stores.calls import Calls, attempt
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
 from ssm_reconcile.stores.session import READ_SECONDS, ClientFactory, Clients
@@ -75,14 +76,14 @@ class Aws:
             endpoint_url: the endpoint of every service, STS included; None leaves it to `AWS_ENDPOINT_URL*`.
             clock: for rates and retries.
             parallelism: the most reads of one class of operations that are open in one place.
-            jitter: a random number in [0, 1), for the pauses between retries.
+            jitter: a random number in [0, 1), for the pauses between retries and between calls.
             on_rate: receives the rates of each place, and their changes by throttling.
             read_seconds: time to wait for a response.
         """
         self._clients = ClientFactory(
             profile, endpoint_url, clock, jitter, parallelism, read_seconds=read_seconds
         )
-        self._rates = Rates(clock, on_rate, parallelism)
+        self._rates = Rates(clock, on_rate, parallelism, jitter)
 
     def connect(self, access: Access) -> SsmStore:
         """Open a place and identify it by GetCallerIdentity. Thread-safe. Raise StoreError."""

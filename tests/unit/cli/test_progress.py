@@ -106,7 +106,7 @@ def test_a_line_names_the_cause_of_a_delay() -> None:
     assert printed[-1].endswith(", PutParameter at 3/s"), "it was half a minute ago"
 
 
-def test_a_line_has_the_rate_that_probing_has_found_also_after_throttling() -> None:
+def test_a_line_has_the_rate_of_the_moment_while_probing() -> None:
     now = [0.0]
     pace, writing = CallRates(lambda: now[0]), Progress(PLACE, Phase.WRITING, 1, 2)
     pace.note(PLACE, "PutParameter", 3.15, throttled=False, found=3.15)
@@ -114,7 +114,19 @@ def test_a_line_has_the_rate_that_probing_has_found_also_after_throttling() -> N
     pace.note(PLACE, "PutParameter", 2.2, throttled=True, found=3.01)
     assert pace.text(writing) == "AWS throttles PutParameter: down to 2.2/s for now"
     now[0] = 31
-    assert pace.text(writing) == "PutParameter at 3.01/s"
+    pace.note(PLACE, "PutParameter", 3.12, throttled=False, found=3.3)
+    assert pace.text(writing) == "PutParameter at 3.12/s"
+
+
+def test_rates_that_probing_has_found_are_rounded_down_and_apart_from_those_without_throttling() -> None:
+    pace = CallRates(lambda: 0.0)
+    pace.note(PLACE, "PutParameter", 3.3, throttled=False, found=3.19)
+    pace.note(PLACE, "PutParameter", 2.2, throttled=True, found=3.09)
+    pace.note(PLACE, "PutParameter", 3.12, throttled=False, found=3.09)
+    pace.note(PLACE, "DeleteParameters", 0.07, throttled=False, found=0.0678)
+    pace.note(PLACE, "DescribeParameters", 5, throttled=False)
+    assert pace.found(was_throttled=True) == {PLACE: {"put": 3.0}}
+    assert pace.found(was_throttled=False) == {PLACE: {"delete": 0.067}}
 
 
 def test_a_place_of_which_nothing_is_known_is_held_by_nothing() -> None:

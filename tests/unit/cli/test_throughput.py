@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.cli import command_run
+from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import CallRates
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Access
+from ssm_reconcile.spec import Run
 from ssm_reconcile.stores.base import Store
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
@@ -86,8 +88,23 @@ def test_the_end_of_a_run_reports_the_rates_found_with_verbose_only(
     rates = CallRates()
     monkeypatch.setattr(command_run, "SHOWN_RATES", rates)
     for operation, found in (("PutParameter", 5.67), ("AddTagsToResource", 6.0), ("DescribeParameters", 0.0)):
-        rates.note(str(aws.there), operation, 7.0, throttled=False, found=found)
+        rates.note(str(aws.there), operation, 2.1, throttled=True, found=found)
+    rates.note(str(aws.there), "DeleteParameters", 7.0, throttled=False, found=6.5)
     lines = cli("plan", *filter(None, [option])).stderr.splitlines()
-    line = f'{aws.there}: rates found by probing, for the spec: rates: {{"tags": 6.0, "put": 5.6}}'
-    assert (line in lines) is (option == "-v")
-    assert sum("probing" in line for line in lines) == (option == "-v")
+    expected = [
+        f'{aws.there}: rates found by probing, for the spec: rates: {{"tags": 6.0, "put": 5.6}}',
+        f'{aws.there}: not throttled up to these rates; AWS may have used saved calls: {{"delete": 6.5}}',
+    ]
+    assert [line for line in lines if "rates" in line] == (expected if option == "-v" else [])
+
+
+def test_a_run_that_is_interrupted_reports_the_rates_found(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = CallRates()
+    monkeypatch.setattr(command_run, "SHOWN_RATES", rates)
+    rates.note("there", "PutParameter", 3.0, throttled=True, found=5.67)
+    common = CommonOptions(verbose=1)
+    with pytest.raises(KeyboardInterrupt), command_run.start_runner((), Run(), common):
+        raise KeyboardInterrupt
+    assert 'there: rates found by probing, for the spec: rates: {"put": 5.6}' in capsys.readouterr().err
