@@ -500,7 +500,7 @@ def test_a_throttled_response_at_the_configured_rate_ends_probing_after_many_adm
     assert bucket.rate == 4
 
 
-def test_the_second_throttled_response_halves_the_gain_and_the_third_ends_it() -> None:
+def test_the_second_throttled_response_lowers_the_gain_and_the_third_ends_it() -> None:
     clock = FakeClock()
     bucket = Bucket(4, clock, highest=8)
     rates = []
@@ -508,7 +508,7 @@ def test_the_second_throttled_response_halves_the_gain_and_the_third_ends_it() -
         use(bucket, clock, 500)
         rates.append(bucket.rate)
         bucket.reduce()
-    assert rates == pytest.approx([8, 7.2, 5.6, 4, 4])
+    assert rates == pytest.approx([8, 7.2, 4 + 0.7 * 3.2, 4, 4])
 
 
 @pytest.mark.parametrize(("seconds", "ceiling"), [(14, 7.2), (16, 4)])
