@@ -217,7 +217,7 @@ def _probing(row: ProbingRow) -> str:
         ("the second client", row.other_calls, row.other_throttled),
     )
     body = [(who, f"{calls:,}", f"{lost} ({lost / calls:.2%})") for who, calls, lost in clients]
-    found = "".join(f"\n- `{rates}`" for rates in row.rates)
+    found = "".join(f"\n- `{rates}`" for rates in row.rates) or "\nnone"
     quotas = ", ".join(f"{kind} {rate:g}/s" for kind, rate in QUOTAS.items())
     return (
         f"## Probing\n\nA bootstrap of {row.count:,} parameters with `rates: {{ probe: true }}`, in"

@@ -53,7 +53,7 @@ def figures() -> Figures:
         documents=[Row(OURS, scene, 20_000, 1, cost(1.0, 149)) for scene in JSON_SCENES],
         paces=[many, Pace(BOOTSTRAP, 240, cost(throttled=3), {**AWS, "put": 10.0})],
         many=many,
-        probing=ProbingRow(2_700, 640.0, 2_000, 10, 1_000, 5, ("{ put: 4.2 }",)),
+        probing=ProbingRow(2_700, 640.0, 2_000, 10, 1_000, 5, ('there: {"put": 4.2}',)),
         retries=[RetryResult(WAYS[0], 150, 14.0, 0, 150)],
         starts=[startup.Start(command, taken) for command, taken in seconds.items()],
     )

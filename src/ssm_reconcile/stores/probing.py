@@ -2,8 +2,8 @@
 
 The rate rises in small steps, each after a stretch of time that has used the rate. The first throttled
 response sets a ceiling below the rate of that moment. The bucket then returns to the configured rate, and
-the rate rises again by the same steps, up to the ceiling. The second response leaves seven tenths of the gain,
-and the third ends it: the ceiling does not hold where the calls of others vary.
+the rate rises again by the same steps, up to the ceiling. The second response leaves seven tenths of the
+gain, and the third ends it: the ceiling does not hold where the calls of others vary.
 """
 
 from __future__ import annotations
