@@ -542,6 +542,17 @@ def test_calls_above_the_configured_rate_wait_for_a_random_time_only_if_they_wai
     assert moving.slept == [1.5 / 8]
 
 
+def test_the_random_waits_are_those_of_the_store() -> None:
+    clock = FakeClock()
+    bucket = Aws(clock=clock, jitter=lambda: 0.5)._rates.of(HERE, probe=True)[CallClass.PUT]
+    use(bucket, clock, 900)
+    after(clock, 10)
+    clock.slept.clear()
+    for _ in range(2):
+        bucket.take()
+    assert clock.slept == pytest.approx([1.5 / 12])
+
+
 def test_a_pause_lets_no_burst_of_the_higher_rate_out() -> None:
     clock = FakeClock()
     bucket = Bucket(4, clock, highest=16, jitter=lambda: 0.0)
