@@ -624,3 +624,5 @@ def test_the_listener_receives_the_rates_that_probing_finds() -> None:
         (4.499, False, 4.326),
         (2.8, True, 4.05),
     ], "a rate is found after a stretch that has used it"
+    use(bucket, clock, 60)
+    assert heard[-1] == (4.05, False, 4.05)
