@@ -15,10 +15,10 @@ from ssm_reconcile.doctor.probe import ProbeReport, check_path, expect, find_ove
 from ssm_reconcile.doctor.probe_calls import PROBE_SECONDS, PROBE_TAG, ProbeEnd
 from ssm_reconcile.doctor.probe_rates import RATE_PLANS, MeasuredRate, RateMeter
 from ssm_reconcile.errors import StoreError, Trouble, UsageError
-from ssm_reconcile.model import Place
+from ssm_reconcile.model import Access, Place
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn
 from ssm_reconcile.wording import utc_text
-from tests.builders import replication
+from tests.builders import replication, target
 from tests.fake_aws.behaviour import (
     AwsBehaviour,
     Duplicates,
@@ -96,6 +96,79 @@ def test_the_sustained_rate_is_within_a_tenth_of_the_quota(factor: float, burst:
         assert report.spec_rates[kind] < quota
     assert report.exit_code == 0
     assert probed.names == []
+
+
+@pytest.mark.parametrize("burst", [3.0, 10.0])
+@pytest.mark.parametrize("quota", [1.2, 1.7, 2.2])
+def test_far_below_the_default_all_rates_are_found_with_few_throttled_calls(
+    quota: float, burst: float
+) -> None:
+    probed = staged()
+    probed.aws.world.faults = limited(probed.aws, {plan.kind.value: quota for plan in RATE_PLANS}, burst)
+    report = probed.run()
+    for one in report.rates:
+        assert one.sustained == pytest.approx(quota, rel=0.1), one
+        assert one.is_limit
+        assert one.throttled <= 16
+    assert report.is_clean
+
+
+def test_a_slow_client_measures_itself_and_says_so() -> None:
+    report = staged(latency=0.5).run()
+    one = rate_of(report, CallClass.DELETE)
+    assert one.reason == "this client is not faster"
+    assert one.sustained == pytest.approx(2.0, rel=0.1)
+    assert not one.is_limit
+
+
+def test_a_measurement_ends_at_its_most_calls() -> None:
+    """Each step down is throttled late, so that all steps together have many calls."""
+    probed = staged()
+
+    def plan(called: str, _: Place, _names: tuple[str, ...], nth: int) -> Fault | None:
+        is_meant = called == "DescribeParameters" and nth > 20 and nth % 25 == 0
+        return refused(Trouble.THROTTLED) if is_meant else None
+
+    probed.aws.world.faults = plan
+    one = rate_of(probed.run(), CallClass.DESCRIBE)
+    most = next(plan.most_calls for plan in RATE_PLANS if plan.kind is CallClass.DESCRIBE)
+    assert one.reason == f"not found with {most} calls"
+    assert one.calls <= most
+
+
+def test_a_burst_of_tags_changes_each_parameter_once() -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call("PutParameter", Trouble.DENIED, after=15)
+    report = probed.run()
+    one = rate_of(report, CallClass.TAGS)
+    assert one.burst == report.remains.deleted < 40
+    names = [one["ResourceId"] for one in probed.sent("AddTagsToResource")][1 : one.burst + 1]
+    assert len(set(names)) == one.burst
+
+
+def test_two_changes_of_one_parameter_at_a_time_are_not_a_quota() -> None:
+    probed = staged()
+
+    def plan(called: str, _: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        is_busy = called in {"PutParameter", "AddTagsToResource"} and nth > 80 and nth % 7 == 0
+        return refused(Trouble.THROTTLED, "TooManyUpdates") if is_busy and "fact" not in names[0] else None
+
+    probed.aws.world.faults = plan
+    report = probed.run()
+    for kind in (CallClass.PUT, CallClass.TAGS):
+        one = rate_of(report, kind)
+        assert (one.is_limit, one.throttled, one.reason) == (False, 0, "")
+    assert report.throttled.keys() <= {"PutParameter"}
+
+
+def test_a_small_burst_of_creates_leaves_enough_names_for_updates() -> None:
+    probed = staged()
+    probed.aws.world.faults = limited(probed.aws, {"put": 3.0}, 2)
+    assert probed.run().exit_code == 0
+    updated = {
+        one["Name"] for one in probed.sent("PutParameter") if one["Overwrite"] and "/put/" in one["Name"]
+    }
+    assert len(updated) >= 12
 
 
 def test_saved_calls_do_not_make_the_highest_rate_look_unlimited() -> None:
@@ -237,10 +310,28 @@ def test_facts_that_need_a_key_or_the_advanced_tier_are_named_with_the_reason() 
     probed = staged()
     report = probed.run()
     left = [one for one in report.facts if one.answer is None]
-    assert len(left) == 7
+    assert len(left) == 8
     assert all(one.reason.startswith("not probed: needs") for one in left)
     assert {one["Tier"] for one in probed.sent("PutParameter")} == {"Standard"}
     assert not [one for one in probed.sent("PutParameter") if "KeyId" in one or one["Type"] == "SecureString"]
+
+
+def test_the_pages_of_get_resources_are_read_to_the_end() -> None:
+    probed = staged()
+    send, given = probed.store.send, list[Any]()
+
+    def page(operation: str, arguments: Any) -> Any:
+        if operation != "GetResources":
+            return send(operation, arguments)
+        given.append(arguments.get("PaginationToken"))
+        found = [] if len(given) == 1 else [{"ResourceARN": "x"}]
+        return {"ResourceTagMappingList": found, "PaginationToken": "next"}
+
+    probed.store.send = page  # type: ignore[method-assign]  # an empty first page
+    report = probed.run()
+    assert given == [None, "next"]
+    (one,) = [one for one in report.facts if one.id == "resources-lag"]
+    assert (one.answer, one.seconds) == ("listed", 0.0)
 
 
 def test_a_denied_fact_has_its_reason_and_the_others_are_answered() -> None:
@@ -297,6 +388,71 @@ def test_a_run_creates_at_most_300_and_ends_within_ten_minutes(latency: float, r
     assert len([one for one in probed.sent("PutParameter") if not one["Overwrite"]]) <= 300
     assert probed.names == [], report.remains
     assert report.is_clean
+
+
+@pytest.mark.parametrize("at", [0.0, 60.0, 150.0, 230.0])
+@pytest.mark.parametrize("growth", [1.02, 1.2, 300.0])
+def test_with_responses_that_become_slow_no_request_begins_after_ten_minutes(
+    at: float, growth: float
+) -> None:
+    probed = staged()
+
+    def plan(*_: object) -> None:
+        if probed.aws.clock.monotonic() > at:
+            probed.store.latency = min(29.0, max(0.1, probed.store.latency) * growth)
+
+    probed.aws.world.faults = plan
+    report = probed.run()
+    assert probed.store.log[-1][0] <= PROBE_SECONDS
+    assert report.seconds <= PROBE_SECONDS + probed.store.latency * (growth - 1)
+    assert list(report.remains.remaining) == probed.names
+    assert report.exit_code == 3
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.3, 0.4, 0.5, 0.6])
+def test_a_low_quota_of_tag_reads_leaves_time_for_the_clean_up(rate: float) -> None:
+    probed = staged()
+    probed.aws.world.faults = limited(probed.aws, {plan.kind.value: rate for plan in RATE_PLANS}, 3)
+    report = probed.run()
+    assert report.seconds <= PROBE_SECONDS
+    assert (report.is_clean, probed.names) == (True, [])
+
+
+def test_a_request_is_not_repeated_when_no_time_is_left() -> None:
+    probed = staged()
+    probed.aws.pass_time(seconds=PROBE_SECONDS - 4)
+    probed.aws.world.faults = of_call("GetParameters", Trouble.THROTTLED)
+    with pytest.raises(StoreError):
+        probed.calls.persist("GetParameters", Names=[PATH])
+    assert len(probed.sent("GetParameters")) == 3
+    assert probed.calls.seconds <= PROBE_SECONDS
+
+
+def test_reads_of_several_threads_wait_behind_each_other() -> None:
+    """While one read waits for the rate, another thread cannot send one."""
+    probed = staged()
+    clock, sleep = probed.aws.clock, probed.aws.clock.sleep
+    others: list[threading.Thread] = []
+    counts: list[int] = []
+
+    def send() -> None:
+        probed.calls.probe("GetParameters", Names=[PATH])
+
+    def wait(seconds: float) -> None:
+        if not others:
+            others.append(threading.Thread(target=send))
+            others[0].start()
+            others[0].join(0.3)
+            counts.append(len(probed.store.log))
+        sleep(seconds)
+
+    for _ in range(20):
+        send()
+    clock.sleep = wait  # type: ignore[method-assign]  # the moment of the wait
+    send()
+    others[0].join(10)
+    assert counts == [20]
+    assert len(probed.store.log) == 22
 
 
 def test_with_slow_responses_no_rate_is_measured() -> None:
@@ -401,7 +557,7 @@ def test_an_overwrite_that_creates_its_parameter_ends_the_run_and_leaves_nothing
     report = probed.run()
     assert len(deleted) > 20
     assert (report.end, probed.names) == (ProbeEnd.FAILED, [])
-    assert re.search(r"another writer deleted /probe/0123456789ab/put/\d+: is another probe", report.trouble)
+    assert re.search(r"another writer deleted /probe/0123456789ab/put/.+: is another probe", report.trouble)
     assert len(probed.sent("PutParameter")) == 80
     assert report.exit_code == 3
 
@@ -471,6 +627,14 @@ def test_a_path_on_which_a_rewrite_places_replicas_is_found(
     assert (find_overlap(path, [spec], ACCOUNT) is not None) is overlap
 
 
+def test_the_account_of_a_role_counts_in_a_rewrite() -> None:
+    rule = Rewrite(Glob("/prod/**"), RewriteIn.NAME, "/prod", "/{target.account}")
+    role = Access("us-east-2", role_arn="arn:aws:iam::210987654321:role/x")
+    spec = replication(include=(Glob("/prod/**"),), rewrites=(rule,), targets=(target(access=role),))
+    assert find_overlap("/210987654321", [spec], ACCOUNT) is not None
+    assert find_overlap(f"/{ACCOUNT}", [spec], ACCOUNT) is None
+
+
 @pytest.mark.parametrize("name", [PATH, f"{PATH}/x", f"{PATH}/a/b/c", f"{AREA}x", f"{PATH}/{RUN_AGAIN}/x"])
 def test_a_path_that_holds_a_parameter_is_refused(name: str) -> None:
     aws = SimulatedAws()
@@ -517,7 +681,7 @@ def test_a_stop_in_each_phase_leaves_nothing(operation: str, nth: int) -> None:
     report = probed.run()
     assert probed.names == []
     assert (report.end, report.exit_code) == (ProbeEnd.INTERRUPTED, 130)
-    assert len(report.facts) == 17
+    assert len(report.facts) == 18
     assert len(report.rates) == len(RATE_PLANS)
     last = max(i for i, (_, called, _args) in enumerate(probed.store.log) if called == operation)
     assert last < len(probed.store.log)
@@ -681,12 +845,111 @@ def test_denied_creates_end_with_exit_code_1() -> None:
         probed.calls.create("x", Type="String", Value="v")
 
 
-def test_leftovers_that_cannot_be_deleted_refuse_the_run() -> None:
+def test_leftovers_that_cannot_be_deleted_are_listed_and_end_the_run() -> None:
     probed = staged()
     probed.calls.create("put/1", Type="String", Value="v")
     probed.aws.pass_time()
     again = staged(probed.aws, run=RUN_AGAIN)
     probed.aws.world.faults = of_call("DeleteParameters", Trouble.DENIED, only="put/")
-    with pytest.raises(UsageError, match="leftovers"):
-        prepare(again.calls)
+    report = again.run()
+    assert (report.end, report.exit_code) == (ProbeEnd.FAILED, 3)
+    assert report.remains.remaining == (f"{AREA}put/1",)
+    assert report.trouble == "1 leftover of an earlier run could not be deleted"
+    assert "AccessDeniedException" in report.remains.trouble
     assert again.sent("PutParameter") == []
+
+
+def test_a_second_ctrl_c_names_the_leftovers_that_are_deleted() -> None:
+    probed = staged()
+    names = [probed.calls.create(f"put/{number}", Type="String", Value="v") for number in range(15)]
+    probed.aws.pass_time()
+    again = staged(probed.aws, run=RUN_AGAIN)
+    seen: list[tuple[str, ...]] = []
+
+    def plan(called: str, _: Place, at: tuple[str, ...], __: int) -> Fault | None:
+        if called == "ListTagsForResource" and at[0] in names:
+            seen.append(again.calls.may_remain())
+        return None
+
+    probed.aws.world.faults = plan
+    assert prepare(again.calls).deleted == 15
+    assert seen[0] == tuple(sorted(names))
+    assert len(seen[-1]) == 5, "the first ten are deleted"
+    assert again.calls.may_remain() == ()
+
+
+def test_a_stop_with_remains_exits_with_3_and_lists_them() -> None:
+    probed = staged()
+    deny = of_call("DeleteParameters", Trouble.DENIED, only="put/")
+
+    def plan(called: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        if (called, nth) == ("PutParameter", 40):
+            probed.aws.stop.set()
+        return deny(called, place, names, nth)
+
+    probed.aws.world.faults = plan
+    report = probed.run()
+    assert (report.end, report.exit_code) == (ProbeEnd.INTERRUPTED, 3)
+    assert list(report.remains.remaining) == probed.names != []
+
+
+@pytest.mark.parametrize("lag", [1, 3])
+def test_a_parameter_whose_tags_are_not_visible_yet_is_not_taken_for_deleted(lag: float) -> None:
+    """Tags and listings lag behind the create that a stop follows."""
+    probed = staged(SimulatedAws(lag=Lag(describe=timedelta(seconds=10))))
+    created: dict[str, float] = {}
+
+    def plan(called: str, _: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        now = probed.aws.clock.monotonic()
+        if called == "PutParameter":
+            created.setdefault(names[0], now)
+            if nth == 22:
+                probed.aws.stop.set()
+        is_early = called == "ListTagsForResource" and now - created.get(names[0], -lag) < lag
+        return refused(Trouble.MISSING) if is_early else None
+
+    probed.aws.world.faults = plan
+    report = probed.run()
+    assert (report.is_clean, probed.names) == (True, [])
+
+
+def test_a_name_that_was_not_deleted_does_not_answer_how_soon_it_is_created_again() -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call("ListTagsForResource", Trouble.MISSING, after=1, only="recreate")
+    report = probed.run()
+    (one,) = [one for one in report.facts if one.id == "recreate"]
+    if one.answer is not None:  # the first read of the tags is the one that counts
+        pytest.fail(str(one))
+    assert "not deleted" in one.reason
+
+
+def test_a_clean_up_deletes_no_parameter_of_another_run() -> None:
+    other = staged(run=RUN_AGAIN)
+    probed = staged(other.aws)
+    made: list[str] = []
+
+    def write() -> None:
+        made.append(other.calls.create("put/0", Type="String", Value="v"))
+
+    probed.aws.world.before("LabelParameterVersion", write)
+    report = probed.run()
+    assert probed.names == made
+    assert report.remains.foreign == tuple(made)
+
+
+def test_tags_that_were_read_allow_one_delete() -> None:
+    probed = staged()
+    name = probed.calls.create("put/0", Type="String", Value="v")
+    assert probed.calls.delete([name]).gone == {name}
+    with pytest.raises(ValueError, match="tags were not read"):
+        probed.calls.probe("DeleteParameters", Names=[name])
+
+
+def test_ended_credentials_end_the_probe() -> None:
+    probed = staged()
+    probed.aws.world.faults = of_call("DescribeParameters", Trouble.CREDENTIALS, after=10)
+    report = probed.run()
+    assert report.end is ProbeEnd.FAILED
+    assert "DescribeParameters" in report.trouble
+    assert len(probed.sent("DescribeParameters")) == 11
+    assert probed.names == []

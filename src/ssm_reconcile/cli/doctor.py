@@ -50,8 +50,8 @@ EXIT_CODES = {
     1: "a plan will not work; --github: GitHub did not answer; --probe: nothing could be created",
     3: "a plan will work; an apply will not work for all parameters;"
     " --github: a setting is missing or could not be read;"
-    " --probe: a parameter remains, or a rate was not measured",
-    64: "wrong usage; --probe: refused, nothing was written",
+    " --probe: a parameter remains (also after Ctrl-C), or a rate was not measured",
+    64: "wrong usage; --probe: refused, no parameter was created",
     130: "interrupted; --probe: after the clean-up",
 }
 

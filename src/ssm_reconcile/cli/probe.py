@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
 MASKED = "************"
 """Replaces the account id in the JSON, so that it can be shared."""
 _PRICE = "0.05 USD for 10,000 requests"
+_NOTICE = (
+    "\nStopping: the parameters of the probe are deleted. Ctrl-C again ends at once and lists the rest.\n"
+)
+_WIDTH = 100
+"""Columns of the text. Names are not broken."""
 _DELETED_LATER = "A probe of this path deletes them, from ten minutes after their last change on."
 
 
@@ -71,7 +78,7 @@ class _Leave:
     def __call__(self, code: int) -> None:
         if self.calls is not None:
             # Past the buffers of Python: the signal may have come in the middle of a write.
-            os.write(2, remaining_text(self.calls.may_exist()).encode())
+            os.write(2, remaining_text(self.calls.may_remain()).encode())
         self._leave(code)
 
 
@@ -145,7 +152,7 @@ def _probe(runner: Runner, store: RequestStore, path: str, settings: Settings, l
     stop.check()
     leave.calls = calls = ProbeCalls(store, area, runner.clock, stop)
     note: Callable[[str], object] = (lambda _: None) if runner.common.quiet else terminal.log_line
-    with runner.stop.finish_gently():
+    with runner.stop.finish_gently(_NOTICE):
         report = run_probe(
             calls, store.place, high_throughput=settings.high_throughput,
             executor=ThreadPoolExecutor, note=note,
@@ -214,7 +221,8 @@ Probe of {place} below {path}/, at most {PROBE_SECONDS / 60:.0f} minutes:
   parameters  at most {found.creates} (limit {MOST_PARAMETERS}) are created and deleted;
               at most {found.updates} updates; Standard, String or StringList, no KMS key
   tags        skip_sync and {PROBE_TAG}, with at most {found.tag_changes} changes
-  events      at most {found.events} `Parameter Store Change` on the event bus of the region;
+  events      at most {found.events} `Parameter Store Change` and {found.tag_events} `Tag Change on Resource`
+              on the event bus of the region, and those of deleted leftovers;
               at most {found.requests} requests, each an event of CloudTrail
   cost        Standard parameters are free; {throughput}
   others      They share the quotas: some of their requests may be throttled.
@@ -236,7 +244,15 @@ def text(report: ProbeReport) -> str:
         *_spec_lines(report),
         *_remains_lines(report),
     ]
-    return "\n".join(visible(line, LINE_LIMIT) for line in lines)
+    return "\n".join(chain.from_iterable(map(_wrap, (visible(line, LINE_LIMIT) for line in lines))))
+
+
+def _wrap(line: str) -> list[str]:
+    """Return the lines of a text of any length."""
+    indent = " " * 8
+    return textwrap.wrap(
+        line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ) or [line]
 
 
 def _rate_lines(report: ProbeReport) -> Iterator[str]:
@@ -273,10 +289,12 @@ def _remains_lines(report: ProbeReport) -> Iterator[str]:
     yield ""
     if report.trouble:
         yield f"The probe ended early: {report.trouble}"
+    if report.remedy:
+        yield f"  what to do: {report.remedy}"
     if report.leftovers:
         yield f"Leftovers of earlier runs were deleted: {report.leftovers}."
     if remains.remaining:
-        yield f"NOT deleted: {plural(len(remains.remaining), 'parameter')} of this run."
+        yield f"NOT deleted: {plural(len(remains.remaining), 'parameter')} of this or an earlier run."
         yield from (f"  {name}" for name in remains.remaining)
         yield _DELETED_LATER
     if remains.foreign:

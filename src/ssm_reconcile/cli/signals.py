@@ -43,6 +43,7 @@ class SignalStop:
         self._event = threading.Event()
         self._never = threading.Event()
         self._gentle = False
+        self._notice = _NOTICE
         self._leave = leave
         self._grace = grace
         self._undo = ExitStack()
@@ -74,9 +75,13 @@ class SignalStop:
         self._undo.close()
 
     @contextmanager
-    def finish_gently(self) -> Iterator[None]:
-        """Let a signal interrupt nothing inside of this context: workers check `is_set` between changes."""
-        self._gentle = True
+    def finish_gently(self, notice: str = _NOTICE) -> Iterator[None]:
+        """Let a signal interrupt nothing inside of this context: workers check `is_set` between changes.
+
+        Args:
+            notice: The text that the first signal prints.
+        """
+        self._gentle, self._notice = True, notice
         try:
             yield
         finally:
@@ -91,7 +96,7 @@ class SignalStop:
         self._event.set()
         if not self._gentle:
             raise KeyboardInterrupt
-        self._say(_NOTICE)
+        self._say(self._notice)
 
     def _overdue(self) -> None:
         """End the process, unless it writes: then changes in flight are finished."""

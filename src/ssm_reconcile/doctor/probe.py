@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -41,7 +42,7 @@ from ssm_reconcile.wording import first_of, plural, utc_text
 _MOST_LEVELS = LEVEL_LIMIT - 3
 """Levels of the path; three follow."""
 _CLEAN_UP_SHARE = 0.8
-"""The part of the measured rate at which the clean-up reads tags."""
+"""The part of the measured rate, or of the lowest throttled one, at which the clean-up reads tags."""
 _LONGEST_PATH = 500
 """Characters of the path; names have about a thousand."""
 
@@ -123,12 +124,18 @@ class Expectation:
         """The events `Parameter Store Change` on the event bus of the region; one is that of a label."""
         return 2 * self.creates + self.updates + 1
 
+    @property
+    def tag_events(self) -> int:
+        """The events `Tag Change on Resource`: creates have tags."""
+        return self.creates + self.tag_changes
+
 
 def expect() -> Expectation:
     """Return the numbers of one run, at most: the limits of the measurements and of the facts."""
     requests = {plan.kind: plan.most_calls for plan in RATE_PLANS}
     burst = next(plan.burst for plan in RATE_PLANS if plan.kind is CallClass.PUT)
-    creates = probe_facts.MOST_CREATES + burst + probe_rates.CREATES_AT_RATE
+    apart = probe_rates.CREATES_AT_RATE + probe_rates.UPDATED_NAMES
+    creates = probe_facts.MOST_CREATES + burst + apart
     clean_up = 2 * creates + len(RATE_PLANS) * 20
     return Expectation(
         creates=creates,
@@ -156,6 +163,7 @@ class ProbeReport:
         leftovers: Parameters of earlier runs that were deleted.
         remains: The result of the clean-up.
         trouble: The failure that ended probing; empty without one.
+        remedy: What to do about it; not in the JSON.
     """
 
     place: Place
@@ -171,6 +179,7 @@ class ProbeReport:
     leftovers: int
     remains: Remains
     trouble: str = ""
+    remedy: str = ""
 
     @property
     def spec_rates(self) -> dict[str, float]:
@@ -186,24 +195,26 @@ class ProbeReport:
 
     @property
     def exit_code(self) -> int:
-        """130 interrupted, 1 nothing was created, 3 something remains or was not measured, else 0."""
+        """3 something remains, 130 interrupted, 1 nothing was created, 3 a rate was not measured, else 0."""
+        if not self.is_clean:
+            return 3
         if self.end is ProbeEnd.INTERRUPTED:
             return 130
         if not self.created:
             return 1
         is_measured = self.end is ProbeEnd.COMPLETE and len(self.spec_rates) == len(RATE_PLANS)
-        return 0 if self.is_clean and is_measured else 3
+        return 0 if is_measured else 3
 
 
-def prepare(calls: ProbeCalls) -> int:
+def prepare(calls: ProbeCalls) -> Remains:
     """Check that the path is empty and that this identity may clean up; delete leftovers of earlier runs.
 
     Returns:
-        The number of leftovers that were deleted.
+        The leftovers that were deleted, and those that could not be deleted.
 
     Raises:
         UsageError: The path holds parameters that no probe has created, or that a running probe may have
-            created, or leftovers that could not be deleted.
+            created.
         StoreError: The path could not be listed, or a permission for the clean-up is missing.
     """
     path = calls.area.path
@@ -220,10 +231,7 @@ def prepare(calls: ProbeCalls) -> int:
     found = calls.clean_up(any_run=True)
     if found.foreign:
         raise _not_empty(path, found.foreign)
-    if found.remaining or found.trouble:
-        message = f"--probe {path}: {len(found.remaining)} leftovers of an earlier run could not be deleted"
-        raise UsageError(f"{message}: {found.trouble}", "delete them by hand, or run again")
-    return found.deleted
+    return found
 
 
 def _check_age(calls: ProbeCalls, changed: datetime | None) -> None:
@@ -236,6 +244,13 @@ def _check_age(calls: ProbeCalls, changed: datetime | None) -> None:
         minutes = plural(math.ceil(seconds / 60), "minute")
         remedy = f"run it again in {minutes}, after {utc_text(end)}, or give another path"
         raise UsageError(f"--probe {calls.area.path}: {problem}", remedy)
+
+
+def _check_leftovers(found: Remains) -> None:
+    """Check that no leftover remains; raise ProbeEndError."""
+    if found.remaining or found.trouble:
+        message = f"{plural(len(found.remaining), 'leftover')} of an earlier run could not be deleted"
+        raise ProbeEndError(ProbeEnd.FAILED, message, "delete them by hand, or run it again later")
 
 
 def _level_below(path: str, name: str) -> str:
@@ -280,14 +295,16 @@ def run_probe(
         executor: Returns an executor with that many workers.
         note: Receives a line about the progress.
     """
-    found, end, trouble, remains = _Findings(), ProbeEnd.COMPLETE, "", Remains()
+    found, end, trouble, remedy, remains = _Findings(), ProbeEnd.COMPLETE, "", "", Remains()
     try:
-        found.leftovers = prepare(calls)
+        remains = prepare(calls)
+        found.leftovers = remains.deleted
+        _check_leftovers(remains)
         _probe(calls, found, executor, note)
     except ProbeEndError as over:
-        end, trouble = over.end, over.trouble
+        end, trouble, remedy = over.end, over.trouble, over.remedy
     except StoreError as failure:
-        end, trouble = ProbeEnd.FAILED, str(failure)
+        end, trouble, remedy = ProbeEnd.FAILED, str(failure), failure.remedy
     finally:
         if calls.may_exist():
             note(f"clean-up: {len(calls.may_exist())} parameters")
@@ -308,6 +325,7 @@ def run_probe(
         leftovers=found.leftovers,
         remains=remains,
         trouble=trouble,
+        remedy=remedy,
     )
 
 
@@ -323,8 +341,8 @@ def _probe(
         note(f"{plan.operation}: burst, then steady rates")
         rate = _measure(calls, meter, plan)
         found.rates.append(rate)
-        if rate.kind is CallClass.LIST_TAGS and rate.sustained is not None:
-            calls.tag_rate = min(calls.tag_rate, _CLEAN_UP_SHARE * rate.sustained)
+        if rate.kind is CallClass.LIST_TAGS:
+            calls.tag_rate = min(calls.tag_rate, _CLEAN_UP_SHARE * (rate.sustained or meter.lowest))
         if rate.kind is CallClass.PUT and rate.sustained is not None:
             found.facts.append(_compare_creates(calls, meter, rate.sustained))
 
@@ -367,6 +385,10 @@ def _measure(calls: ProbeCalls, meter: RateMeter, plan: RatePlan) -> MeasuredRat
         case CallClass.DESCRIBE:
             return meter.measure(plan, describe, describe)
         case CallClass.PUT:
+            for number in range(probe_rates.UPDATED_NAMES):
+                calls.wait(1.0)
+                with suppress(StoreError):  # the burst reports it
+                    calls.create(f"put/update-{number}", Type="String", Value="0")
             return meter.measure(plan, create, update)
         case CallClass.TAGS:  # two changes of one parameter at a time are refused for another reason
             return meter.measure(replace(plan, burst=min(plan.burst, len(names))), tag, tag)

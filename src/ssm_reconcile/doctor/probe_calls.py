@@ -57,8 +57,15 @@ _CLEAN_UP_SECONDS = 30.0
 """Time of a clean-up without parameters: listings, and pauses after throttling."""
 _TAG_READS_PER_SECOND = 4.0
 """Tags read in a second by the clean-up, until a probe has measured less."""
+_MISSING_SECONDS = 5.0
+"""Time between two reads of a missing parameter, after which it counts as deleted."""
 _MOST_LISTED = 2 * MOST_PARAMETERS
 """Names that a listing returns at most: a path with more of them is not one of a probe."""
+
+
+def is_throttled(failure: StoreError) -> bool:
+    """Whether a quota throttled a request; two changes of one parameter at a time are not a quota."""
+    return failure.kind is Trouble.THROTTLED and failure.code != "TooManyUpdates"
 
 
 class ProbeEnd(StrEnum):
@@ -76,12 +83,12 @@ class ProbeEndError(Exception):
     Args:
         end: The reason.
         trouble: The failure, for `ProbeEnd.FAILED`.
+        remedy: What to do about it.
     """
 
-    def __init__(self, end: ProbeEnd, trouble: str = "") -> None:
+    def __init__(self, end: ProbeEnd, trouble: str = "", remedy: str = "") -> None:
         super().__init__(trouble or end.value)
-        self.end = end
-        self.trouble = trouble
+        self.end, self.trouble, self.remedy = end, trouble, remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +181,8 @@ class ProbeCalls:
         self._stop = stop
         self._started = clock.monotonic()
         self._existing: dict[str, None] = {}
+        self._missing: dict[str, float] = {}
+        self._listed: tuple[str, ...] = ()
         self._checked: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._reading = threading.Lock()
@@ -192,8 +201,12 @@ class ProbeCalls:
             return sum(self._durations) / len(self._durations)
 
     def may_exist(self) -> tuple[str, ...]:
-        """Return the names that this run has created and not deleted; callable in a signal handler."""
+        """Return the names that this run has created and not deleted."""
         return tuple(self._existing)
+
+    def may_remain(self) -> tuple[str, ...]:
+        """Return these names and those that a clean-up deletes now; callable in a signal handler."""
+        return tuple(dict.fromkeys((*self._existing, *self._listed)))
 
     def create(self, level: str, **arguments: Any) -> str:
         """Create a parameter with the tags of the run and return its name.
@@ -220,12 +233,17 @@ class ProbeCalls:
 
         Raises:
             StoreError: AWS refused the request.
-            ProbeEndError: The run was asked to stop, only the time of the clean-up is left, or an overwrite
-                has created its parameter.
+            ProbeEndError: The run was asked to stop, only the time of the clean-up is left, the credentials
+                have ended, or an overwrite has created its parameter.
             ValueError: The request is outside of the area of this run, or one create too many.
         """
         self.check_open()
-        answer = self._send(operation, arguments, check=self.check_open)
+        try:
+            answer = self._send(operation, arguments, check=self.check_open)
+        except StoreError as failure:
+            if failure.kind is Trouble.CREDENTIALS:
+                raise ProbeEndError(ProbeEnd.FAILED, str(failure), failure.remedy) from failure
+            raise
         if arguments.get("Overwrite") and answer.get("Version") == 1:
             self._tag_again(str(arguments["Name"]))
         return answer
@@ -327,6 +345,8 @@ class ProbeCalls:
     def delete(self, names: Sequence[str], *, any_run: bool = False) -> DeleteResult:
         """Delete up to ten parameters whose own tags show this run, or any run. Never raise.
 
+        When no time is left, the rest of the names is not deleted.
+
         Args:
             names: The names.
             any_run: Whether parameters of other runs below the path are deleted as well.
@@ -334,14 +354,17 @@ class ProbeCalls:
         found: dict[str, Tags | None] = {}
         failures: list[StoreError] = []
         for name in names:
+            if self._is_late(1 / self.tag_rate, requests=2):
+                break
             try:
                 found[name] = self.tags(name)
             except StoreError as failure:
                 failures.append(failure)
-        gone = {name for name, tags in found.items() if tags is None}
+        gone: set[str] = set()
+        missing = {name for name, tags in found.items() if tags is None}
         shown = {name: self.area.run_of(name, tags) for name, tags in found.items() if tags is not None}
         ours = sorted(name for name, run in shown.items() if run and (any_run or run == self.area.run))
-        if ours:
+        if ours and not self._is_late(0.0):
             with self._lock:
                 self._checked = frozenset(ours)
             try:
@@ -349,11 +372,18 @@ class ProbeCalls:
             except StoreError as failure:
                 failures.append(failure)
             else:
-                gone |= {canonical(name) for key in _DELETED for name in answer.get(key, ())}
+                gone = {canonical(name) for name in answer.get("DeletedParameters", ())}
+                missing |= {canonical(name) for name in answer.get("InvalidParameters", ())}
+        gone |= {name for name in missing if self._is_gone(name)}
         for name in gone:
             self._existing.pop(name, None)
         foreign = frozenset(shown) - frozenset(ours)
         return DeleteResult(frozenset(gone), foreign, failures[0] if failures else None)
+
+    def _is_gone(self, name: str) -> bool:
+        """Whether a missing parameter is gone: one that this run has created may not be visible yet."""
+        now = self.clock.monotonic()
+        return name not in self._existing or now - self._missing.setdefault(name, now) >= _MISSING_SECONDS
 
     def clean_up(self, *, any_run: bool = False) -> Remains:
         """Delete the parameters of this run, or of all runs, and return the names that remain. Never raise.
@@ -361,14 +391,13 @@ class ProbeCalls:
         The names are those that this run has created and those that are listed, since a listing may lag. It
         is repeated until a listing shows nothing of a run, at most until the ten minutes are over.
         """
-        foreign: set[str] = set()
-        gone: set[str] = set()
-        remaining: set[str] = set()
+        foreign, gone, remaining = set[str](), set[str](), set[str]()
         failure: StoreError | None = None
         for pause in (*_PAUSES, 0.0):
             remaining, failure = self._known()
             remaining -= foreign
             wanted = sorted(remaining)
+            self._listed = tuple(wanted)
             for batch in (wanted[at : at + NAMES_PER_CALL] for at in range(0, len(wanted), NAMES_PER_CALL)):
                 if self._is_late(0.0):
                     break
@@ -377,12 +406,12 @@ class ProbeCalls:
                 remaining -= found.gone | found.foreign
                 gone |= found.gone
                 foreign |= found.foreign
+                self._listed = tuple(sorted(remaining))
             is_final = failure is not None and failure.kind not in _PASSING
             if not wanted or is_final or self._is_late(pause):
                 break
             self.clock.sleep(pause)
-        trouble = "" if failure is None else str(failure)
-        return Remains(len(gone), tuple(sorted(remaining)), tuple(sorted(foreign)), trouble)
+        return Remains(len(gone), tuple(sorted(remaining)), tuple(sorted(foreign)), str(failure or ""))
 
     def _known(self) -> tuple[set[str], StoreError | None]:
         """Return the names that may be of a run, and the failure of the listing."""
@@ -393,8 +422,10 @@ class ProbeCalls:
             return known, failure
         return known, None
 
-    def _is_late(self, pause: float) -> bool:
-        return self.seconds + pause + self.latency > PROBE_SECONDS
+    def _is_late(self, pause: float, requests: int = 1) -> bool:
+        """Whether no time is left for a pause and some requests, as slow as the last ones."""
+        latency = max(self.latency, self._durations[-1])
+        return self.seconds + pause + requests * latency > PROBE_SECONDS
 
     def _clean_up_seconds(self) -> float:
         """Return the time that the clean-up of the existing parameters and of one more takes at most."""
@@ -416,7 +447,7 @@ class ProbeCalls:
             return self._sender.send(operation, arguments)
         except StoreError as failure:
             with self._lock:
-                self.throttled[operation] += failure.kind is Trouble.THROTTLED
+                self.throttled[operation] += is_throttled(failure)
                 if arguments.get("Overwrite") is False and failure.kind not in _MAY_EXIST:
                     self._existing.pop(arguments["Name"], None)
                     self.created -= 1
@@ -466,6 +497,3 @@ class ProbeCalls:
             self._sent_creates += 1
             self.created += 1
             self._existing[name] = None
-
-
-_DELETED = ("DeletedParameters", "InvalidParameters")

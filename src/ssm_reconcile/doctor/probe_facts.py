@@ -68,6 +68,7 @@ _KEY = "needs a KMS key; a probe uses none"
 _ADVANCED = "needs the Advanced tier, which costs money"
 NOT_PROBED: Mapping[str, tuple[str, str]] = {
     "key-omitted": ("Which key has a SecureString after an overwrite without KeyId?", _KEY),
+    "type-to-secure": ("Does an overwrite change String to SecureString?", _KEY),
     "key-form": ("Which form has KeyId in DescribeParameters for a key given by id or ARN?", _KEY),
     "key-on-string": ("Does AWS refuse KeyId with the type String?", _KEY),
     "tier-omitted": ("Does an overwrite without Tier keep the tier?", _ADVANCED),
@@ -118,15 +119,26 @@ def unanswered(done: Container[str], reason: str) -> Iterator[FactAnswer]:
 def _read_lag(calls: ProbeCalls) -> _Seen:
     began = calls.clock.monotonic()
     calls.create("fact/lag", Type="String", Value="a")
-    wanted = {"Key": PROBE_TAG, "Values": [calls.area.run]}
     while True:
-        page = calls.probe("GetResources", ResourceTypeFilters=["ssm:parameter"], TagFilters=[wanted])
+        is_listed = _is_listed(calls)
         seconds = calls.clock.monotonic() - began
-        if page.get("ResourceTagMappingList"):
+        if is_listed:
             return _Seen("listed", seconds=round(seconds, 1))
         if seconds > LAG_SECONDS:
             return _Seen("not listed", seconds=round(seconds, 1))
         calls.wait(_POLL)
+
+
+def _is_listed(calls: ProbeCalls) -> bool:
+    """Return whether GetResources lists a parameter of the run; a page may be empty."""
+    wanted = {"Key": PROBE_TAG, "Values": [calls.area.run]}
+    filters = {"ResourceTypeFilters": ["ssm:parameter"], "TagFilters": [wanted]}
+    token = ""
+    while True:
+        page = calls.probe("GetResources", **filters, **({"PaginationToken": token} if token else {}))
+        token = page.get("PaginationToken", "")
+        if page.get("ResourceTagMappingList") or not token:
+            return bool(page.get("ResourceTagMappingList"))
 
 
 def _overwrite(calls: ProbeCalls, name: str, **arguments: Any) -> str:
@@ -231,9 +243,13 @@ def _read_duplicates(calls: ProbeCalls) -> _Seen:
 def _read_recreate(calls: ProbeCalls) -> _Seen:
     """Create a name right after its delete; if AWS refuses, until it does not."""
     level = "fact/recreate"
-    deleted = calls.delete([calls.create(level, Type="String", Value="a")])
+    name = calls.create(level, Type="String", Value="a")
+    _read(calls, name)
+    deleted = calls.delete([name])
     if deleted.failure is not None:
         raise deleted.failure
+    if name not in deleted.gone:
+        return _Seen(None, reason="the parameter was not visible, and was not deleted")
     began, code = calls.clock.monotonic(), ""
     for pause in (0.0, 5.0, 10.0, 10.0, DELETE_SECONDS - 24):
         calls.wait(pause)

@@ -3,13 +3,14 @@
     burst   calls without a pause, ten at a time, until one is throttled
     up      a few seconds at each rate, from the default to four times it; the first throttled call ends it
     top     the highest rate, after a second burst of the same size, so that no calls are saved
-    down    from the throttled rate in steps of seven percent, until a step passes without a throttled call
+    halve   the throttled rate, while three calls at half of it are throttled too
+    down    from there in steps of seven percent, until a step passes without a throttled call
 
 A throttled call shows that the quota has no saved calls left, so a step down that passes is not above the
 quota. A step that passes with saved calls may be, so steps up only find the rate to begin with. A step down
 that passes has `HOLD_CALLS` calls: with them, a rate three percent above the quota is throttled.
 
-Calls are not repeated. A quota is probed with about ten throttled calls.
+Calls are not repeated. A quota is found with at most 16 throttled calls.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
-from ssm_reconcile.doctor.probe_calls import READS_PER_SECOND, ProbeCalls, ProbeEndError
+from ssm_reconcile.doctor.probe_calls import READS_PER_SECOND, ProbeCalls, ProbeEndError, is_throttled
 from ssm_reconcile.errors import StoreError, Trouble
 
 HIGHEST_FACTOR = 4
@@ -39,7 +40,9 @@ LONGEST_LATENCY = 1.0
 
 _UP = 2**0.5
 _DOWN = 0.93
-_FLOOR = 1 / 8
+_HALF_CALLS = 3
+"""Calls at half of a throttled rate."""
+_FLOOR = 1 / 16
 """The lowest rate that is probed, as a part of the default rate."""
 _REACHED = 0.9
 """The part of a rate that must be reached: a slower client measures itself."""
@@ -93,6 +96,8 @@ RATE_PLANS = (
     RatePlan(CallClass.DELETE, "DeleteParameters", 40),
 )
 """The measurements in their order. The rate of tag reads limits the clean-up, so it is known first."""
+UPDATED_NAMES = 12
+"""Parameters that are created one a second for the updates: AWS refuses two of one parameter at a time."""
 CREATES_AT_RATE = 20
 """Creates at the rate of the updates, to see whether they are limited alike."""
 
@@ -148,13 +153,12 @@ class _Step:
     @property
     def codes(self) -> list[str]:
         """The codes of the throttled calls."""
-        return [one.code for one in self.results if one is not None and one.kind is Trouble.THROTTLED]
+        return [one.code for one in self.results if one is not None and is_throttled(one)]
 
     @property
     def failure(self) -> StoreError | None:
         """The first failure that is not throttling."""
-        failures = (one for one in self.results if one is not None and one.kind is not Trouble.THROTTLED)
-        return next(failures, None)
+        return next((one for one in self.results if one is not None and not is_throttled(one)), None)
 
     @property
     def rate(self) -> float:
@@ -169,9 +173,13 @@ class RateMeter:
     Args:
         calls: Sends the requests.
         executor: Returns an executor with that many workers.
+
+    Attributes:
+        lowest: The lowest rate of the last measurement.
     """
 
     def __init__(self, calls: ProbeCalls, executor: Callable[[int], Executor]) -> None:
+        self.lowest = math.inf
         self._calls = calls
         self._executor = executor
 
@@ -188,7 +196,7 @@ class RateMeter:
         Raises:
             ProbeEndError: No further request may be sent.
         """
-        found = MeasuredRate(plan.kind, plan.operation)
+        found, self.lowest = MeasuredRate(plan.kind, plan.operation), math.inf
         self._calls.wait(_REST)
         if self._calls.latency > LONGEST_LATENCY:
             return replace(found, reason=f"a response takes {self._calls.latency:.1f} s")
@@ -228,6 +236,7 @@ class RateMeter:
         self, plan: RatePlan, found: MeasuredRate, log: list[_Step], send: Callable[[int], object]
     ) -> MeasuredRate:
         """Add the sustained rate: up to the first throttled step, then down from there."""
+        floor = plan.rates[0] * _FLOOR
         passed: float | None = None
         for rate in plan.rates:
             if rate == plan.rates[-1] and found.burst_is_limit:
@@ -240,17 +249,33 @@ class RateMeter:
             passed = rate
         else:
             return replace(found, sustained=passed)
-        while log[-1].failure is None and (rate := rate * _DOWN) >= plan.rates[0] * _FLOOR:
+        rate = self._halve(log, send, rate, floor)
+        while log[-1].failure is None and (rate := rate * _DOWN) >= floor:
             if sum(len(one.started) for one in log) + HOLD_CALLS > plan.most_calls:
                 return replace(found, reason=f"not found with {plan.most_calls} calls")
             log.append(step := self._step(send, range(HOLD_CALLS), rate))
             if not step.is_ended:
                 return replace(found, sustained=min(rate, step.rate), is_limit=True)
-        return replace(found, reason=f"below {plan.rates[0] * _FLOOR:.2g} calls per second")
+        return replace(found, reason=f"below {floor:.2g} calls per second")
+
+    def _halve(self, log: list[_Step], send: Callable[[int], object], rate: float, floor: float) -> float:
+        """Halve a throttled rate while it is more than twice the quota; return the last throttled rate.
+
+        After a throttled call less than one call is saved. So if one of the next calls at half of the rate is
+        throttled, the quota is lower than that. If none is, calls without a pause use what is saved.
+        """
+        while log[-1].failure is None and rate >= floor:
+            log.append(step := self._step(send, range(_HALF_CALLS), rate / 2))
+            if not step.is_ended:
+                log.append(self._step(send, range(_HALF_CALLS + 1), math.inf))
+                break
+            rate /= 2
+        return rate
 
     def _step(self, send: Callable[[int], object], numbers: Iterable[int], rate: float) -> _Step:
         """Send calls at a rate until one fails, and wait for those under way; raise ProbeEndError."""
         found, clock = _Step(), self._calls.clock
+        self.lowest = min(self.lowest, rate)
         began = clock.monotonic()
         sent: list[Future[None]] = []
         with self._executor(_BURST_WORKERS if rate == math.inf else _WORKERS) as pool:
@@ -276,6 +301,7 @@ class RateMeter:
         except ProbeEndError as over:
             found.over.append(over)
         except StoreError as failure:
-            found.results.append(failure)
+            is_busy = failure.kind is Trouble.THROTTLED and not is_throttled(failure)
+            found.results.append(None if is_busy else failure)
         else:
             found.results.append(None)

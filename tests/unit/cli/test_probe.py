@@ -16,7 +16,7 @@ from ssm_reconcile.cli import probe
 from ssm_reconcile.cli.probe import MASKED, remaining_text
 from ssm_reconcile.doctor.probe_calls import PROBE_TAG, ProbeEnd
 from ssm_reconcile.errors import Trouble
-from tests.fake_aws.probed import InlineExecutor, staged
+from tests.fake_aws.probed import RUN_AGAIN, InlineExecutor, staged
 from tests.fake_aws.traffic import at_call, killed, refused
 from tests.fake_aws.world import ACCOUNT
 from tests.simulated_aws import SimulatedAws
@@ -47,7 +47,8 @@ def test_a_probe_prints_rates_facts_and_the_rates_of_the_spec(aws: SimulatedAws,
     assert "For the spec, 90 % of the measured rates:\nrates:\n  delete: 17.1\n  describe: 17.1\n" in out
     assert "  put: 10.8\n" in out
     assert "type-change           Does an overwrite change String to StringList and back? allowed\n" in out
-    assert "not seen (not probed: needs an AMI)" in out
+    assert "not seen (not probed: needs an AMI)" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 100
     assert out.endswith("Cleaned up: nothing of this run remains.\n")
     assert aws.names("us-east-2") == []
     assert aws.names("eu-west-1") == []
@@ -198,6 +199,25 @@ def test_ctrl_c_cleans_up_and_ends_with_130(aws: SimulatedAws, cli: Cli, operati
     assert aws.names("us-east-2") == []
 
 
+def test_the_notice_of_ctrl_c_names_the_clean_up(
+    aws: SimulatedAws, cli: Cli, capfd: pytest.CaptureFixture[str]
+) -> None:
+    aws.world.before("GetResources", lambda: signal.raise_signal(signal.SIGINT))
+    cli(*CONSENT, "-q")
+    assert "Stopping: the parameters of the probe are deleted." in capfd.readouterr().err
+
+
+def test_a_failed_probe_has_its_remedy_in_the_text_only(aws: SimulatedAws) -> None:
+    probed = staged(aws)
+    probed.calls.create("put/1", Type="String", Value="v")
+    aws.pass_time()
+    aws.world.faults = at_call("DeleteParameters", refused(Trouble.DENIED), nth=2)
+    report = staged(aws, run=RUN_AGAIN).run()
+    assert "\n  what to do: delete them by hand, or run it again later\n" in probe.text(report)
+    assert "\n  /probe/0123456789ab/put/1\n" in probe.text(report)
+    assert "by hand" not in probe.json_text(report)
+
+
 def test_ctrl_c_before_the_consent_is_used_ends_at_once(aws: SimulatedAws, cli: Cli) -> None:
     aws.world.before("GetServiceSetting", lambda: signal.raise_signal(signal.SIGINT))
     assert cli(*CONSENT).exit_code == 130
@@ -260,7 +280,7 @@ def test_the_text_of_a_run_with_remains(aws: SimulatedAws) -> None:
 
     aws.world.faults = plan
     text = probe.text(probed.run())
-    assert re.search(r"NOT deleted: \d+ parameters of this run\.\n", text)
+    assert re.search(r"NOT deleted: \d+ parameters of this or an earlier run\.\n", text)
     assert "\n  /probe/0123456789ab/put/0\n" in text
     assert "A probe of this path deletes them, from ten minutes after" in text
     assert "The clean-up failed: DeleteParameters" in text
