@@ -181,6 +181,14 @@ def test_the_sdk_asks_no_handler_of_its_own_whether_to_retry(there: Aws) -> None
         assert not client.meta.events.emit(f"needs-retry.{service}.GetParameters")
 
 
+def test_requests_of_a_function_carry_its_trace_id(there: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "events")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1")
+    clients = there._clients.create(Access(REGION))
+    for client in (clients.ssm, clients.tagging):
+        assert _headers_of(client)["x-amzn-trace-id"] == "Root=1"
+
+
 JSON_HEADERS = {"X-Amz-Target": "AmazonSSM.GetParameters", "Content-Type": "json;  v=1", "User-Agent": "x"}
 ENDPOINT = "https://ssm.us-east-1.amazonaws.com/"
 

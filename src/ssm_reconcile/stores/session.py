@@ -303,13 +303,17 @@ _FREQUENT = frozenset({"ssm", "resourcegroupstaggingapi"})
 def _tune(client: Any) -> None:
     """Remove work of botocore that is done for each call and not needed.
 
-    The handler of retries and its two headers (`amz-sdk-*`) are not needed, since the SDK does not retry.
+    The handler of retries and its two headers (`amz-sdk-*`) are not needed, since the SDK does not retry. SSM
+    has no endpoint discovery, and only Lambda has a trace id.
     """
-    from botocore.handlers import add_retry_headers
+    from botocore import handlers
 
     events, service = client.meta.events, client.meta.service_model.service_id.hyphenize()
     events.register("before-parse", _read_json)
-    events.unregister("request-created", add_retry_headers)
+    events.unregister("request-created", handlers.add_retry_headers)
+    events.unregister("before-call", handlers.inject_api_version_header_if_needed)
+    if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
+        events.unregister("before-call", handlers.add_recursion_detection_header)
     events.unregister(f"needs-retry.{service}", unique_id=f"retry-config-{service}")
     _register_signer()
     events.register(f"choose-signer.{service}", _choose_signer)
@@ -349,8 +353,9 @@ def _register_signer() -> None:
                 parts = urlsplit(request.url)
                 is_plain = parts.path == "/" and not parts.query
                 hosts[request.url] = str(self.headers_to_sign(request)["host"]) if is_plain else ""
-            headers, named = request.headers, {key.lower(): key for key in request.headers}
-            signed = {name: " ".join(headers[named[name]].split()) for name in named.keys() - unsigned}
+            headers = request.headers
+            named = {key.lower(): value for key, value in headers.items()}
+            signed = {name: " ".join(named[name].split()) for name in named.keys() - unsigned}
             is_usual = request.method == "POST" and hosts[request.url] and isinstance(request.data, bytes)
             if given is None or not is_usual or not _SET_BY_SIGNER.isdisjoint(signed):
                 super().add_auth(request)
@@ -364,10 +369,11 @@ def _register_signer() -> None:
             lines = "".join([f"{name}:{signed[name]}\n" for name in names])
             body = hashlib.sha256(request.data).hexdigest()
             text = self.string_to_sign(request, f"POST\n/\n\n{lines}\n{';'.join(names)}\n{body}")
-            key = _signing_key(given.secret_key, self.credential_scope(request))
+            scope = self.credential_scope(request)
+            signature = hmac.digest(_signing_key(given.secret_key, scope), text.encode(), "sha256").hex()
             headers["Authorization"] = (
-                f"AWS4-HMAC-SHA256 Credential={self.scope(request)}, SignedHeaders={';'.join(names)},"
-                f" Signature={hmac.digest(key, text.encode(), 'sha256').hex()}"
+                f"AWS4-HMAC-SHA256 Credential={given.access_key}/{scope}, SignedHeaders={';'.join(names)},"
+                f" Signature={signature}"
             )
 
     auth.AUTH_TYPE_MAPS[_JSON_SIGNER] = JsonSigner
@@ -394,12 +400,13 @@ def _read_json(response_dict: dict[str, Any], customized_response_dict: dict[str
     if response_dict["status_code"] >= HTTPStatus.MULTIPLE_CHOICES:
         return
     try:
-        found = json.loads(response_dict["body"], object_hook=_without_nulls)
+        body = response_dict["body"]
+        found = json.loads(body, object_hook=_without_nulls) if b"null" in body else json.loads(body)
     except ValueError:
         return
     if isinstance(found, dict):
         customized_response_dict.update(found)
-        response_dict["body"] = b"{}"
+        response_dict["body"] = b""
 
 
 def _without_nulls(item: dict[str, Any]) -> dict[str, Any]:
