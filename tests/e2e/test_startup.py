@@ -182,7 +182,7 @@ def test_the_help_of_a_command_loads_no_library_either(command: str) -> None:
 
 
 def test_a_command_walks_all_objects_in_memory_rarely() -> None:
-    """The collector of Python: by default it does so after each 700 new ones."""
+    """The collector of Python: by default it does so after each 700 new ones, and at the end."""
     program = """
 import gc, sys
 from ssm_reconcile.cli import main
@@ -190,9 +190,11 @@ sys.argv = ["ssm-reconcile", "--version"]
 try:
     main()
 finally:
-    print(gc.get_threshold()[0])
+    print(gc.get_threshold()[0], gc.get_freeze_count())
 """
-    assert int(python(program).stdout.split()[-1]) >= 20_000
+    threshold, frozen = map(int, python(program).stdout.split()[-2:])
+    assert threshold >= 20_000
+    assert frozen > 1_000
 
 
 def test_results_are_on_stdout_and_all_else_on_stderr(tmp_path: Path) -> None:

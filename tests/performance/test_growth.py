@@ -78,5 +78,5 @@ def test_cpu_stays_a_small_multiple_of_that_of_the_optimum(server: Server) -> No
     """Bounds for a step back: the targets, 1.5 and 0.5, are in RESULTS.md with what was measured."""
     rows = scenes.in_turn(server, 10_000, rounds=1)
     cpu = {(row.who, row.scene): row.cost.cpu for row in rows}
-    assert cpu[scenes.OURS, scenes.BOOTSTRAP] <= 1.8 * cpu[scenes.OPTIMUM, scenes.BOOTSTRAP]
+    assert cpu[scenes.OURS, scenes.BOOTSTRAP] <= 1.6 * cpu[scenes.OPTIMUM, scenes.BOOTSTRAP]
     assert cpu[scenes.OURS, scenes.IN_SYNC] <= 0.7 * cpu[scenes.OPTIMUM, scenes.IN_SYNC]
