@@ -14,6 +14,7 @@ from benchmarks import startup
 from tests.e2e.conftest import Shell
 
 SOURCE = Path(__file__).parents[2] / "src"
+GOLDEN = Path(__file__).parents[1] / "unit" / "renderers" / "golden"
 SPEC = """\
 version: 1
 name: prod
@@ -167,6 +168,15 @@ def test_the_start_takes_no_longer_than_its_targets() -> None:
     seconds = {start.command: start.seconds for start in startup.measure_starts()}
     assert seconds["--help"] <= startup.HELP_LIMIT * seconds["import click"]
     assert seconds[startup.FIRST_LINE] <= startup.FIRST_LINE_LIMIT
+
+
+@pytest.mark.parametrize("kind", ["plan", "report"])
+def test_text_loads_no_renderer_of_another_format(kind: str) -> None:
+    document = {"plan": "12-changes.json", "report": "12-changes.applied.json"}[kind]
+    modules = loaded("show", str(GOLDEN / document))
+    renderers = {name.removeprefix("ssm_reconcile.renderers.") for name in modules}
+    assert f"{kind if kind == 'report' else 'plan_summary'}_text" in renderers
+    assert not renderers & {"html", "markdown", "report_markdown"}
 
 
 def test_validate_loads_no_aws_no_diff_and_no_terminal(tmp_path: Path) -> None:

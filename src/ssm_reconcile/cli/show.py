@@ -105,14 +105,18 @@ def render_plan(
             None: the renderer derives it from the document.
         extent: The part of the plan that a text shows.
     """
-    from ssm_reconcile.renderers import escaping, html, markdown, text, view
+    from ssm_reconcile.renderers import escaping, text, view
 
     match output_format:
         case "json":
             return escaping.json_blocks(document)
         case "markdown":
+            from ssm_reconcile.renderers import markdown
+
             return escaping.inert(markdown.plan_summary(view.PlanView(document)))
         case "html":
+            from ssm_reconcile.renderers import html
+
             return html.plan_html(view.PlanView(document), apply_command=apply_command or "")
         case _:
             return text.plan_text(
@@ -135,14 +139,18 @@ def render_report(
         color: Whether text gets terminal colours.
         shown: The plan, if the reader of the text has just seen it.
     """
-    from ssm_reconcile.renderers import escaping, html, report_markdown, report_text, view
+    from ssm_reconcile.renderers import escaping, report_text, view
 
     match output_format:
         case "json":
             return escaping.json_blocks(document)
         case "markdown":
+            from ssm_reconcile.renderers import report_markdown
+
             return escaping.inert(report_markdown.report_summary(view.ReportView(document)))
         case "html":
+            from ssm_reconcile.renderers import html
+
             return html.report_html(view.ReportView(document))
         case _:
             plan = None if shown is None else view.PlanView(shown)
