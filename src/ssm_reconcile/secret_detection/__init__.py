@@ -15,6 +15,7 @@ import json
 import math
 import re
 from collections import Counter
+from functools import lru_cache
 from urllib.parse import unquote
 
 from ssm_reconcile.secret_detection import fields
@@ -95,11 +96,16 @@ AWS_SECRET_BITS = 4.2
 
 def name_looks_secret(name: str) -> bool:
     """Whether the value of a parameter is likely a secret, according to its name."""
-    lowered = name.lower()
+    return any(map(_level_looks_secret, name.split("/")))  # no rule matches a slash
+
+
+@lru_cache(maxsize=4096)  # names have most of their levels in common
+def _level_looks_secret(level: str) -> bool:
+    lowered = level.lower()
     return (
         _NAME_PARTS.search(lowered) is not None
         or _NAME_ENDS.search(lowered) is not None
-        or _NAME_ENDS.search(fields.snake_case(name)) is not None
+        or _NAME_ENDS.search(fields.snake_case(level)) is not None
     )
 
 
