@@ -199,6 +199,8 @@ class _ReplicationReads:
     values: dict[tuple[str, ValueRequest], Reading | UnreadableValue] = field(default_factory=dict)
     resolved: dict[str, tuple[Listing, dict[str, DesiredParameter]]] = field(default_factory=dict)
     """By target name: the source listing that was resolved last, and the result."""
+    proven: dict[str, tuple[Listing, Listing, Proof]] = field(default_factory=dict)
+    """By target name: the listings of source and target that were compared last, and the result."""
 
     @property
     def only(self) -> tuple[Glob, ...]:
@@ -237,7 +239,6 @@ class _ReplicationReads:
         other owners are not read. A filter does not shorten a listing (`Reader.names_tagged`), so 10,000
         parameters cost 400 calls.
         """
-        desired = self._in_run(self.desired_parameters(state))
 
         def read(name: str, suspects: frozenset[str]) -> TagReads:
             reader = self.reader(name)
@@ -251,11 +252,10 @@ class _ReplicationReads:
                 self.session.progress(progress(len(suspects)))
             return self.tags(name, suspects)
 
-        suspects = {
-            name: frozenset(unconfirmed_strangers(self.spec, desired[name], state.source, live))
-            for name, live in state.live.items()
-        }
-        return _read_tags(state, suspects, read)
+        proofs = self._proofs(state, state.live)
+        return _read_tags(
+            state, {name: frozenset(proof.unconfirmed_strangers) for name, proof in proofs.items()}, read
+        )
 
     def desired_parameters(self, state: ReplicationState) -> dict[str, dict[str, DesiredParameter]]:
         """Return what each target should hold, by target name and canonical address."""
@@ -295,14 +295,7 @@ class _ReplicationReads:
     def inputs(self, state: ReplicationState, targets: Iterable[str]) -> dict[str, TargetContext]:
         """Return the diff input of some targets; reads the values that are not known yet."""
         desired = self.desired_parameters(state)
-        in_run = self._in_run(desired)
-        proofs = {
-            name: prove(
-                self.spec, name, in_run[name], state.source, state.live[name], self.session.run,
-                reads_values=not self.listings_only,
-            )
-            for name in targets
-        }  # fmt: skip
+        proofs = self._proofs(state, targets)
         self._read_values(proofs)
         return {
             name: TargetContext(
@@ -322,6 +315,22 @@ class _ReplicationReads:
             )
             for name, proof in proofs.items()
         }
+
+    def _proofs(self, state: ReplicationState, targets: Iterable[str]) -> dict[str, Proof]:
+        """Return the version proofs of some targets. A proof is kept until tags of either end are read."""
+        in_run = self._in_run(self.desired_parameters(state))
+        proofs = {}
+        for name in targets:
+            source, live = state.source, state.live[name]
+            kept = self.proven.get(name)
+            if kept is None or kept[0] is not source or kept[1] is not live:
+                proof = prove(
+                    self.spec, name, in_run[name], source, live, self.session.run,
+                    reads_values=not self.listings_only,
+                )  # fmt: skip
+                kept = self.proven[name] = (source, live, proof)
+            proofs[name] = kept[2]
+        return proofs
 
     def _read_values(self, proofs: Mapping[str, Proof]) -> None:
         """Read the values that no earlier pass has read: all ends at once, each name once."""
@@ -369,12 +378,14 @@ class Proof:
         source: Source values to read.
         live: Values of the target to read.
         unproven: Addresses whose values would have to be read, and must not be.
+        unconfirmed_strangers: Addresses of existing parameters that only bulk reads call "not a replica".
     """
 
     equal: AbstractSet[str] = frozenset()
     source: Mapping[str, ValueRequest] = field(default_factory=dict)
     live: Mapping[str, ValueRequest] = field(default_factory=dict)
     unproven: AbstractSet[str] = frozenset()
+    unconfirmed_strangers: AbstractSet[str] = frozenset()
 
 
 def prove(
@@ -400,22 +411,24 @@ def prove(
     """
     claim = replication.claim(source.place)
     region = "" if source.place.region == live.place.region else source.place.region
-    equal, unproven = set[str](), set[str]()
+    equal, unproven, strangers = set[str](), set[str](), set[str]()
     from_source, from_live = dict[str, ValueRequest](), dict[str, ValueRequest]()
     for address, wanted in desired.items():
         there, tags = live.parameters.get(address), live.tags_of(address)
+        status = standing(tags, live.arn(address), claim, placed=True)
+        if there is not None and status is Standing.FREE and address not in live.confirmed:
+            strangers.add(address)
         if wanted.skip or wanted.chained or wanted.problems:
             continue
-        status = standing(tags, live.arn(address), claim, placed=True)
         if there is not None and not _value_matters(replication, target, status, tags):
             continue
-        secret = wanted.source.is_secret or (there is not None and there.is_secret)
         record = record_of(tags) if status is Standing.OURS else None
-        show = not (wanted.hidden or secret or any(map(was_secret, (tags, _source_tags(source, wanted)))))
         if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
             equal.add(address)
             if not run.verify_values:
                 continue
+        secret = wanted.source.is_secret or (there is not None and there.is_secret)
+        show = not (wanted.hidden or secret or any(map(was_secret, (tags, _source_tags(source, wanted)))))
         if not reads_values or (run.no_decrypt and secret):
             if there is not None and address not in equal:
                 unproven.add(address)
@@ -426,7 +439,7 @@ def prove(
         from_source[address] = _source_question(wanted, region, show=show, lifted=lifted)
         if there is not None:
             from_live[address] = ValueRequest(there.name, (), show, lifted=lifted)
-    return Proof(equal, from_source, from_live, unproven)
+    return Proof(equal, from_source, from_live, unproven, strangers)
 
 
 def _source_tags(source: Listing, wanted: DesiredParameter) -> Tags:
@@ -466,25 +479,4 @@ def lagging_addresses(context: TargetContext) -> frozenset[str]:
         for found, described in sides
         for address, reading in found.items()
         if isinstance(reading, Reading) and not is_same_version(reading, described[address])
-    )
-
-
-def unconfirmed_strangers(
-    replication: Replication, desired: Mapping[str, DesiredParameter], source: Listing, live: Listing
-) -> list[str]:
-    """Return the addresses that only bulk reads call "not a replica", sorted.
-
-    Args:
-        replication: The replication.
-        desired: The desired parameters by address.
-        source: The listing of the source.
-        live: The listing of the target.
-    """
-    claim = replication.claim(source.place)
-    return sorted(
-        address
-        for address in desired
-        if address in live.parameters
-        and address not in live.confirmed
-        and standing(live.tags_of(address), live.arn(address), claim, placed=True) is Standing.FREE
     )

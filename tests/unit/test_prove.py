@@ -9,7 +9,7 @@ import pytest
 
 from ssm_reconcile.model import SECURE, DesiredParameter, Problem, ProblemKind, Substitution
 from ssm_reconcile.record import digest, rewrite_digest
-from ssm_reconcile.settle import Proof, prove, unconfirmed_strangers
+from ssm_reconcile.settle import Proof, prove
 from ssm_reconcile.spec import Run, SkipMode, SkipSync
 from tests.builders import HERE, THERE, Held, desired, held, listing, replica, replication
 
@@ -154,7 +154,8 @@ class TestDoubts:
             confirmed=frozenset({live.name}) if confirmed else frozenset(),
         )
         wanted = {"/p/a": desired(), "/p/absent": desired("/p/absent")}
-        return unconfirmed_strangers(replication(), wanted, listing(HERE), there)
+        found = prove(replication(), "us-east-2", wanted, listing(HERE), there, Run())
+        return sorted(found.unconfirmed_strangers)
 
     def test_a_parameter_that_seems_unowned_is_unconfirmed(self) -> None:
         assert self.found(replica(held(), own_tags=False)) == ["/p/a"]

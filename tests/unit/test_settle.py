@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER, RECORD, STACK_TAG
-from ssm_reconcile.settle import CONFIRM_EACH
-from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Rewrite, RewriteIn, Run, SkipSync
+from ssm_reconcile.settle import CONFIRM_EACH, Proof
+from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Replication, Rewrite, RewriteIn, Run, SkipSync
 from tests.builders import counted, replication, target
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag
@@ -59,6 +60,26 @@ def test_a_target_is_compared_again_only_after_a_read_of_its_tags_or_of_those_of
     aws.pass_time()
     compared.clear()
     assert counted(aws.plan()) == {"in_sync": 2, "delete": 1}
+    assert compared == {"us-east-2": 1, "eu-west-1": 2}
+
+
+def test_versions_are_compared_again_only_after_a_read_of_tags(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: Counter[str] = Counter()
+    prove = settle.prove
+
+    def count(spec: Replication, name: str, *rest: Any, **options: Any) -> Proof:
+        compared[name] += 1
+        return prove(spec, name, *rest, **options)
+
+    monkeypatch.setattr(settle, "prove", count)
+    aws = three_places()
+    aws.put("/p/a", "v")
+    aws.apply()
+    aws.world.put(aws.place("eu-west-1"), "/p/b", "v")
+    aws.put("/p/b", "v")
+    aws.pass_time()
+    compared.clear()
+    assert counted(aws.plan()) == {"in_sync": 2, "create": 1, "adopt": 1}
     assert compared == {"us-east-2": 1, "eu-west-1": 2}
 
 
