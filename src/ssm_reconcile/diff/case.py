@@ -85,7 +85,7 @@ class TargetContext:
     @property
     def owner(self) -> str:
         """The value of the owner tag of this replication's replicas."""
-        return self.replication.owner(self.source.place)
+        return self.claim.owners[0]
 
     @property
     def id_digest(self) -> str | None:
@@ -229,10 +229,12 @@ def cases(context: TargetContext) -> Iterator[Case]:
 
 def _with_skip_tag(case: Case) -> Case:
     """Add the problem of a live parameter whose own opt-out tag may be mistyped."""
-    context = case.context
-    carrier = f"the parameter in {context.live.place}"
-    found = context.replication.skip_sync.problems(case.tags, context.target.name, carrier, live=True)
-    return replace(case, problems=(*case.problems, *found), has_doubtful_tag=True) if found else case
+    skip_sync, target = case.context.replication.skip_sync, case.context.target.name
+    if not skip_sync.is_doubtful(case.tags, target):
+        return case
+    carrier = f"the parameter in {case.context.live.place}"
+    found = skip_sync.problems(case.tags, target, carrier, live=True)
+    return replace(case, problems=(*case.problems, *found), has_doubtful_tag=True)
 
 
 def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozenset[str]:
@@ -295,12 +297,16 @@ def _compared(case: Case) -> Case:
         differences = (*differences, value_difference(case.source_reading, case.live_reading))
     elif case.is_undecryptable:
         differences = (*differences, Difference(VALUE, secret=True))
+    problems = (*wanted.problems, *_read_problems(case), *_tag_room(case))
+    tag_diff = tag_difference(context.replication, wanted, case.tags)
+    if known is ValueMatch.EQUAL and not (problems or differences or tag_diff):
+        return case  # most parameters: the results of their comparison are the defaults
     return replace(
         case,
-        problems=(*wanted.problems, *_read_problems(case), *_tag_room(case)),
+        problems=problems,
         value_match=known,
         differences=tuple(sorted(differences, key=lambda d: (d.attribute != "value", d.attribute))),
-        tag_diff=tag_difference(context.replication, wanted, case.tags),
+        tag_diff=tag_diff,
         unproven=unproven,
         needs_replace=cannot_change_in_place(wanted, live, differences),
     )
@@ -395,9 +401,12 @@ def _tag_room(case: Case) -> tuple[Problem, ...]:
     """Return the problem of a replica whose own tags leave too little room; apply does not remove those."""
     wanted = case.desired
     assert wanted is not None
-    staying = [key for key in case.tags if case.context.replication.leaves_tag(key)]
     ours = 2 + has_source_tag(wanted.source.name, wanted.name)
-    if not staying or len(staying) + len(wanted.tags) + ours <= TAG_LIMIT:
+    room = TAG_LIMIT - len(wanted.tags) - ours
+    if len(case.tags) <= room:
+        return ()
+    staying = [key for key in case.tags if case.context.replication.leaves_tag(key)]
+    if not staying or len(staying) <= room:
         return ()
     reason = (
         f"it would have more than {TAG_LIMIT} tags: {len(staying)} of its own, those of its source, and the"

@@ -31,6 +31,8 @@ from ssm_reconcile.shape import EXCERPT, excerpt
 from ssm_reconcile.spec import Replication
 
 VALUE = "value"
+_EQUAL_TAGS = TagDiff()
+_FIXED = frozenset(one.name for one in COPIED if not one.in_place)
 
 
 class ValueMatch(StrEnum):
@@ -94,10 +96,11 @@ def attribute_differences(
     if INTELLIGENT in (desired.tier, live.tier):
         # Intelligent-Tiering is requested, never reported: either tier may result (user guide, tiers).
         before["tier"] = after["tier"]
-    hidden = {one.name for one in COPIED if one.is_private and (source.is_secret or live.is_secret)}
+    names = keys_that_differ(before, after)
+    hidden = {one.name for one in unequal if one.is_private and (source.is_secret or live.is_secret)}
     found = [
         Difference(name, secret=True) if name in hidden else Difference(name, before[name], after[name])
-        for name in keys_that_differ(before, after)
+        for name in names
     ]
     found += _key_difference(desired, live, ring, record)
     return tuple(sorted(found, key=lambda difference: difference.attribute))
@@ -131,6 +134,8 @@ def tag_difference(replication: Replication, desired: DesiredParameter, live: Ta
     """
     kept = {key: value for key, value in live.items() if replication.replicates_tag(key)}
     keys = keys_that_differ(kept, desired.tags)
+    if not keys:
+        return _EQUAL_TAGS
     return TagDiff(
         {key: kept[key] for key in keys if key in kept},
         {key: desired.tags[key] for key in keys if key in desired.tags},
@@ -148,5 +153,4 @@ def cannot_change_in_place(
         differences: The attributes that differ.
     """
     downgrade = live.tier == ADVANCED and desired.tier == STANDARD
-    fixed = {one.name for one in COPIED if not one.in_place}
-    return any(d.attribute in fixed or (d.attribute == "tier" and downgrade) for d in differences)
+    return any(d.attribute in _FIXED or (d.attribute == "tier" and downgrade) for d in differences)

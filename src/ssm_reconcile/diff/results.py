@@ -47,6 +47,8 @@ BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard
 
 def result(case: Case, row: Row) -> Change | Other | None:
     """Return the change or the report of one address in its row; None for an address in sync."""
+    if row is Row.IN_SYNC:
+        return None
     report = partial(_other, case, row)
     skip_tag = case.context.replication.skip_sync.tag
     match row:
@@ -85,8 +87,6 @@ def result(case: Case, row: Row) -> Change | Other | None:
             return _update(case)
         case Row.RETAG:
             return _retag(case)
-        case Row.IN_SYNC:
-            return None
         case _:
             assert_never(row)
 
