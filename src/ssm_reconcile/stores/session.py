@@ -399,9 +399,9 @@ def _read_json(response_dict: dict[str, Any], customized_response_dict: dict[str
     """
     if response_dict["status_code"] >= HTTPStatus.MULTIPLE_CHOICES:
         return
+    body = response_dict["body"]
     try:
-        body = response_dict["body"]
-        found = json.loads(body, object_hook=_without_nulls) if b"null" in body else json.loads(body)
+        found = json.loads(body, object_hook=_without_nulls if b"null" in body else None)
     except ValueError:
         return
     if isinstance(found, dict):
