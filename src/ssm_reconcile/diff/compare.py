@@ -33,6 +33,7 @@ from ssm_reconcile.spec import Replication
 VALUE = "value"
 _EQUAL_TAGS = TagDiff()
 _FIXED = frozenset(one.name for one in COPIED if not one.in_place)
+_PRIVATE = frozenset(one.name for one in COPIED if one.is_private)
 
 
 class ValueMatch(StrEnum):
@@ -90,17 +91,18 @@ def attribute_differences(
             so an alias that names another key now is a difference although its name is the same.
     """
     source = desired.source
-    unequal = [one for one in COPIED if one.of(live) != one.of(source)]
-    before = {"type": live.type, "tier": live.tier} | {one.name: one.text_of(live) for one in unequal}
-    after = {"type": source.type, "tier": desired.tier} | {one.name: one.text_of(source) for one in unequal}
+    before = {"type": live.type, "tier": live.tier}
+    after = {"type": source.type, "tier": desired.tier}
+    for one in COPIED:
+        if one.of(live) != one.of(source):
+            before[one.name], after[one.name] = one.text_of(live), one.text_of(source)
     if INTELLIGENT in (desired.tier, live.tier):
         # Intelligent-Tiering is requested, never reported: either tier may result (user guide, tiers).
         before["tier"] = after["tier"]
-    names = keys_that_differ(before, after)
-    hidden = {one.name for one in unequal if one.is_private and (source.is_secret or live.is_secret)}
+    hidden = _PRIVATE if source.is_secret or live.is_secret else frozenset()
     found = [
         Difference(name, secret=True) if name in hidden else Difference(name, before[name], after[name])
-        for name in names
+        for name in keys_that_differ(before, after)
     ]
     found += _key_difference(desired, live, ring, record)
     return tuple(sorted(found, key=lambda difference: difference.attribute))
