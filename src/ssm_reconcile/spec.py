@@ -281,10 +281,8 @@ class SkipSync:
         Such a key is more often a mistyped skip tag than another tag. `ignore` lists the exceptions.
         """
         wanted = _bare(self.tag)
-        alike = [key for key in tags if _bare(key) == wanted]
-        if not alike or not wanted:
-            return ()
-        return tuple(sorted(key for key in alike if key != self.tag and key not in self.ignore))
+        alike = [key for key in tags if wanted and _bare(key) == wanted]
+        return tuple(sorted(key for key in alike if key not in {self.tag, *self.ignore})) if alike else ()
 
     def almost_applies(self, tags: Mapping[str, str], target: str) -> bool:
         """Whether the tag's value is almost a listed value, or almost names that target."""
@@ -384,21 +382,15 @@ class Replication:
 
     def included_by(self, name: str) -> Glob | None:
         """Return the first include pattern that matches a name."""
-        for glob in self.include:
-            if glob.matches(name):
-                return glob
-        return None
+        return next((glob for glob in self.include if glob.matches(name)), None)
 
     def excluded_by(self, name: str) -> Glob | None:
         """Return the first exclude pattern that matches a name; it has priority over every include."""
-        for glob in self.exclude:
-            if glob.matches(name):
-                return glob
-        return None
+        return next((glob for glob in self.exclude if glob.matches(name)), None)
 
     def rule_for(self, name: str, kind: str) -> Glob | None:
         """Return the include pattern that selects a source parameter; None when it is not selected."""
-        if kind not in self.types or self.excluded_by(name):
+        if kind not in self.types or (self.exclude and self.excluded_by(name)):
             return None
         return self.included_by(name)
 
@@ -429,10 +421,9 @@ class Replication:
 
     def rewrite_for(self, name: str, scope: RewriteIn) -> Rewrite | None:
         """Return the rewrite rule for a source parameter: the first that matches its name."""
-        for rewrite in self.rewrites:
-            if rewrite.scope is scope and rewrite.match.matches(name):
-                return rewrite
-        return None
+        if not self.rewrites:
+            return None
+        return next((r for r in self.rewrites if r.scope is scope and r.match.matches(name)), None)
 
     def address(self, name: str, source: Place, place: Place, target: str) -> str:
         """Return the name of a replica in a target: the name of its source, unless a rewrite changes it.
