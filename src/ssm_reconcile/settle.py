@@ -410,7 +410,6 @@ def prove(
         reads_values: Whether any value may be read.
     """
     claim = replication.claim(source.place)
-    region = "" if source.place.region == live.place.region else source.place.region
     equal, unproven, strangers = set[str](), set[str](), set[str]()
     from_source, from_live = dict[str, ValueRequest](), dict[str, ValueRequest]()
     for address, wanted in desired.items():
@@ -418,9 +417,8 @@ def prove(
         status = standing(tags, live.arn(address), claim, placed=True)
         if there is not None and status is Standing.FREE and address not in live.confirmed:
             strangers.add(address)
-        if wanted.skip or wanted.chained or wanted.problems:
-            continue
-        if there is not None and not _value_matters(replication, target, status, tags):
+        is_placed = not (wanted.skip or wanted.chained or wanted.problems)
+        if not is_placed or (there is not None and not _value_matters(replication, target, status, tags)):
             continue
         record = record_of(tags) if status is Standing.OURS else None
         if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
@@ -436,7 +434,7 @@ def prove(
         if there is None and not show and not wanted.substitutions:
             continue  # a new SecureString is read when it is written
         lifted = all(map(replication.shows, {wanted.source.name, wanted.name}))
-        from_source[address] = _source_question(wanted, region, show=show, lifted=lifted)
+        from_source[address] = _source_question(wanted, source, live, show=show, lifted=lifted)
         if there is not None:
             from_live[address] = ValueRequest(there.name, (), show, lifted=lifted)
     return Proof(equal, from_source, from_live, unproven, strangers)
@@ -446,12 +444,14 @@ def _source_tags(source: Listing, wanted: DesiredParameter) -> Tags:
     return source.tags_of(canonical(wanted.source.name))
 
 
-def _source_question(wanted: DesiredParameter, region: str, *, show: bool, lifted: bool) -> ValueRequest:
+def _source_question(
+    wanted: DesiredParameter, here: Listing, there: Listing, *, show: bool, lifted: bool
+) -> ValueRequest:
     source, substitutions = wanted.source, wanted.substitutions
     pattern = source.allowed_pattern if substitutions else ""
-    return ValueRequest(
-        source.name, substitutions, show, pattern, lifted, "" if source.data_type == IMAGE else region
-    )
+    is_regional = here.place.region != there.place.region and source.data_type != IMAGE
+    region = here.place.region if is_regional else ""
+    return ValueRequest(source.name, substitutions, show, pattern, lifted, region)
 
 
 def _value_matters(replication: Replication, target: str, status: Standing, tags: Tags) -> bool:

@@ -103,11 +103,10 @@ def diff(context: TargetContext) -> TargetDiff:
         if context.addresses is not None and case.address not in context.addresses:
             deletes_outside_run += _would_go(case)
             continue
-        if context.only:
-            patterns = matching_patterns(context.only, names_of(case))
-            if not patterns:
-                continue
-            matched |= patterns
+        patterns = matching_patterns(context.only, names_of(case)) if context.only else frozenset()
+        if context.only and not patterns:
+            continue
+        matched |= patterns
         row = row_of(case)
         outcome = result(case, row)
         problems += [(problem, case.name) for problem in case.problems if row is Row.INVALID]
