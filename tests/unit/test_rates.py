@@ -626,3 +626,4 @@ def test_the_listener_receives_the_rates_that_probing_finds() -> None:
     ], "a rate is found after a stretch that has used it"
     use(bucket, clock, 60)
     assert heard[-1] == (4.05, False, 4.05)
+    assert {found for *_, found in heard[4:]} == {4.05}
