@@ -207,17 +207,6 @@ finally:
     assert frozen > 1_000
 
 
-def test_the_collector_walks_nothing_at_the_end_of_a_command() -> None:
-    program = """
-import atexit, gc, sys
-from ssm_reconcile.cli import main
-atexit.register(lambda: print(len(gc.get_objects())))
-sys.argv = ["ssm-reconcile", "--version"]
-main()
-"""
-    assert int(python(program).stdout.split()[-1]) < 1_000
-
-
 def test_results_are_on_stdout_and_all_else_on_stderr(tmp_path: Path) -> None:
     (tmp_path / "replication.yaml").write_text(SPEC)
     result = run("validate", cwd=tmp_path)
