@@ -16,7 +16,7 @@ from unittest.mock import Mock
 import boto3
 import botocore.session
 import pytest
-from botocore import auth, useragent
+from botocore import auth, handlers, useragent
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import NoCredentialsError
@@ -248,6 +248,20 @@ def test_the_key_of_signatures_is_derived_once_for_the_calls_of_a_day(store: Ssm
         create(store, f"/signed/{number}")
     assert session._signing_key.cache_info().misses == 1
     assert session._signing_key.cache_info().hits == 2
+
+
+@pytest.mark.parametrize("missing", ["add_retry_headers", "inject_api_version_header_if_needed"])
+def test_a_release_of_the_sdk_without_a_handler_signs_by_itself(
+    there: Aws, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.delattr(handlers, missing)
+    store = there.connect(Access(REGION))
+    create(store, "/signed/by/the/sdk")
+    assert store.values(["/signed/by/the/sdk"], decrypt=False).found
+    choices = store._ssm.meta.events.emit(
+        "choose-signer.ssm.GetParameters", signature_version="v4", context={}, signing_name=""
+    )
+    assert first_non_none_response(choices) != session._JSON_SIGNER
 
 
 def test_every_request_names_the_program_and_the_app_id_of_the_configuration(

@@ -310,12 +310,15 @@ def _tune(client: Any) -> None:
 
     events, service = client.meta.events, client.meta.service_model.service_id.hyphenize()
     events.register("before-parse", _read_json)
-    events.unregister("request-created", handlers.add_retry_headers)
-    events.unregister("before-call", handlers.inject_api_version_header_if_needed)
-    if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
-        events.unregister("before-call", handlers.add_recursion_detection_header)
     events.unregister(f"needs-retry.{service}", unique_id=f"retry-config-{service}")
-    _register_signer()
+    try:
+        events.unregister("request-created", handlers.add_retry_headers)
+        events.unregister("before-call", handlers.inject_api_version_header_if_needed)
+        if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
+            events.unregister("before-call", handlers.add_recursion_detection_header)
+        _register_signer()
+    except AttributeError:  # another release of botocore: what it does itself costs CPU only
+        return
     events.register(f"choose-signer.{service}", _choose_signer)
 
 
