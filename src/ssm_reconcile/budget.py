@@ -113,7 +113,7 @@ class _Paces:
 def _paces(ends: EndPlaces, defaults: Mapping[str, float]) -> _Paces:
     """Return the rates at all ends of a run: the lowest of the replications that use a class in a place.
 
-    A replication that sets none counts with the default; `stores.calls.Rates` has the same rule.
+    A replication that sets none counts with the default; `stores.buckets.Rates` has the same rule.
     """
     found: dict[tuple[str, CallClass], float] = {}
     for (_, end), site in ends.items():

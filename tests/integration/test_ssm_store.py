@@ -222,6 +222,7 @@ def json_signer(there: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
         {"url": "http://127.0.0.1:8000/"},
         {"url": "https://[::1]/"},
         {"url": ENDPOINT + "path?query=1"},
+        {"params": {"query": "1"}},
         {"method": "GET", "data": b""},
         {"data": io.BytesIO(b"{}")},
         {"headers": {**JSON_HEADERS, "X-Amz-Date": "20200101T000000Z"}},
@@ -251,17 +252,22 @@ def test_the_key_of_signatures_is_derived_once_for_the_calls_of_a_day(store: Ssm
 
 
 @pytest.mark.parametrize("missing", ["add_retry_headers", "inject_api_version_header_if_needed"])
-def test_a_release_of_the_sdk_without_a_handler_signs_by_itself(
+def test_a_release_of_the_sdk_may_lack_a_handler_that_is_removed(
     there: Aws, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.delattr(handlers, missing)
     store = there.connect(Access(REGION))
-    create(store, "/signed/by/the/sdk")
-    assert store.values(["/signed/by/the/sdk"], decrypt=False).found
-    choices = store._ssm.meta.events.emit(
-        "choose-signer.ssm.GetParameters", signature_version="v4", context={}, signing_name=""
-    )
-    assert first_non_none_response(choices) != session._JSON_SIGNER
+    create(store, "/made/by/this/release")
+    assert store.values(["/made/by/this/release"], decrypt=False).found
+
+
+def test_an_app_id_has_no_character_that_a_header_may_not_have(
+    there: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "ci\n team\u2013a")
+    clients = there._clients.create(Access(REGION))
+    for client in (clients.sts, clients.ssm, clients.kms, clients.tagging):
+        assert " app/ci--team-a " in f"{_user_agent_of(client)} "
 
 
 def test_every_request_names_the_program_and_the_app_id_of_the_configuration(

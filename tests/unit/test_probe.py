@@ -718,6 +718,31 @@ def test_the_next_run_deletes_the_leftovers_of_a_crash(nth: int, done: bool) -> 
     assert (report.exit_code, again.names) == (0, [])
 
 
+def test_leftovers_are_listed_where_the_clean_up_is_not_allowed() -> None:
+    probed = staged()
+    dead: list[bool] = []
+
+    def kill(called: str, *_: object) -> Fault | None:
+        if dead or called == "LabelParameterVersion":
+            dead.append(True)
+            return killed(Killed(), done=False)
+        return None
+
+    probed.aws.world.faults = kill
+    with pytest.raises(Killed):
+        probed.run()
+    left = probed.names
+    assert left
+    probed.aws.pass_time(minutes=10)
+    again = staged(probed.aws, run=RUN_AGAIN)
+    probed.aws.world.faults = lambda called, *_: (
+        refused(Trouble.DENIED) if called == "DeleteParameters" else None
+    )
+    report = again.run()
+    assert report.remains.remaining == tuple(left)
+    assert (report.exit_code, again.names) == (3, left)
+
+
 def test_a_parameter_of_another_writer_below_the_path_is_never_touched() -> None:
     probed = staged()
     aws = probed.aws

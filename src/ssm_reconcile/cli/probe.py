@@ -68,7 +68,7 @@ class ProbeOptions:
         return True
 
 
-class _Leave:
+class _ForcedExit:
     """Ends the process at the second Ctrl-C, and names the parameters that may remain."""
 
     def __init__(self, leave: Callable[[int], object] = os._exit) -> None:
@@ -119,7 +119,7 @@ def run(
     overlap = probe.find_overlap(path, replications, account)
     if overlap is not None:
         raise UsageError(f"--probe {path} overlaps the include {overlap}", "give another path")
-    leave = _Leave()
+    leave = _ForcedExit()
     with command_run.start_runner(replications, Run(), common, SignalStop(leave)) as runner:
         log_opening([access], common)
         store = runner.connect(access)
@@ -136,7 +136,9 @@ def run(
     return report.exit_code
 
 
-def _probe(runner: Runner, store: RequestStore, path: str, settings: Settings, leave: _Leave) -> ProbeReport:
+def _probe(
+    runner: Runner, store: RequestStore, path: str, settings: Settings, leave: _ForcedExit
+) -> ProbeReport:
     """Run the probe; the first signal begins the clean-up, the second one calls `leave`.
 
     It also stops five minutes before session credentials end, since the clean-up needs them.

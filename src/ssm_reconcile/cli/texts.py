@@ -62,7 +62,7 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 @click.argument("what", type=click.Choice(SCHEMAS), default="replication")
 @options.basic_options
 def schema(what: str, common: CommonOptions) -> int:  # noqa: ARG001 - takes the options that all commands take
-    """Print the JSON schema (draft-07) of a spec, a saved plan, a report, or the JSON of doctor, doctor --probe or status.
+    """Print the JSON schema (draft-07) of a spec, a saved plan, a report, or the JSON of another command.
 
     Editors complete and check a spec when its first line names the schema:
     `# yaml-language-server: $schema=./replication.schema.json`.

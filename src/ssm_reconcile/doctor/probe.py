@@ -226,8 +226,13 @@ def prepare(calls: ProbeCalls) -> Remains:
     if others:
         raise _not_empty(path, others)
     _check_age(calls, max(listed.values(), default=None))
-    calls.tags(absent)
-    calls.probe("DeleteParameters", Names=[absent])
+    try:
+        calls.tags(absent)
+        calls.probe("DeleteParameters", Names=[absent])
+    except StoreError as failure:
+        if not listed:
+            raise
+        return Remains(remaining=tuple(sorted(listed)), trouble=str(failure))
     found = calls.clean_up(any_run=True)
     if found.foreign:
         raise _not_empty(path, found.foreign)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -55,7 +54,7 @@ class FactAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Observation:
     """An observation: the answer, the error code, and the time."""
 
     answer: str | None
@@ -97,7 +96,7 @@ def read_facts(calls: ProbeCalls) -> Iterator[FactAnswer]:
         try:
             seen = read(calls)
         except StoreError as failure:
-            seen = _Seen(None, failure.code, reason=str(failure))
+            seen = _Observation(None, failure.code, reason=str(failure))
         yield FactAnswer(name, question, seen.answer, seen.code, seen.seconds, seen.reason)
 
 
@@ -116,16 +115,16 @@ def unanswered(done: Container[str], reason: str) -> Iterator[FactAnswer]:
         yield FactAnswer(name, question, reason=f"not probed: {why}")
 
 
-def _read_lag(calls: ProbeCalls) -> _Seen:
+def _read_lag(calls: ProbeCalls) -> _Observation:
     began = calls.clock.monotonic()
     calls.create("fact/lag", Type="String", Value="a")
     while True:
         is_listed = _is_listed(calls)
         seconds = calls.clock.monotonic() - began
         if is_listed:
-            return _Seen("listed", seconds=round(seconds, 1))
+            return _Observation("listed", seconds=round(seconds, 1))
         if seconds > LAG_SECONDS:
-            return _Seen("not listed", seconds=round(seconds, 1))
+            return _Observation("not listed", seconds=round(seconds, 1))
         calls.wait(_POLL)
 
 
@@ -153,57 +152,57 @@ def _overwrite(calls: ProbeCalls, name: str, **arguments: Any) -> str:
     return ""
 
 
-def _read_pattern_omitted(calls: ProbeCalls) -> _Seen:
+def _read_pattern_omitted(calls: ProbeCalls) -> _Observation:
     name = calls.create("fact/pattern-omitted", Type="String", Value="a", AllowedPattern="^[a-z]$")
     code = _overwrite(calls, name, Type="String", Value="1")
     if code not in {"", _PATTERN_REFUSED}:
-        return _Seen(None, code, reason="the overwrite was refused for another reason")
-    return _Seen("kept" if code else "reset", code)
+        return _Observation(None, code, reason="the overwrite was refused for another reason")
+    return _Observation("kept" if code else "reset", code)
 
 
-def _read_pattern_match(calls: ProbeCalls) -> _Seen:
+def _read_pattern_match(calls: ProbeCalls) -> _Observation:
     try:
         calls.create("fact/pattern-match", Type="String", Value="abc", AllowedPattern="b")
     except StoreError as failure:
         if failure.code != _PATTERN_REFUSED:
             raise
-        return _Seen("whole value", failure.code)
-    return _Seen("anywhere")
+        return _Observation("whole value", failure.code)
+    return _Observation("anywhere")
 
 
-def _read_type_change(calls: ProbeCalls) -> _Seen:
+def _read_type_change(calls: ProbeCalls) -> _Observation:
     name = calls.create("fact/type", Type="String", Value="a")
     code = _overwrite(calls, name, Type=STRING_LIST, Value="a,b")
     if code:
-        return _Seen("refused", code)
+        return _Observation("refused", code)
     code = _overwrite(calls, name, Type="String", Value="a")
-    return _Seen("refused back to String" if code else "allowed", code)
+    return _Observation("refused back to String" if code else "allowed", code)
 
 
-def _read_list_spaces(calls: ProbeCalls) -> _Seen:
+def _read_list_spaces(calls: ProbeCalls) -> _Observation:
     text = "a, b ,c"
     name = calls.create("fact/list", Type=STRING_LIST, Value=text)
     stored = str(_read(calls, name)["Value"])
-    return _Seen({text: "kept", text.replace(" ", ""): "stripped"}.get(stored, "other"))
+    return _Observation({text: "kept", text.replace(" ", ""): "stripped"}.get(stored, "other"))
 
 
-def _read_modified(calls: ProbeCalls, level: str, change: Callable[[str], object]) -> _Seen:
+def _read_modified(calls: ProbeCalls, level: str, change: Callable[[str], object]) -> _Observation:
     """Return whether a change moves LastModifiedDate."""
     name = calls.create(level, Type="String", Value="a")
-    before: datetime = _read(calls, name)["LastModifiedDate"]
+    before = _read(calls, name)["LastModifiedDate"]
     calls.wait(_POLL)
     change(name)
     after = _read(calls, name, lambda one: one["LastModifiedDate"] != before)
-    return _Seen("no" if after["LastModifiedDate"] == before else "yes")
+    return _Observation("no" if after["LastModifiedDate"] == before else "yes")
 
 
-def _read_tagged(calls: ProbeCalls) -> _Seen:
+def _read_tagged(calls: ProbeCalls) -> _Observation:
     tags = [{"Key": "note", "Value": "changed"}]
     send = partial(calls.probe, "AddTagsToResource", ResourceType="Parameter", Tags=tags)
     return _read_modified(calls, "fact/tagged", lambda name: send(ResourceId=name))
 
 
-def _read_labelled(calls: ProbeCalls) -> _Seen:
+def _read_labelled(calls: ProbeCalls) -> _Observation:
     send = partial(calls.probe, "LabelParameterVersion", ParameterVersion=1, Labels=["probe"])
     return _read_modified(calls, "fact/labelled", lambda name: send(Name=name))
 
@@ -228,7 +227,7 @@ def _read(
     return one
 
 
-def _read_duplicates(calls: ProbeCalls) -> _Seen:
+def _read_duplicates(calls: ProbeCalls) -> _Observation:
     name = calls.create("fact/duplicate", Type="String", Value="a")
     _read(calls, name)
     try:
@@ -236,11 +235,11 @@ def _read_duplicates(calls: ProbeCalls) -> _Seen:
     except StoreError as failure:
         if failure.kind is not Trouble.REFUSED:
             raise
-        return _Seen("refused", failure.code)
-    return _Seen({1: "once", 2: "twice"}.get(len(found), "other"))
+        return _Observation("refused", failure.code)
+    return _Observation({1: "once", 2: "twice"}.get(len(found), "other"))
 
 
-def _read_recreate(calls: ProbeCalls) -> _Seen:
+def _read_recreate(calls: ProbeCalls) -> _Observation:
     """Create a name right after its delete; if AWS refuses, until it does not."""
     level = "fact/recreate"
     name = calls.create(level, Type="String", Value="a")
@@ -249,7 +248,7 @@ def _read_recreate(calls: ProbeCalls) -> _Seen:
     if deleted.failure is not None:
         raise deleted.failure
     if name not in deleted.gone:
-        return _Seen(None, reason="the parameter was not visible, and was not deleted")
+        return _Observation(None, reason="the parameter was not visible, and was not deleted")
     began, code = calls.clock.monotonic(), ""
     for pause in (0.0, 5.0, 10.0, 10.0, DELETE_SECONDS - 24):
         calls.wait(pause)
@@ -261,11 +260,11 @@ def _read_recreate(calls: ProbeCalls) -> _Seen:
             code = code or failure.code
         else:
             seconds = round(calls.clock.monotonic() - began, 1)
-            return _Seen("refused" if code else "allowed", code, seconds)
-    return _Seen("refused", code, reason="also refused after 31 seconds")
+            return _Observation("refused" if code else "allowed", code, seconds)
+    return _Observation("refused", code, reason="also refused after 31 seconds")
 
 
-_FACTS: Mapping[str, tuple[str, Callable[[ProbeCalls], _Seen]]] = {
+_FACTS: Mapping[str, tuple[str, Callable[[ProbeCalls], _Observation]]] = {
     "resources-lag": ("When does GetResources list a new parameter?", _read_lag),
     "pattern-omitted": ("Does an overwrite without AllowedPattern keep the pattern?", _read_pattern_omitted),
     "pattern-match": ("Must AllowedPattern match the whole value?", _read_pattern_match),

@@ -5,8 +5,8 @@ own, shared by all threads that call the same place. The wait is computed under 
 calls, and the thread sleeps outside of it.
 
 A throttled response reduces the rate to seven tenths. Responses within a second of it, and responses of calls
-whose turn was computed before it, report the same overload and do not reduce the rate again. Nor does a
-throttled response after several that were not: AWS throttles a few calls at any rate. The rate then
+whose turn was computed before it, report the same overload and do not reduce the rate again. A throttled
+response after several admitted ones does not reduce it: AWS throttles a few calls at any rate. The rate then
 recovers as in CUBIC (RFC 9438): fast at first, slowly near the rate at which AWS throttled, faster again
 beyond, until it is the configured rate. So a single throttled call costs little, a quota that is shared with
 other clients is found and kept, and it is used in full again when those clients are done.
@@ -269,8 +269,9 @@ class Rates:
         bucket = self._buckets.get(key)
         if bucket is None:
             default = CALL_RATES[kind]
-            heard = self._listener
-            listener = None if heard is None else partial(heard, str(place), OPERATIONS[kind])
+            listener = None
+            if self._listener is not None:
+                listener = partial(self._listener, str(place), OPERATIONS[kind])
             highest = HIGHEST * default if probe and kind in PROBED else 0.0
             bucket = self._buckets[key] = Bucket(
                 default,

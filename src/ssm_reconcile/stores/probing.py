@@ -18,11 +18,11 @@ _STEP = 1.04
 
 Slower, it does not find the quota in ten minutes. Faster, it goes far beyond it on what AWS has saved.
 """
-_USED = 0.8
-"""The part of the rate that must be used in a stretch: an idle class learns nothing about its quota."""
+_USED_SHARE = 0.8
+"""The part of the rate that must be used in a stretch: an idle class does not test its quota."""
 _BELOW = 0.9
 """The first ceiling, as a part of the rate that AWS throttled."""
-_KEPT = 0.7
+_KEPT_SHARE = 0.7
 """The part of the gain over the configured rate that the second throttled response leaves."""
 _MOST_THROTTLED = 3
 """Throttled responses after which the configured rate holds."""
@@ -59,7 +59,7 @@ class Probing:
         seconds = now - self._began
         if seconds < _STRETCH:
             return rate
-        is_used = self._taken >= _USED * rate * seconds
+        is_used = self._taken >= _USED_SHARE * rate * seconds
         self._began, self._taken = now, 0
         if not is_used or rate > self._ceiling:
             return rate
@@ -83,7 +83,7 @@ class Probing:
         if self._throttled == 1:
             ceiling = rate * _BELOW
         elif self._throttled < _MOST_THROTTLED:
-            ceiling = configured + (rate - configured) * _KEPT
+            ceiling = configured + (rate - configured) * _KEPT_SHARE
         else:
             ceiling = configured
         self._ceiling = self.found = min(self._ceiling, ceiling)

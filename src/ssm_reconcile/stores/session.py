@@ -13,6 +13,7 @@ import hmac
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -231,8 +232,9 @@ class ClientFactory:
             _tune(client)
         if self._user_agent is None:
             composed = client.meta.config
-            app_id = f" app/{composed.user_agent_appid}" if composed.user_agent_appid else ""
-            self._user_agent = composed.user_agent + app_id
+            # Characters that a header may not have become `-`, as botocore does it for the first client.
+            app_id = _NOT_IN_TOKEN.sub("-", composed.user_agent_appid or "")
+            self._user_agent = composed.user_agent + (f" app/{app_id}" if app_id else "")
         return client
 
 
@@ -296,6 +298,7 @@ class _RoleProvider:
         return next((one for one in failures if one.answered), failures[0])
 
 
+_NOT_IN_TOKEN = re.compile(r"[^0-9A-Za-z!$%&'*+.^_`|~,-]")
 _FREQUENT = frozenset({"ssm", "resourcegroupstaggingapi"})
 """Services that are called once for each parameter or page. The times in their responses stay numbers."""
 
@@ -303,22 +306,21 @@ _FREQUENT = frozenset({"ssm", "resourcegroupstaggingapi"})
 def _tune(client: Any) -> None:
     """Remove work of botocore that is done for each call and not needed.
 
-    The handler of retries and its two headers (`amz-sdk-*`) are not needed, since the SDK does not retry. SSM
-    has no endpoint discovery, and only Lambda has a trace id.
+    The handler of retries and its two headers (`amz-sdk-*`) are not needed, since the SDK does not retry. The
+    services have no endpoint discovery, and only Lambda has a trace id.
     """
     from botocore import handlers
 
     events, service = client.meta.events, client.meta.service_model.service_id.hyphenize()
     events.register("before-parse", _read_json)
     events.unregister(f"needs-retry.{service}", unique_id=f"retry-config-{service}")
-    try:
-        events.unregister("request-created", handlers.add_retry_headers)
-        events.unregister("before-call", handlers.inject_api_version_header_if_needed)
-        if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
-            events.unregister("before-call", handlers.add_recursion_detection_header)
-        _register_signer()
-    except AttributeError:  # another release of botocore: what it does itself costs CPU only
-        return
+    unneeded = {"add_retry_headers": "request-created", "inject_api_version_header_if_needed": "before-call"}
+    if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
+        unneeded["add_recursion_detection_header"] = "before-call"
+    for name, event in unneeded.items():
+        if handler := getattr(handlers, name, None):  # another release of botocore may not have it
+            events.unregister(event, handler)
+    _register_signer()
     events.register(f"choose-signer.{service}", _choose_signer)
 
 
@@ -359,7 +361,8 @@ def _register_signer() -> None:
             headers = request.headers
             named = {key.lower(): value for key, value in headers.items()}
             signed = {name: " ".join(named[name].split()) for name in named.keys() - unsigned}
-            is_usual = request.method == "POST" and hosts[request.url] and isinstance(request.data, bytes)
+            is_plain = request.method == "POST" and hosts[request.url] and not request.params
+            is_usual = is_plain and isinstance(request.data, bytes)
             if given is None or not is_usual or not _SET_BY_SIGNER.isdisjoint(signed):
                 super().add_auth(request)
                 return

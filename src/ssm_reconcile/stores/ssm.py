@@ -286,8 +286,13 @@ class SsmStore:
         """
         client = self._clients.tagging if operation == "GetResources" else self._ssm
         method = getattr(client, re.sub(r"\B(?=[A-Z])", "_", operation).lower())
-        named = partial(attempt, operation=operation, place=str(self.place), who=self.caller)
-        answer: Mapping[str, Any] | StoreError = named(partial(method, **arguments))
+        answer: Mapping[str, Any] | StoreError = attempt(
+            partial(method, **arguments),
+            operation=operation,
+            place=str(self.place),
+            who=self.caller,
+            profile=self._calls.profile,
+        )
         if isinstance(answer, StoreError):
             raise answer
         return answer
@@ -360,7 +365,7 @@ class SsmStore:
 
 
 def _is_on(setting: str) -> bool:
-    return setting.lower() == "true"
+    return str(setting).lower() == "true"  # emulators may send a boolean
 
 
 def moment_in(headers: Mapping[str, Any]) -> datetime | None:

@@ -240,8 +240,8 @@ def test_a_second_ctrl_c_names_what_may_remain(
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    original = probe._Leave
-    monkeypatch.setattr(probe, "_Leave", lambda: original(leave))
+    original = probe._ForcedExit
+    monkeypatch.setattr(probe, "_ForcedExit", lambda: original(leave))
     aws.world.before("LabelParameterVersion", twice)
     with pytest.raises(Left):
         cli(*CONSENT)
