@@ -185,9 +185,9 @@ def start_runner(
         stop: The handler of signals; None for that of most commands.
     """
     try:
-        with stop or SignalStop() as asked:
+        with stop or SignalStop() as signals:
             run = replace(run, parallelism=common.parallelism)
-            yield Runner(specs, run, common, asked, SystemClock(asked))
+            yield Runner(specs, run, common, signals, SystemClock(signals))
     finally:
         if common.verbose and not common.quiet:
             _log_found_rates()

@@ -102,9 +102,9 @@ def command(
     With --probe, measures the rates that AWS allows in one place, and answers open questions about AWS, on
     parameters of its own below an empty path. It prints the `rates` to put into the spec.
     """
-    asked = probe.ProbeOptions(**given)
-    if asked.is_wanted(has_others=is_github or no_decrypt):
-        return probe.run(asked, specs, name, targets, output_format, common)
+    probe_options = probe.ProbeOptions(**given)
+    if probe_options.is_wanted(has_others=is_github or no_decrypt):
+        return probe.run(probe_options, specs, name, targets, output_format, common)
     if is_github:
         if name or targets or no_decrypt:
             raise click.UsageError(

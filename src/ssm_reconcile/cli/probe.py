@@ -216,7 +216,7 @@ def expectation_text(place: Place, path: str, settings: Settings) -> str:
     throughput = {
         True: f"higher throughput is on: each request is billed ({_PRICE})",
         False: "higher throughput is off: requests are free",
-        None: f"the setting for higher throughput could not be read; if it is on: {_PRICE}",
+        None: f"higher throughput could not be read; if it is on: {_PRICE}",
     }[settings.high_throughput]
     return f"""\
 Probe of {place} below {path}/, at most {PROBE_SECONDS / 60:.0f} minutes:
@@ -226,7 +226,8 @@ Probe of {place} below {path}/, at most {PROBE_SECONDS / 60:.0f} minutes:
   events      at most {found.events} `Parameter Store Change` and {found.tag_events} `Tag Change on Resource`
               on the event bus of the region, and those of deleted leftovers;
               at most {found.requests} requests, each an event of CloudTrail
-  cost        Standard parameters are free; {throughput}
+  cost        Standard parameters are free;
+              {throughput}
   others      They share the quotas: some of their requests may be throttled.
               Reads are at most {READS_PER_SECOND} a second.
   clean-up    At the end, and after Ctrl-C. Leftovers of a crash are deleted by a probe of the path

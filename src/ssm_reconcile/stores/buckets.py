@@ -282,7 +282,8 @@ class Rates:
                 highest=highest,
                 jitter=self._jitter,
             )
-        bucket.limit(rate)
-        if not probe:
-            bucket.stop_probing()
+        else:
+            bucket.limit(rate)
+            if not probe:
+                bucket.stop_probing()
         return bucket

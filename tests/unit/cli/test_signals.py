@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ssm_reconcile import cli
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import Interrupted
 from ssm_reconcile.system import Phase, Progress, ReadPool, SystemClock
@@ -59,6 +60,7 @@ def test_a_second_sigterm_does_not_cut_a_write_short() -> None:
 
 BLOCKED = """
 import hashlib, sys
+from ssm_reconcile import cli
 from ssm_reconcile.cli.signals import SignalStop
 
 with SignalStop(grace=0.2):
@@ -176,3 +178,8 @@ def test_nothing_waits_any_more_when_planning_was_interrupted() -> None:
 
 def test_the_time_of_day_has_a_zone() -> None:
     assert SystemClock(threading.Event()).now().tzinfo is not None
+
+
+def test_the_exit_code_of_an_interrupt_is_the_same_everywhere() -> None:
+    """`--help` does not import the errors, so the number is written twice."""
+    assert Interrupted.exit_code == cli.INTERRUPTED
