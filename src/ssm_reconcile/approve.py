@@ -200,6 +200,28 @@ def check_age(
         raise PlanRefused(message, f"{remedy}; or allow its age: {commands(int(days) + 1)}")
 
 
+def check_as_of(as_of: datetime, now: datetime, most_days: float) -> None:
+    """Check that an instant can be that of the plan with an expected id.
+
+    Args:
+        as_of: The instant, timezone-aware.
+        now: The current time, timezone-aware.
+        most_days: The maximum age, in days.
+
+    Raises:
+        UsageError: It is in the future: things would expire early.
+        PlanRefused: It is older than `most_days`: lifts that ended long ago would lift again.
+    """
+    age = now - as_of
+    if age < timedelta(0):
+        raise UsageError(f"--as-of {utc_text(as_of)} is in the future", "give the `as_of` of the plan")
+    if age > timedelta(days=most_days):
+        days = age / timedelta(days=1)
+        message = f"--as-of {utc_text(as_of)} is {days:,.1f} days ago, more than {most_days:g}"
+        remedy = f"make a new plan and have it approved; or allow its age: --max-plan-age {int(days) + 1}"
+        raise PlanRefused(message, remedy)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ComparedChange:
     """A change of one of two plans. `why` are the differences, or the reasons why it is not planned now."""

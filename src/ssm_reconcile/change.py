@@ -16,7 +16,7 @@ from ssm_reconcile.attributes import COPIED, FIRST
 from ssm_reconcile.model import SECURE, DesiredParameter, Tags, sorted_tags
 from ssm_reconcile.record import Origin, Record, key_digest, rewrite_digest
 
-HOLD_MARK = "withheld: "
+WITHHELD_MARK = "withheld: "
 """Start of a reason why a guard withholds a change, among the reasons of the change."""
 
 
@@ -61,7 +61,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class GuardReason:
     """Why one guard withholds a change.
 
     `why` is a phrase for the change, `remedy` a sentence that says what lets it through. A guard that
@@ -311,7 +311,7 @@ class Change:
     changed_outside: bool = False
     exposes: bool = False
     source_made_plain: bool = False
-    withheld: tuple[Hold, ...] = ()
+    withheld: tuple[GuardReason, ...] = ()
     lifted: tuple[tuple[str, str], ...] = ()
     pending: bool = False
     is_shown: bool = False
@@ -324,12 +324,12 @@ class Change:
     @property
     def withheld_by(self) -> tuple[str, ...]:
         """The names of the guards that withhold this change."""
-        return tuple(hold.guard for hold in self.withheld)
+        return tuple(one.guard for one in self.withheld)
 
     @property
     def all_reasons(self) -> tuple[str, ...]:
         """The reasons, followed by why each guard withholds this change."""
-        return (*self.reasons, *(f"{HOLD_MARK}{hold.why}" for hold in self.withheld))
+        return (*self.reasons, *(f"{WITHHELD_MARK}{one.why}" for one in self.withheld))
 
     @property
     def action(self) -> Action:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeAlias
 
-from ssm_reconcile.change import Action, Change, Fate, Hold, Row, Update
+from ssm_reconcile.change import Action, Change, Fate, GuardReason, Row, Update
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
 from ssm_reconcile.lift import Lift, Member, digest_of, member_of
 from ssm_reconcile.model import canonical
@@ -119,7 +119,7 @@ def withhold_changes(
 
 
 def withhold_over_window(
-    plan: Plan, guard: str, pair: tuple[str, str], held: Collection[tuple[str, str, str]], hold: Hold
+    plan: Plan, guard: str, pair: tuple[str, str], held: Collection[tuple[str, str, str]], reason: GuardReason
 ) -> Plan:
     """Return the plan with changes withheld for which a window had no place left.
 
@@ -130,17 +130,17 @@ def withhold_over_window(
         guard: The name of the guard.
         pair: The names of the replication and the target.
         held: The changes by their `order`.
-        hold: The reason for each of them.
+        reason: The reason for each of them.
     """
     if not held:
         return plan
-    message = f"{plural(len(held), 'change')} in {pair[1]} withheld: {hold.why}"
+    message = f"{plural(len(held), 'change')} in {pair[1]} withheld: {reason.why}"
     finding = Finding(Severity.WARNING, guard, message, pair[1], (Address(pair[1]),))
     parts = tuple(
         replace(
             part,
             changes=tuple(
-                replace(one, withheld=(*one.withheld, hold)) if one.order in held else one
+                replace(one, withheld=(*one.withheld, reason)) if one.order in held else one
                 for one in part.changes
             ),
             findings=(*part.findings, finding),
@@ -190,13 +190,13 @@ def _judge(
         for target in plan.targets if names is None or name in names else ():
             of_target = [change for change in changes.values() if change.target == target.name]
             for found in guard(TargetChanges(plan, target, of_target), rules):
-                hold = Hold(name, found.why, found.limit, found.count, found.remedy)
+                reason = GuardReason(name, found.why, found.limit, found.count, found.remedy)
                 held: list[Member] = []
                 for change in found.changes:
                     member = member_of(change)
                     lift = lifted.get((name, target.name, member))
                     if lift is None:
-                        changes[change.order] = replace(change, withheld=(*change.withheld, hold))
+                        changes[change.order] = replace(change, withheld=(*change.withheld, reason))
                         held.append(member)
                     else:
                         used = (*change.lifted, (name, lift.changes))

@@ -191,6 +191,8 @@ class Plan:
     """The plan of a run. Sorted, so that the same input gives the same plan.
 
     `dropped`: with `plan --against`, the changes that only the other spec makes. Not part of the plan id.
+    `as_of`: the instant at which the plan judges whether something has expired; None in a run without a plan.
+    Not part of the plan id.
     """
 
     replications: tuple[ReplicationPlan, ...]
@@ -199,6 +201,7 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     budget: Budget | None = None
     dropped: tuple[Change, ...] | None = None
+    as_of: datetime | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:

@@ -103,6 +103,7 @@ def make_plan(
         replications=tuple(sorted(parts, key=lambda part: (part.name, part.source))),
         mode=Mode.NO_DECRYPT if run.no_decrypt else Mode.VERIFY if run.verify_values else Mode.NORMAL,
         narrowing=Narrowing(run.targets, run.only + scope.names),
+        as_of=session.as_of,
     )
     plan = replace(plan, budget=budget(plan.changes, _end_places(specs, parts)))
     if former is None:

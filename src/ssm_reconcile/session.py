@@ -10,7 +10,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -247,13 +247,18 @@ class HigherThroughput:
         return rate
 
 
+_NOW = datetime.max.replace(tzinfo=UTC)
+"""Stands for the time of the clock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """The surroundings of a run; the specs and the plan are arguments of their own.
 
     `key` keys the digests by which values are compared. A new session has a new key, so the digests of
     one run reveal nothing in another. Without `throughput`, PutParameter has its default rate in each place
-    for which the spec sets none.
+    for which the spec sets none. `as_of` is the instant at which the run judges whether something has
+    expired, in whole seconds: that of a saved plan, else the time at which the session is made.
     """
 
     places: Places
@@ -262,8 +267,13 @@ class Session:
     progress: ProgressListener
     throughput: HigherThroughput | None = None
     key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)
+    as_of: datetime = _NOW
+
+    def __post_init__(self) -> None:
+        given = self.clock.now() if self.as_of is _NOW else self.as_of
+        object.__setattr__(self, "as_of", given.astimezone(UTC).replace(microsecond=0))
 
     @property
     def today(self) -> date:
-        """The day in UTC."""
-        return self.clock.now().astimezone(UTC).date()
+        """The day of `as_of` in UTC."""
+        return self.as_of.date()

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -95,10 +96,14 @@ INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan
     " well.",
 )  # fmt: skip
 @click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id.")
+@click.option(
+    "--as-of", metavar="TIME", callback=options.read_instant,
+    help="With --expect-plan: judge what has expired at this time, the `as_of` of the plan as JSON.",
+)  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0), default=approve.MAX_AGE_DAYS,
-    show_default=True, help="Refuse a saved plan that is older.",
+    show_default=True, help="Refuse a saved plan, or a time of --as-of, that is older.",
 )  # fmt: skip
 @options.plan_options
 @options.exposure_option
@@ -116,6 +121,7 @@ def command(
     against: tuple[str, ...],
     rest: str,
     expect_plan: str | None,
+    as_of: datetime | None,
     yes: bool,
     max_plan_age: float,
     name: str | None,
@@ -142,7 +148,14 @@ def command(
         approve.matches("", expect_plan)  # refuse a malformed id before any work
         approval = "expect-plan"
     started = ApplyRun(specs, name, run, common, approval, output_format, out, metrics, expect=expect_plan)
-    if any(map(_is_saved_plan, specs)):
+    is_saved = any(map(_is_saved_plan, specs))
+    if as_of is not None and (is_saved or expect_plan is None):
+        raise click.UsageError(
+            "--as-of is for --expect-plan ID and specs: a saved plan holds its own time, and other runs judge"
+            " at the present time."
+        )
+    started.as_of, started.max_age = as_of, max_plan_age
+    if is_saved:
         started = _with_saved_plan(replace(started, rest=rest), saved_specs, max_plan_age, also, against)
     elif saved_specs:
         raise click.UsageError("--spec needs a saved plan; give the specs themselves as SPEC.")
@@ -253,6 +266,8 @@ class ApplyRun:
         out: The file for the report.
         metrics: The file for metrics.
         expect: The id that the plan must have.
+        as_of: The instant of the expected plan at which it judges what has expired; None for the present.
+        max_age: The maximum age of that instant, in days.
         saved: The plan with the changes that are approved.
         planner: Makes the plan.
         rest: Whether changes that were not reviewed, and that the former spec makes as well, are applied or
@@ -268,6 +283,8 @@ class ApplyRun:
     out: Path | None
     metrics: Path | None = None
     expect: str | None = None
+    as_of: datetime | None = None
+    max_age: float = approve.MAX_AGE_DAYS
     saved: SavedPlan | None = None
     planner: Callable[[Runner], Plan] = Runner.plan
     rest: str = "leave"
@@ -294,8 +311,12 @@ class ApplyRun:
             runner.may_probe = self.approval != "event"
             session = SessionStop(runner.stop, runner.clock, read_end(os.environ, self.common.profile))
             session.check()
+            if self.as_of is not None:
+                approve.check_as_of(self.as_of, runner.clock.now(), self.max_age)
+                runner.as_of = self.as_of
             if self.saved is not None:
                 self._check_saved(self.saved, runner)
+                runner.as_of = self.saved.as_of(runner.clock.now())
             plan = self.planner(runner)
             if self.saved is None:
                 command_run.check_narrowing(plan)

@@ -79,7 +79,10 @@ def note_standard_input(specs: Sequence[str], common: CommonOptions) -> None:
 
 @dataclass(slots=True)
 class Runner:
-    """One run of a command: specs and options, the stop signal, the clock, and the places once opened."""
+    """One run of a command: specs and options, the stop signal, the clock, and the places once opened.
+
+    `as_of` is that of the session; None: the time of the plan.
+    """
 
     specs: tuple[Replication, ...]
     run: Run
@@ -88,6 +91,7 @@ class Runner:
     clock: Clock
     places: Places | None = None
     may_probe: bool = True
+    as_of: datetime | None = None
     _is_announced: bool = False
 
     @property
@@ -135,7 +139,8 @@ class Runner:
             from ssm_reconcile.load import load
             from ssm_reconcile.session import Session, open_more
 
-            session = Session(self.open_places(), self.run, self.clock, progress)
+            as_of = self.as_of or self.clock.now()
+            session = Session(self.open_places(), self.run, self.clock, progress, as_of=as_of)
             if not against:
                 return reconcile.make_plan(self.specs, session)
             try:
@@ -164,7 +169,8 @@ class Runner:
         throughput = HigherThroughput(self.clock, report)
         # Not `reading`: a signal must not interrupt a worker that writes. It sees `stop` between two changes.
         with show_progress(self.common) as progress:
-            session = Session(self.places, self.run, self.clock, progress, throughput)
+            as_of = plan.as_of or self.clock.now()
+            session = Session(self.places, self.run, self.clock, progress, throughput, as_of=as_of)
             return reconcile.carry_out(plan, self.specs, session, stop)
 
 

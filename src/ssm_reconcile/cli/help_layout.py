@@ -22,7 +22,7 @@ GROUPS = {
     "Input": ("--plan", "--failed", "--approval", "--refused", "--artifact", "--workflow"),
     "Comparison": ("--verify-values", "--no-decrypt", "--compare-secrets"),
     "Review": (
-        "--yes", "--expect-plan", "--reviewed", "--unreviewed", "--max-plan-age", "--against", "--also",
+        "--yes", "--expect-plan", "--as-of", "--reviewed", "--unreviewed", "--max-plan-age", "--against", "--also",
         "--rest", "--review", "--separate-approver",
     ),
     "Guards": (

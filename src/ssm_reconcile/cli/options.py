@@ -12,6 +12,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -198,6 +199,19 @@ leave_out_option = click.option(
     " approval. Not for a saved plan.",
 )  # fmt: skip
 """Not for events: the event stack does not know what was refused on GitHub."""
+
+
+def read_instant(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    """Return a time in UTC; raise BadParameter for a text that is not a time with a zone."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise click.BadParameter(f"{text!r} is not a time with a zone, such as 2026-11-29T18:46:15Z.")
 
 
 def _read_lifts(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[Lift, ...]:

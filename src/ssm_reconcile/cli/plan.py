@@ -122,6 +122,7 @@ def command(
     with command_run.start_runner(loaded, run, common) as runner:
         if saved is not None:
             saved.check_age(runner.clock.now(), _commands(saved, options.command_line(specs, name, run)))
+            runner.as_of = saved.as_of(runner.clock.now())
         plan = runner.plan(against, name)
         command_run.check_narrowing(plan)
         document = command_run.saved_document(plan, run, name, specs, runner.clock.now())

@@ -59,6 +59,14 @@ class SavedPlan:
         """The id of the first plan."""
         return self.documents[0]["plan_id"]
 
+    def as_of(self, now: datetime) -> datetime:
+        """Return the instant at which the plans judge whether something has expired; the earliest of several.
+
+        A plan of an earlier version has none: then, and never later, it is `now`.
+        """
+        texts = [document.get("as_of") for document in self.documents]
+        return min([now, *(datetime.fromisoformat(text) for text in texts if text is not None)])
+
     def options(self, given: Run) -> Run:
         """Return the options of the saved plans, with the guards that the command line lifts."""
         lifted = {flag: getattr(given, flag) for flag in (*approve.GUARD_FLAGS, "lift")}
@@ -87,6 +95,8 @@ class SavedPlan:
         given = _remedies_in_comment if error_output.is_action() else commands
         for document in self.documents:
             approve.check_age(document.get("created"), now, self.max_age, given)
+            if (as_of := document.get("as_of")) is not None:  # an old one would bring ended lifts back
+                approve.check_age(as_of, now, self.max_age, given)
 
 
 def _remedies_in_comment(days: int | None) -> str:

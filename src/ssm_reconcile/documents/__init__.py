@@ -35,7 +35,7 @@ from ssm_reconcile.plan import Mode
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Run
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 """`major.minor`: a reader of this major understands every minor of it."""
 Version: TypeAlias = Annotated[int, Keywords(minimum=1)]
 PlanId: TypeAlias = Annotated[str, re.compile("[0-9a-f]{64}")]
@@ -404,6 +404,8 @@ class PlanDocument(_CommonKeys):
 
     Attributes:
         created: The time when the plan was made. Not part of the plan id.
+        as_of: The instant at which the plan judges whether something has expired. `apply` of the saved plan
+            judges at the same instant. Not part of the plan id.
         summary: The counts of all replications.
         replications: One entry for each document of the spec.
         changes: The changes, sorted by replication, target and name.
@@ -415,6 +417,7 @@ class PlanDocument(_CommonKeys):
     """
 
     created: NotRequired[Moment]
+    as_of: NotRequired[Moment | None]
     summary: PlanCounts
     replications: list[ReplicationEntry]
     changes: Sequence[ChangeEntry]

@@ -95,6 +95,7 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
         "others": [other_entry(other) for other in _sorted(plan.others)],
         "findings": _findings(plan),
         "created": moment(created),
+        "as_of": _moment(plan.as_of),
         "summary": plan.summary,
         "against": None
         if dropped is None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ssm_reconcile.change import Action, Change, Fate, Hold
+from ssm_reconcile.change import Action, Change, Fate, GuardReason
 from ssm_reconcile.event.requests import Retry, RetryCause
 from ssm_reconcile.event.state import (
     MOST_ENTRIES,
@@ -104,8 +104,8 @@ class Windows:
             waiting = [one for one in over if self._needs_count(one, made, limits)]
             self.waiting |= {one.order: Retry(RetryCause.COUNT, NO_COUNT) for one in waiting}
             over = [one for one in over if one.order not in self.waiting]
-        hold = _hold(guard, limits, made, len(over))
-        return withhold_over_window(plan, guard, pair, {one.order for one in over}, hold)
+        reason = _reason(guard, limits, made, len(over))
+        return withhold_over_window(plan, guard, pair, {one.order for one in over}, reason)
 
     def _guards(self, limits: Limits) -> Iterator[tuple[str, Action, Allows]]:
         """Yield each guard that counts over a window, its action, and the rule for one more change."""
@@ -146,7 +146,7 @@ def _entry(change: Change) -> str:
     return entry_of(change.name, expected.source_version, expected.source_modified)
 
 
-def _hold(guard: str, limits: Limits, made: Reservation, over: int) -> Hold:
+def _reason(guard: str, limits: Limits, made: Reservation, over: int) -> GuardReason:
     """Return the reason for changes that got no place."""
     limit = limits.max_deletes if guard == DELETES else limits.max_updates or 0
     count, noun = made.total + over, "deletes" if guard == DELETES else "updates by events"
@@ -154,7 +154,7 @@ def _hold(guard: str, limits: Limits, made: Reservation, over: int) -> Hold:
     hours = int(limits.window.total_seconds() // 3600)
     excess = excess_of_deletes(count, limit, replicas) or f"more than the {MOST_ENTRIES:,} of one window"
     why = f"{count} {noun} in {hours} hours are {excess}"
-    return Hold(guard, why, limit, count, REMEDY)
+    return GuardReason(guard, why, limit, count, REMEDY)
 
 
 def _is_open(change: Change, pair: tuple[str, str], action: Action) -> bool:

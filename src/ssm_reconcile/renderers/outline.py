@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ssm_reconcile.aws_limits import OPERATIONS, CallClass
-from ssm_reconcile.change import HOLD_MARK
+from ssm_reconcile.change import WITHHELD_MARK
 from ssm_reconcile.documents import BudgetEntry, LimitEntry
 from ssm_reconcile.renderers.changes import ChangeView
 from ssm_reconcile.renderers.escaping import visible
@@ -309,7 +309,7 @@ def guard_reasons(changes: Iterable[ChangeView], findings: Iterable[FindingView]
     reasons: dict[str, list[str]] = {}
     for change in changes:
         for guard, reason in zip(change.guards, change.holds, strict=False):
-            reasons.setdefault(guard, []).append(reason.removeprefix(HOLD_MARK))
+            reasons.setdefault(guard, []).append(reason.removeprefix(WITHHELD_MARK))
     by_code: dict[str, list[FindingView]] = {}
     for finding in findings:
         by_code.setdefault(finding.code, []).append(finding)

@@ -107,7 +107,7 @@ def test_a_detached_replica_is_drift_and_a_count_of_its_own(cli: Cli, settled: S
     assert result.exit_code == 3
     assert "  detached  /app/url (prod, us-east-2): it is detached" in result.stderr
     document = json.loads(result.stdout)
-    assert document["format_version"] == "1.2"
+    assert document["format_version"] == "1.3"
     for counts in (document["summary"], document["targets"][0], document["replications"][0]["summary"]):
         assert (counts["detached"], counts["conflict"]) == (3, 0)
     assert {other["counted"] for other in document["others"]} == {"detached"}

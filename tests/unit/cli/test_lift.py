@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,93 @@ def test_a_lift_is_applied_after_the_question(
     write_lift(cli)
     assert cli("apply", stdin="y\n").exit_code == 0
     assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+def today(aws: SimulatedAws) -> str:
+    return aws.clock.now().date().isoformat()
+
+
+def test_a_saved_plan_is_applied_as_of_its_own_time(withheld: SimulatedAws, cli: Cli) -> None:
+    """A lift that ends after the plan does not change the plan that was approved."""
+    write_lift(cli, until=today(withheld))
+    document = planned(cli, "--out", "plan.json")
+    assert document["as_of"] == document["created"][:19] + ".000Z"
+    withheld.clock.advance(timedelta(days=2))
+    assert "lift-expired" in codes(planned(cli))
+    assert planned(cli)["summary"]["withheld"] == 24
+    assert cli("plan", "--reviewed", "plan.json").exit_code == 0
+    assert cli("apply", "plan.json").exit_code == 0
+    assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+def test_several_saved_plans_are_applied_as_of_the_earliest(withheld: SimulatedAws, cli: Cli) -> None:
+    write_lift(cli, until=today(withheld))
+    planned(cli, "--out", "first.json")
+    withheld.clock.advance(timedelta(days=2))
+    planned(cli, "--out", "second.json")
+    assert cli("apply", "second.json", "--also", "first.json").exit_code == 0
+    assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+def test_a_saved_plan_without_a_time_of_its_own_is_applied_as_of_now(
+    withheld: SimulatedAws, cli: Cli
+) -> None:
+    """Format 1.2 and earlier has none."""
+    write_lift(cli, until=today(withheld))
+    document = planned(cli, "--out", "plan.json")
+    del document["as_of"]
+    Path("plan.json").write_text(json.dumps(document))
+    assert cli("apply", "plan.json").exit_code == 0
+    assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+@pytest.mark.parametrize("days", [-1, 8])
+def test_a_saved_plan_whose_time_was_edited_is_refused(withheld: SimulatedAws, cli: Cli, days: int) -> None:
+    document = planned(cli, "--out", "plan.json")
+    document["as_of"] = (withheld.clock.now() - timedelta(days=days)).isoformat()
+    Path("plan.json").write_text(json.dumps(document))
+    assert cli("apply", "plan.json").exit_code == 4
+    assert set(GONE) <= set(withheld.names("us-east-2"))
+
+
+def test_a_plan_is_applied_by_its_id_as_of_its_time(withheld: SimulatedAws, cli: Cli) -> None:
+    write_lift(cli, until=today(withheld))
+    document = planned(cli)
+    expect = ("apply", "--expect-plan", document["plan_id"])
+    withheld.clock.advance(timedelta(days=2))
+    assert cli(*expect).exit_code == 4
+    assert set(GONE) <= set(withheld.names("us-east-2"))
+    assert cli(*expect, "--as-of", document["as_of"]).exit_code == 0
+    assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+@pytest.mark.parametrize(
+    ("days", "code", "message"),
+    [(-1, 64, "give the `as_of` of the plan"), (8, 4, "8.0 days ago, more than 7")],
+)
+def test_a_time_of_the_future_and_an_old_one_are_refused_before_any_call(
+    withheld: SimulatedAws, cli: Cli, days: int, code: int, message: str
+) -> None:
+    as_of = (withheld.clock.now() - timedelta(days=days)).isoformat()
+    before = len(withheld.world.calls)
+    result = cli("apply", "--expect-plan", "0" * 12, "--as-of", as_of)
+    assert (result.exit_code, message in result.stderr) == (code, True), result.stderr
+    assert len(withheld.world.calls) == before
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-11-29", "2026-11-29T18:46:15", "0001-01-01T00:00+23:00"])
+def test_a_time_needs_a_zone(cli: Cli, aws: SimulatedAws, text: str) -> None:
+    result = cli("apply", "--expect-plan", "0" * 12, "--as-of", text)
+    assert result.exit_code == 64
+    assert "is not a time with a zone, such as 2026-11-29T18:46:15Z" in " ".join(result.stderr.split())
+
+
+def test_a_time_is_for_an_expected_plan_only(withheld: SimulatedAws, cli: Cli) -> None:
+    as_of = planned(cli, "--out", "plan.json")["as_of"]
+    for words in (["--yes"], ["plan.json"], ["plan.json", "--expect-plan", "0" * 12]):
+        result = cli("apply", *words, "--as-of", as_of)
+        assert result.exit_code == 64
+        assert "--as-of is for --expect-plan ID and specs" in " ".join(result.stderr.split())
 
 
 def test_an_apply_without_a_review_does_not_lift(withheld: SimulatedAws, cli: Cli) -> None:

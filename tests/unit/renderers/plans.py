@@ -15,7 +15,7 @@ from ssm_reconcile.change import (
     Delete,
     Difference,
     Fate,
-    Hold,
+    GuardReason,
     Preconditions,
     Release,
     Replace,
@@ -130,7 +130,7 @@ def release(target: str, name: str) -> Change:
 
 
 def withheld(change: Change, guard: str, why: str) -> Change:
-    return replace(change, withheld=(Hold(guard, why),))
+    return replace(change, withheld=(GuardReason(guard, why),))
 
 
 def other(target: str, name: str, row: Row, counted: str, *reasons: str) -> Other:
