@@ -43,7 +43,8 @@ def test_a_change_that_does_something_else_is_not_pending() -> None:
 
 
 def test_a_change_that_a_guard_withheld_before_and_not_now_is_not_pending() -> None:
-    assert compared(plans.plan_of([A]), plans.plan_of([replace(A, withheld=(GuardReason("max-deletes", ""),))])) == (
+    withheld = replace(A, withheld=(GuardReason("max-deletes", ""),))
+    assert compared(plans.plan_of([A]), plans.plan_of([withheld])) == (
         set(),
         set(),
     )

@@ -96,10 +96,7 @@ INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan
     " well.",
 )  # fmt: skip
 @click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id.")
-@click.option(
-    "--as-of", metavar="TIME", callback=options.read_instant,
-    help="With --expect-plan: judge what has expired at this time, the `as_of` of the plan as JSON.",
-)  # fmt: skip
+@options.as_of_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0), default=approve.MAX_AGE_DAYS,

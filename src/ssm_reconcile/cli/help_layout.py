@@ -22,8 +22,8 @@ GROUPS = {
     "Input": ("--plan", "--failed", "--approval", "--refused", "--artifact", "--workflow"),
     "Comparison": ("--verify-values", "--no-decrypt", "--compare-secrets"),
     "Review": (
-        "--yes", "--expect-plan", "--as-of", "--reviewed", "--unreviewed", "--max-plan-age", "--against", "--also",
-        "--rest", "--review", "--separate-approver",
+        "--yes", "--expect-plan", "--as-of", "--reviewed", "--unreviewed", "--max-plan-age", "--against",
+        "--also", "--rest", "--review", "--separate-approver",
     ),
     "Guards": (
         "--adopt", "--overwrite-outside", "--allow-replace", "--allow-exposure", "--allow-empty-source",

@@ -201,7 +201,7 @@ leave_out_option = click.option(
 """Not for events: the event stack does not know what was refused on GitHub."""
 
 
-def read_instant(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+def _read_instant(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
     """Return a time in UTC; raise BadParameter for a text that is not a time with a zone."""
     if text is None:
         return None
@@ -212,6 +212,12 @@ def read_instant(_: click.Context, __: click.Parameter, text: str | None) -> dat
     except (ValueError, OverflowError):
         pass
     raise click.BadParameter(f"{text!r} is not a time with a zone, such as 2026-11-29T18:46:15Z.")
+
+
+as_of_option = click.option(
+    "--as-of", metavar="TIME", callback=_read_instant,
+    help="With --expect-plan: judge what has expired at this time, the `as_of` of the plan as JSON.",
+)  # fmt: skip
 
 
 def _read_lifts(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[Lift, ...]:

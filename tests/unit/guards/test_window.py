@@ -23,13 +23,15 @@ def test_a_change_without_a_place_is_withheld_with_its_reason_and_the_others_go(
 
 def test_a_plan_without_such_a_change_is_the_same_plan() -> None:
     plan = Plan((part(*deletes(1)),))
-    assert withhold_over_window(plan, "max-deletes", ("prod", "x"), (), GuardReason("max-deletes", "")) is plan
+    reason = GuardReason("max-deletes", "")
+    assert withhold_over_window(plan, "max-deletes", ("prod", "x"), (), reason) is plan
 
 
 def test_a_plan_of_another_replication_is_not_changed() -> None:
     plan = Plan((part(*deletes(1)),))
     order = plan.changes[0].order
-    found = withhold_over_window(plan, "max-deletes", ("another", order[1]), {order}, GuardReason("max-deletes", ""))
+    reason = GuardReason("max-deletes", "")
+    found = withhold_over_window(plan, "max-deletes", ("another", order[1]), {order}, reason)
     assert found.changes == plan.changes
     assert not found.all_findings
 
