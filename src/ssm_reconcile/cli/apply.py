@@ -145,20 +145,15 @@ def command(
         approve.matches("", expect_plan)  # refuse a malformed id before any work
         approval = "expect-plan"
     started = ApplyRun(specs, name, run, common, approval, output_format, out, metrics, expect=expect_plan)
-    is_saved = any(map(_is_saved_plan, specs))
-    if as_of is not None and (is_saved or expect_plan is None):
-        raise click.UsageError(
-            "--as-of is for --expect-plan ID and specs: a saved plan holds its own time, and other runs judge"
-            " at the present time."
-        )
     started.as_of, started.max_age = as_of, max_plan_age
-    if is_saved:
+    if any(map(_is_saved_plan, specs)):
         started = _with_saved_plan(replace(started, rest=rest), saved_specs, max_plan_age, also, against)
     elif saved_specs:
         raise click.UsageError("--spec needs a saved plan; give the specs themselves as SPEC.")
     elif also or against:
         raise click.UsageError("--also and --against need a saved plan: give the first one as the argument.")
     started.run = _with_lifts(started, run)
+    _check_as_of(started)
     if started.approval == "answer" and not terminal.can_ask():
         command_run.load_all(specs, name)  # report an unusable spec before the missing flag
         raise click.UsageError(
@@ -187,6 +182,15 @@ def _with_lifts(started: ApplyRun, given: Run) -> Run:
     if given.leave_out and started.saved is not None:
         raise click.UsageError("--leave-out is not for a saved plan, which says itself what is applied.")
     return replace(started.run, lifts_allowed=started.approval != "yes")
+
+
+def _check_as_of(started: ApplyRun) -> None:
+    """Raise UsageError for an --as-of without the id of a plan, or with a saved plan."""
+    if started.as_of is not None and (started.saved is not None or started.expect is None):
+        raise click.UsageError(
+            "--as-of is for --expect-plan ID and specs: a saved plan holds its own time, and other runs judge"
+            " at the present time."
+        )
 
 
 def _is_saved_plan(path: str) -> bool:
