@@ -154,13 +154,18 @@ def command(
         raise click.UsageError("--also and --against need a saved plan: give the first one as the argument.")
     started.run = _with_lifts(started, run)
     _check_as_of(started)
+    _check_can_ask(started)
+    return started.execute()
+
+
+def _check_can_ask(started: ApplyRun) -> None:
+    """Raise UsageError for an apply that needs an answer and gets none."""
     if started.approval == "answer" and not terminal.can_ask():
-        command_run.load_all(specs, name)  # report an unusable spec before the missing flag
+        command_run.load_all(started.specs, started.name)  # report an unusable spec before the missing flag
         raise click.UsageError(
             "stdin is not a terminal, so the plan cannot be confirmed: give --yes, --expect-plan ID, or a"
             " plan that `plan --out` saved."
         )
-    return started.execute()
 
 
 def _with_lifts(started: ApplyRun, given: Run) -> Run:
