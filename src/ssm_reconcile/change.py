@@ -61,7 +61,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class GuardReason:
+class Withholding:
     """Why one guard withholds a change.
 
     `why` is a phrase for the change, `remedy` a sentence that says what lets it through. A guard that
@@ -311,7 +311,7 @@ class Change:
     changed_outside: bool = False
     exposes: bool = False
     source_made_plain: bool = False
-    withheld: tuple[GuardReason, ...] = ()
+    withheld: tuple[Withholding, ...] = ()
     lifted: tuple[tuple[str, str], ...] = ()
     pending: bool = False
     is_shown: bool = False

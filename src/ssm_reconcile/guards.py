@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeAlias
 
-from ssm_reconcile.change import Action, Change, Fate, GuardReason, Row, Update
+from ssm_reconcile.change import Action, Change, Fate, Row, Update, Withholding
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
 from ssm_reconcile.lift import Lift, Member, digest_of, member_of
 from ssm_reconcile.model import canonical
@@ -119,7 +119,7 @@ def withhold_changes(
 
 
 def withhold_over_window(
-    plan: Plan, guard: str, pair: tuple[str, str], held: Collection[tuple[str, str, str]], reason: GuardReason
+    plan: Plan, guard: str, pair: tuple[str, str], held: Collection[tuple[str, str, str]], reason: Withholding
 ) -> Plan:
     """Return the plan with changes withheld for which a window had no place left.
 
@@ -190,7 +190,7 @@ def _judge(
         for target in plan.targets if names is None or name in names else ():
             of_target = [change for change in changes.values() if change.target == target.name]
             for found in guard(TargetChanges(plan, target, of_target), rules):
-                reason = GuardReason(name, found.why, found.limit, found.count, found.remedy)
+                reason = Withholding(name, found.why, found.limit, found.count, found.remedy)
                 held: list[Member] = []
                 for change in found.changes:
                     member = member_of(change)

@@ -15,11 +15,11 @@ from ssm_reconcile.change import (
     Create,
     Delete,
     Difference,
-    GuardReason,
     Preconditions,
     Row,
     TagDiff,
     Update,
+    Withholding,
 )
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.documents.encode import saved_plan_document
@@ -128,8 +128,8 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
             update(expected=Preconditions(3, NOON + timedelta(seconds=9), 2, NOON)),
             "source last modified other than approved",
         ),
-        (update(), update(withheld=(GuardReason("max-deletes", ""),)), "withheld now, by max-deletes"),
-        (update(withheld=(GuardReason("max-deletes", ""),)), update(), "withheld then, to be applied now"),
+        (update(), update(withheld=(Withholding("max-deletes", ""),)), "withheld now, by max-deletes"),
+        (update(withheld=(Withholding("max-deletes", ""),)), update(), "withheld then, to be applied now"),
         (update(), delete("/app/b"), "action update became delete"),
         (create(), create(type="StringList"), "type String became StringList"),
         (create(), create(tier="Advanced"), "tier Standard became Advanced"),

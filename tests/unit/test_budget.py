@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.aws_limits import CALL_RATES, DELETE_SECONDS, HIGHER_THROUGHPUT_PUT_RATE, CallClass
 from ssm_reconcile.budget import EndPlace, _paces, budget
-from ssm_reconcile.change import Change, GuardReason, Release, TagDiff, Update
+from ssm_reconcile.change import Change, Release, TagDiff, Update, Withholding
 from ssm_reconcile.model import SOURCE, Place
 from ssm_reconcile.plan import BudgetLimit
 from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Run, SkipSync
@@ -87,7 +87,7 @@ def test_deletes_go_by_ten_and_replacements_one_by_one() -> None:
 
 
 def test_withheld_changes_cost_no_calls() -> None:
-    held = [replace(one, withheld=(GuardReason("replace", ""),)) for one in creates(5)]
+    held = [replace(one, withheld=(Withholding("replace", ""),)) for one in creates(5)]
     assert budget([*held, *creates(1, "/p/x")], {}) == budget(creates(1, "/p/x"), {})
 
 

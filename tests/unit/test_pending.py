@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ssm_reconcile.approve import mark_pending, narrowed_to
-from ssm_reconcile.change import GuardReason
+from ssm_reconcile.change import Withholding
 from ssm_reconcile.load import load_text
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.spec import Run
@@ -43,7 +43,7 @@ def test_a_change_that_does_something_else_is_not_pending() -> None:
 
 
 def test_a_change_that_a_guard_withheld_before_and_not_now_is_not_pending() -> None:
-    withheld = replace(A, withheld=(GuardReason("max-deletes", ""),))
+    withheld = replace(A, withheld=(Withholding("max-deletes", ""),))
     assert compared(plans.plan_of([A]), plans.plan_of([withheld])) == (
         set(),
         set(),

@@ -17,7 +17,6 @@ from ssm_reconcile.change import (
     Create,
     Delete,
     Difference,
-    GuardReason,
     Preconditions,
     Release,
     Replace,
@@ -25,6 +24,7 @@ from ssm_reconcile.change import (
     Row,
     TagDiff,
     Update,
+    Withholding,
     effect_of,
 )
 from ssm_reconcile.errors import Finding, Severity
@@ -106,12 +106,12 @@ class TestChange:
         assert change(Release("/p/a", TAGS)).desired is None
 
 
-HOLDS = (GuardReason("a", "x"), GuardReason("b", "y"), GuardReason("c", "z"))
+HOLDS = (Withholding("a", "x"), Withholding("b", "y"), Withholding("c", "z"))
 
 
 class TestSummary:
     def test_each_address_is_counted_once_and_withheld_counts_fates(self) -> None:
-        held = [replace(one, withheld=(GuardReason("a", ""),)) for one in deletes(2)]
+        held = [replace(one, withheld=(Withholding("a", ""),)) for one in deletes(2)]
         others = (
             Other("prod", "us-east-2", "/p/x", Row.CHAINED, "skipped"),
             Other("prod", "us-east-2", "/p/y", Row.FOREIGN, "conflict"),
@@ -231,7 +231,7 @@ class TestPlanId:
             ),
             pytest.param(with_effect(takes_over=True), id="that it takes over"),
             pytest.param(with_effect(unproven=True), id="that it is unproven"),
-            pytest.param(with_(withheld=(GuardReason("a", ""),)), id="fate"),
+            pytest.param(with_(withheld=(Withholding("a", ""),)), id="fate"),
             pytest.param(with_(name="/p/b"), id="name"),
             pytest.param(with_(target="us-west-1"), id="target"),
             pytest.param(with_(row=Row.CONFLICT), id="row"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ssm_reconcile.change import Action, Change, Fate, GuardReason
+from ssm_reconcile.change import Action, Change, Fate, Withholding
 from ssm_reconcile.event.requests import Retry, RetryCause
 from ssm_reconcile.event.state import (
     MOST_ENTRIES,
@@ -146,7 +146,7 @@ def _entry(change: Change) -> str:
     return entry_of(change.name, expected.source_version, expected.source_modified)
 
 
-def _reason(guard: str, limits: Limits, made: Reservation, over: int) -> GuardReason:
+def _reason(guard: str, limits: Limits, made: Reservation, over: int) -> Withholding:
     """Return the reason for changes that got no place."""
     limit = limits.max_deletes if guard == DELETES else limits.max_updates or 0
     count, noun = made.total + over, "deletes" if guard == DELETES else "updates by events"
@@ -154,7 +154,7 @@ def _reason(guard: str, limits: Limits, made: Reservation, over: int) -> GuardRe
     hours = int(limits.window.total_seconds() // 3600)
     excess = excess_of_deletes(count, limit, replicas) or f"more than the {MOST_ENTRIES:,} of one window"
     why = f"{count} {noun} in {hours} hours are {excess}"
-    return GuardReason(guard, why, limit, count, REMEDY)
+    return Withholding(guard, why, limit, count, REMEDY)
 
 
 def _is_open(change: Change, pair: tuple[str, str], action: Action) -> bool:

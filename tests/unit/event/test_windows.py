@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Fate, GuardReason
+from ssm_reconcile.change import Change, Fate, Withholding
 from ssm_reconcile.event.requests import RetryCause
 from ssm_reconcile.event.state import State, TableUnavailableError
 from ssm_reconcile.event.windows import Windows
@@ -60,7 +60,7 @@ def with_another(change: Change, part_of: str) -> Change:
 
 def with_hold(change: Change) -> Change:
     """Return a change that a guard withholds."""
-    return replace(change, withheld=(GuardReason("changed-outside", "why"),))
+    return replace(change, withheld=(Withholding("changed-outside", "why"),))
 
 
 @pytest.fixture

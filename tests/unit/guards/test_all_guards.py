@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ssm_reconcile.change import Action, GuardReason
+from ssm_reconcile.change import Action, Withholding
 from ssm_reconcile.errors import Address
 from ssm_reconcile.guards import GUARDS, GuardRules, TargetChanges, withhold_changes
 from ssm_reconcile.spec import Run
@@ -62,7 +62,7 @@ def test_a_change_has_one_entry_for_each_guard_that_withholds_it() -> None:
 
 
 def test_open_changes_are_those_that_no_guard_withholds() -> None:
-    held = [replace(one, withheld=(GuardReason("one", "why"),)) for one in deletes(1)]
+    held = [replace(one, withheld=(Withholding("one", "why"),)) for one in deletes(1)]
     plan = part(*held, *deletes(2)[1:], *creates(1))
     target = TargetChanges(plan, plan.targets[0], plan.changes)
     assert [one.name for one in target.open()] == ["/p/d001", "/p/c000"]

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from ssm_reconcile.change import GuardReason, TagDiff, Update
+from ssm_reconcile.change import TagDiff, Update, Withholding
 from ssm_reconcile.errors import Where
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.spec import Limits, Run
@@ -84,7 +84,7 @@ def test_the_spec_lifts_it_too_and_the_flag_may_be_stricter() -> None:
 
 
 def test_withheld_changes_do_not_count() -> None:
-    held = [replace(one, withheld=(GuardReason("replace", ""),)) for one in replaces(20)]
+    held = [replace(one, withheld=(Withholding("replace", ""),)) for one in replaces(20)]
     assert fates(guard(part(*updates(30), *held), rules())) == {"apply": 30, "withheld": 20}
 
 

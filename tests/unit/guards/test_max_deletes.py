@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from ssm_reconcile.change import Change, Fate, GuardReason
+from ssm_reconcile.change import Change, Fate, Withholding
 from ssm_reconcile.errors import Where
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.plan import TargetPlan
@@ -69,7 +69,7 @@ def test_a_limit_of_nought_withholds_the_first() -> None:
 
 
 def test_withheld_changes_do_not_count() -> None:
-    held = [replace(one, withheld=(GuardReason("replace", ""),)) for one in replaces(5)]
+    held = [replace(one, withheld=(Withholding("replace", ""),)) for one in replaces(5)]
     assert fates(guard(part(*deletes(10), *held), rules())) == {"apply": 10, "withheld": 5}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssm_reconcile.change import Fate, GuardReason
+from ssm_reconcile.change import Fate, Withholding
 from ssm_reconcile.guards import excess_of_deletes, withhold_over_window
 from ssm_reconcile.plan import Plan
 from tests.builders import deletes, part, updates
@@ -12,7 +12,7 @@ def test_a_change_without_a_place_is_withheld_with_its_reason_and_the_others_go(
     changes = [*deletes(3), *updates(1)]
     plan = Plan((part(*changes),))
     pair = (changes[0].replication, changes[0].target)
-    hold = GuardReason("max-deletes", "more than 2 in 24h", 2, 3)
+    hold = Withholding("max-deletes", "more than 2 in 24h", 2, 3)
     found = withhold_over_window(plan, "max-deletes", pair, {changes[1].order}, hold)
     assert [one.name for one in found.changes if one.fate is Fate.WITHHELD] == [changes[1].name]
     assert [one.withheld for one in found.changes if one.withheld] == [(hold,)]
@@ -23,14 +23,14 @@ def test_a_change_without_a_place_is_withheld_with_its_reason_and_the_others_go(
 
 def test_a_plan_without_such_a_change_is_the_same_plan() -> None:
     plan = Plan((part(*deletes(1)),))
-    reason = GuardReason("max-deletes", "")
+    reason = Withholding("max-deletes", "")
     assert withhold_over_window(plan, "max-deletes", ("prod", "x"), (), reason) is plan
 
 
 def test_a_plan_of_another_replication_is_not_changed() -> None:
     plan = Plan((part(*deletes(1)),))
     order = plan.changes[0].order
-    reason = GuardReason("max-deletes", "")
+    reason = Withholding("max-deletes", "")
     found = withhold_over_window(plan, "max-deletes", ("another", order[1]), {order}, reason)
     assert found.changes == plan.changes
     assert not found.all_findings

@@ -15,7 +15,6 @@ from ssm_reconcile.change import (
     Delete,
     Difference,
     Fate,
-    GuardReason,
     Preconditions,
     Release,
     Replace,
@@ -23,6 +22,7 @@ from ssm_reconcile.change import (
     Row,
     TagDiff,
     Update,
+    Withholding,
 )
 from ssm_reconcile.documents.encode import EntrySequence, plan_document, report_document
 from ssm_reconcile.errors import Address, Finding, Severity
@@ -130,7 +130,7 @@ def release(target: str, name: str) -> Change:
 
 
 def withheld(change: Change, guard: str, why: str) -> Change:
-    return replace(change, withheld=(GuardReason(guard, why),))
+    return replace(change, withheld=(Withholding(guard, why),))
 
 
 def other(target: str, name: str, row: Row, counted: str, *reasons: str) -> Other:
