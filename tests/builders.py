@@ -314,6 +314,7 @@ def judge(
         settled=proof.equal,
         unproven=proof.unproven,
         readings=readings,
+        as_of=now,
         only=tuple(Glob(text) for text in run.only),
     )
     return Judged(diff(context), proof, wanted)

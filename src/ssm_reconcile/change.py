@@ -26,6 +26,7 @@ class Row(StrEnum):
     FOREIGN = "foreign"
     DETACHED = "detached"
     COPIED = "copied"
+    HELD = "held"
     OPTED_OUT = "opted_out"
     CHAINED = "chained"
     SKIPPED = "skipped"

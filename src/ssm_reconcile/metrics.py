@@ -24,7 +24,8 @@ from ssm_reconcile.plan import Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.report import Outcome, Result
 
 STATES = (
-    "in_sync", "pending", "failed", "withheld", "conflict", "invalid", "detached", "skipped", "orphaned",
+    "in_sync", "pending", "failed", "withheld", "conflict", "invalid", "detached", "held", "skipped",
+    "orphaned",
 )  # fmt: skip
 """Keys of the counts of a target: each address is counted once."""
 _SKIPPED = frozenset({"skipped", "opted_out"})

@@ -86,7 +86,7 @@ class Other:
 
 COUNTED = (
     "create", "update", "retag", "replace", "adopt", "delete",
-    "in_sync", "skipped", "opted_out", "orphaned", "conflict", "detached", "invalid",
+    "in_sync", "skipped", "opted_out", "held", "orphaned", "conflict", "detached", "invalid",
 )  # fmt: skip
 """The keys of a summary. Each address is counted under exactly one; `withheld` counts changes again."""
 
@@ -138,6 +138,7 @@ class ReplicationPlan:
         in_scope: The number of selected parameters that `--only` matches; None without `--only`.
         matched: The patterns of `--only` that match a selected parameter or a replica.
         spec_id: The digest of the id of the spec, which its records get.
+        has_expired_hold: Whether a hold of the spec has expired. It still holds.
     """
 
     name: str
@@ -151,6 +152,7 @@ class ReplicationPlan:
     in_scope: int | None = None
     matched: frozenset[str] = frozenset()
     spec_id: str | None = None
+    has_expired_hold: bool = False
 
     @property
     def complete(self) -> bool:
@@ -227,6 +229,11 @@ class Plan:
     def complete(self) -> bool:
         """Whether every place was listed completely."""
         return all(part.complete for part in self.replications)
+
+    @property
+    def has_expired_hold(self) -> bool:
+        """Whether a hold of the spec has expired, so that a person has to extend or remove it."""
+        return any(part.has_expired_hold for part in self.replications)
 
     @property
     def summary(self) -> dict[str, int]:

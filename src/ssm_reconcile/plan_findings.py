@@ -3,6 +3,7 @@
 unconfirmed-tags       more tags would have to be read directly than `status` reads
 keys-unchecked         KMS did not describe keys of a place
 source-key             a key of the source does not decrypt, and values under it must be read
+hold-expired           the last day of a hold is over, and it still holds
 spec-renamed           replicas of another name at the same source are in the way
 only-matches-nothing   a pattern of `--only` matches no selected parameter and no replica
 """
@@ -13,6 +14,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from difflib import get_close_matches
 
 from ssm_reconcile.change import Change, Create, Replace, Row, Update
@@ -128,6 +130,17 @@ def _is_unusable(reference: str, key: Key) -> bool:
     return key.state in _KEY_FAULTS
 
 
+def find_expired_holds(spec: Replication, today: date) -> Iterator[Finding]:
+    """Yield an error for each hold whose last day is before `today`, a day in UTC."""
+    for hold in spec.holds:
+        if hold.has_expired(today):
+            message = (
+                f"{spec.name}: the hold on `{hold.match.text}` expired after {hold.until} (UTC)."
+                " It still stops every change: remove the entry, or extend `until`"
+            )
+            yield Finding(Severity.ERROR, "hold-expired", message, str(hold.where or spec.name))
+
+
 def find_renamed_spec(
     spec: Replication, source: Place, others: Mapping[str, Iterable[Other]], live: Mapping[str, Listing]
 ) -> Iterator[Finding]:
@@ -233,8 +246,8 @@ class DriftedAddress:
 def find_drift(plan: Plan, specs: Iterable[Replication]) -> tuple[DriftedAddress, ...]:
     """Return every change, withheld ones included, and every address that needs a decision by a person.
 
-    An orphan counts if its spec has `orphans: delete`. Skipped, opted-out, kept-out and chained addresses are
-    as the spec wants them. An incomplete place has no addresses; see `plan.complete`.
+    An orphan counts if its spec has `orphans: delete`. Skipped, held, opted-out, kept-out and chained
+    addresses are as the spec wants them. An incomplete place has no addresses; see `plan.complete`.
     """
     deleted = {spec.name for spec in specs if spec.orphans is Orphans.DELETE}
     found = [

@@ -21,12 +21,13 @@ from ssm_reconcile.apply.work import RecentTags, SourceTags, Work
 from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.change import Fate
 from ssm_reconcile.diff import TargetDiff, value_findings
-from ssm_reconcile.diff.case import TargetContext
+from ssm_reconcile.diff.case import TargetContext, holding_patterns
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import SOURCE, Access, Listing, Place, UnreadableValue, canonical
 from ssm_reconcile.plan import Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.plan_findings import (
+    find_expired_holds,
     find_renamed_spec,
     find_unchecked_keys,
     find_unconfirmed_tags,
@@ -37,11 +38,13 @@ from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session, narrow_specs
 from ssm_reconcile.settle import ReplicationState, lagging_addresses, settle
-from ssm_reconcile.spec import Replication, Run, Target
+from ssm_reconcile.spec import HOLD_KEY, Replication, Run, Target
 from ssm_reconcile.system import MOST_AT_ONCE, ProgressSums, Stop, read_at_once
 
 _PATTERNS_REPORTED = 20
 """Maximum findings about patterns without effect in one replication."""
+
+_NO_HOLD = "holds nothing: no parameter is placed, and no replica recorded, from a source of that name"
 
 _T = TypeVar("_T")
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
@@ -246,7 +249,15 @@ def plan_replication(
         session: The session of the run.
         scope: The listings and addresses of a run for some names; None for a full run.
     """
-    scope = scope or PlanScope(list_places([spec], session))
+    part, inputs = _plan_listed(spec, session, scope or PlanScope(list_places([spec], session)))
+    expired = tuple(find_expired_holds(spec, session.today))
+    return replace(part, findings=(*part.findings, *expired), has_expired_hold=bool(expired)), inputs
+
+
+def _plan_listed(
+    spec: Replication, session: Session, scope: PlanScope
+) -> tuple[ReplicationPlan, Mapping[str, TargetContext]]:
+    """Return the plan of one replication and the context of each target, without expired holds."""
     source = scope.listings[spec.source.access]
     live = {target.name: scope.listings[target.access] for target in spec.targets}
     if isinstance(source, StoreError) or not (source.complete or source.parameters):
@@ -267,7 +278,7 @@ def plan_replication(
         others=tuple(_without_unconfirmed(other, state) for other in others),
         findings=(
             *_place_findings(spec, source, live),
-            *_selection_findings(spec, state.selected, source, session.run, scope),
+            *_selection_findings(spec, state, session.run, scope),
             *find_renamed_spec(spec, source.place, {name: one.others for name, one in drafts.items()}, whole),
             *find_unchecked_keys(spec, state.rings),
             *find_unusable_source_keys(spec, source, state.rings[SOURCE], changes, _unread(state.inputs)),
@@ -359,29 +370,35 @@ def _place_findings(
 
 
 def _selection_findings(
-    spec: Replication, selected: int, source: Listing, run: Run, scope: PlanScope
+    spec: Replication, state: ReplicationState, run: Run, scope: PlanScope
 ) -> list[Finding]:
     """Return a warning for rules that select nothing, otherwise one for each pattern without effect.
 
-    A run for some names (its `scope` has addresses) does not know all parameters and has no such finding.
+    A run for some names (its `scope` has addresses) does not know all parameters and has no such finding. A
+    hold may match the recorded source of a replica, so it needs the listings of all targets.
     """
+    source = state.source
     if not source.complete or scope.addresses is not None:
         return []
     every = f"the {len(source.parameters)} parameters of {source.place}"
-    if not selected:
+    if not state.selected:
         message = f"{spec.name}: the rules select none of {every}: look at `parameters`"
         where = str(spec.include[0].where or spec.name)
         return [Finding(Severity.WARNING, "nothing-selected", message, where)]
     if run.only:
         return []
-    unused = spec.patterns_without_effect((one.name, one.type) for one in source.parameters.values())
+    is_whole = not run.targets and len(state.inputs) == len(spec.targets)
+    holding = frozenset[str]().union(*map(holding_patterns, state.inputs.values())) if is_whole else None
+    listed = ((one.name, one.type) for one in source.parameters.values())
+    unused = spec.patterns_without_effect(listed, holding)
+    nothing = f"decides about none of {every}: no name matches it, or another pattern is applied first"
     more = f" ({len(unused)} patterns are like this)" if len(unused) > _PATTERNS_REPORTED else ""
     return [
         Finding(
             Severity.WARNING,
             "pattern-without-effect",
-            f"{spec.name}: `{glob.text}` under `{key}` decides about none of {every}: no name matches it, or"
-            f" another pattern is applied first; correct or remove it{more}",
+            f"{spec.name}: `{glob.text}` under `{key}` {_NO_HOLD if key == HOLD_KEY else nothing};"
+            f" correct or remove it{more}",
             str(glob.where or spec.name),
         )
         for key, glob in unused[:_PATTERNS_REPORTED]

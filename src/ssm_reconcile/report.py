@@ -73,7 +73,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """130 interrupted, 5 a change is withheld, 3 an address differs from the spec, 0 done."""
+        """130 interrupted, 5 a change is withheld, 3 an address differs or a hold has expired, 0 done."""
         summary = self.summary
         if self.interrupted:
             return 130
@@ -82,6 +82,6 @@ class Report:
         planned = self.plan.summary
         unheld = summary["failed"] + summary["stale"] + summary["not_attempted"]
         unmet = any(planned[word] for word in UNMET)
-        if unheld or self.remaining or unmet or not self.plan.complete:
+        if unheld or self.remaining or unmet or self.plan.has_expired_hold or not self.plan.complete:
             return 3
         return 0

@@ -310,6 +310,7 @@ class _ReplicationReads:
                 settled=proof.equal,
                 unproven=proof.unproven,
                 readings=self._readings(name, proof, state.unconfirmed_in(name)),
+                as_of=self.session.as_of,
                 only=self.only,
                 addresses=self._addresses_in(name),
             )
@@ -417,8 +418,8 @@ def prove(
         status = standing(tags, live.arn(address), claim, placed=True)
         if there is not None and status is Standing.FREE and address not in live.confirmed:
             strangers.add(address)
-        is_placed = not (wanted.skip or wanted.chained or wanted.problems)
-        if not is_placed or (there is not None and not _value_matters(replication, target, status, tags)):
+        is_left = wanted.skip or wanted.chained or wanted.problems or replication.hold_on(wanted.source.name)
+        if is_left or (there is not None and not _value_matters(replication, target, status, tags)):
             continue
         record = record_of(tags) if status is Standing.OURS else None
         if there is not None and record is not None and proves_equal(record, wanted, there, source.place):

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -22,13 +22,12 @@ from ssm_reconcile.model import (
     STRING_LIST,
     Access,
     Place,
-    Problem,
-    ProblemKind,
     Substitution,
     canonical,
 )
 from ssm_reconcile.record import PREFIX, Claim, digest_id
 from ssm_reconcile.secret_detection import name_looks_secret
+from ssm_reconcile.skip_sync import SkipSync
 
 ALL_TYPES = frozenset({"String", STRING_LIST, SECURE})
 """The parameter types of AWS (API reference, PutParameter)."""
@@ -87,6 +86,31 @@ class Glob:
 
     def __str__(self) -> str:
         return f"{self.text} ({self.where})" if self.where else self.text
+
+
+HOLD_KEY = "parameters.hold"
+"""The key of holds in the spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A pattern of source names whose replicas no plan, apply or event changes.
+
+    Attributes:
+        match: The pattern.
+        until: The last day of the hold, in UTC; None without an end. After it, the hold still holds.
+        reason: The reason, for people.
+        where: The position in the spec.
+    """
+
+    match: Glob
+    until: date | None = None
+    reason: str = ""
+    where: Where | None = field(default=None, compare=False)
+
+    def has_expired(self, today: date) -> bool:
+        """Whether the last day is before a day in UTC: a person has to extend or remove the hold."""
+        return self.until is not None and self.until < today
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,109 +258,6 @@ def _matches_any_level(glob: Glob, name: str) -> bool:
     return any(pattern.match(f"/{level}") for level in name.lower().split("/") if level)
 
 
-class SkipMode(StrEnum):
-    """The values with which the skip tag counts: any value, some values, or the names of targets."""
-
-    ANY = "any"
-    LISTED = "listed"
-    TARGETS = "targets"
-
-
-class OnSkip(StrEnum):
-    """The action on replicas whose source received the skip tag later."""
-
-    KEEP = "keep"
-    DELETE = "delete"
-
-
-@dataclass(frozen=True, slots=True)
-class SkipSync:
-    """The tag that opts a parameter out of replication. Active by default."""
-
-    tag: str = "skip_sync"
-    mode: SkipMode = SkipMode.ANY
-    values: tuple[str, ...] = ()
-    replicas: OnSkip = OnSkip.KEEP
-    ignore: tuple[str, ...] = ()
-    """Tag keys that resemble `tag` and have another meaning."""
-
-    def applies(self, tags: Mapping[str, str], target: str) -> bool:
-        """Whether a parameter with these tags is opted out of a target.
-
-        In mode `targets` the tag's value lists target names, separated by `:`, `,` or spaces
-        (`us-east-2:dr-eu`). `:` is the usual separator, because SSM allows no comma in tag values.
-        """
-        value = tags.get(self.tag)
-        if value is None:
-            return False
-        if self.mode is SkipMode.ANY:
-            return True
-        if self.mode is SkipMode.LISTED:
-            return value in self.values
-        return target in re.split(r"[:,\s]+", value)
-
-    def near_misses(self, tags: Iterable[str]) -> tuple[str, ...]:
-        """Return the tag keys that equal the skip tag except for case and separators, sorted.
-
-        Such a key is more often a mistyped skip tag than another tag. `ignore` lists the exceptions.
-        """
-        wanted = _bare(self.tag)
-        alike = [key for key in tags if wanted and _bare(key) == wanted]
-        return tuple(sorted(key for key in alike if key not in {self.tag, *self.ignore})) if alike else ()
-
-    def almost_applies(self, tags: Mapping[str, str], target: str) -> bool:
-        """Whether the tag's value is almost a listed value, or almost names that target."""
-        value = tags.get(self.tag)
-        if value is None or self.mode is SkipMode.ANY or self.applies(tags, target):
-            return False
-        if self.mode is SkipMode.LISTED:
-            wanted, found = {*map(_bare, self.values)}, {_bare(value)}
-        else:
-            wanted, found = {_bare(target)}, {_bare(value), *map(_bare, _ITEMS.split(value))}
-        return bool((wanted & found) - {""})
-
-    def is_doubtful(self, tags: Mapping[str, str], target: str) -> bool:
-        """Whether a parameter carries a tag that may be a mistyped opt-out from that target."""
-        return bool(self.near_misses(tags)) or self.almost_applies(tags, target)
-
-    def problems(
-        self, tags: Mapping[str, str], target: str, carrier: str, *, live: bool
-    ) -> tuple[Problem, ...]:
-        """Return the reasons to withhold a parameter whose opt-out tag may be mistyped.
-
-        Args:
-            tags: The tags of the parameter.
-            target: The name of the target.
-            carrier: The parameter, as messages name it.
-            live: Whether it is the parameter in the target, where the tag does not belong.
-        """
-        found = []
-        if keys := self.near_misses(tags):
-            named = ", ".join(f"`{key}`" for key in keys)
-            remedy = "remove the tag there" if live else "rename the tag"
-            found.append(
-                f"{carrier} carries the tag {named}, which is almost the skip tag `{self.tag}`:"
-                f" {remedy}, or list its key under `skip_sync.ignore`"
-            )
-        if self.almost_applies(tags, target):
-            meant = "one of `skip_sync.values`" if self.mode is SkipMode.LISTED else f"the target `{target}`"
-            remedy = "remove the tag there" if live else "correct the value, or remove the tag"
-            found.append(
-                f"{carrier} carries the skip tag `{self.tag}` with a value that is almost {meant}: {remedy}"
-            )
-        return tuple(Problem(ProblemKind.SKIP_TAG, reason) for reason in found)
-
-
-_ITEMS = re.compile(r"[:,;/|+=\s]+")
-"""Separators of target names, also those that SSM does not allow in a tag."""
-
-
-@lru_cache(maxsize=4096)
-def _bare(key: str) -> str:
-    """Return a tag key or value without case and separators."""
-    return re.sub(r"[-_:\s]", "", key).casefold()
-
-
 @dataclass(frozen=True, slots=True)
 class Replication:
     """One document of the spec: a source, its targets and the rules."""
@@ -347,6 +268,7 @@ class Replication:
     include: tuple[Glob, ...]
     delete: DeleteMode
     exclude: tuple[Glob, ...] = ()
+    holds: tuple[Hold, ...] = ()
     types: frozenset[str] = ALL_TYPES
     previous_names: tuple[str, ...] = ()
     id: str | None = None
@@ -394,7 +316,14 @@ class Replication:
             return None
         return self.included_by(name)
 
-    def patterns_without_effect(self, parameters: Iterable[tuple[str, str]]) -> list[tuple[str, Glob]]:
+    def hold_on(self, name: str) -> Hold | None:
+        """Return the hold that matches the name of a source parameter; of several, the one that ends last."""
+        found = [hold for hold in self.holds if hold.match.matches(name)]
+        return max(found, key=lambda hold: hold.until or date.max, default=None)
+
+    def patterns_without_effect(
+        self, parameters: Iterable[tuple[str, str]], holding: Collection[str] | None = None
+    ) -> list[tuple[str, Glob]]:
         """Return the patterns that decide about none of the given parameters, each with its key in the spec.
 
         A pattern decides about a name when it is the first one that matches: of `exclude`, else of `include`,
@@ -402,8 +331,9 @@ class Replication:
 
         Args:
             parameters: The name and the type of each parameter of the source.
+            holding: The patterns of `hold` that match an address of a target; None if not all are known.
         """
-        deciding: set[int] = set()
+        deciding = {id(hold.match) for hold in self.holds if hold.match.text in (holding or ())}
         for name, kind in parameters:
             if kind not in self.types:
                 continue
@@ -416,6 +346,7 @@ class Replication:
             *(("parameters.include", glob) for glob in self.include),
             *(("parameters.exclude", glob) for glob in self.exclude),
             *(("rewrite", rewrite.match) for rewrite in self.rewrites),
+            *((HOLD_KEY, hold.match) for hold in self.holds if holding is not None),
         )
         return [(key, glob) for key, glob in every if id(glob) not in deciding]
 

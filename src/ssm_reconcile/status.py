@@ -192,7 +192,7 @@ def _state_of(case: Case) -> ReplicaState:
         name=case.name,
         state=UNPROVEN if unproven else row.value,
         kind=next((one.type for one in (live, source) if one is not None), ""),
-        source=case.made_from if case.desired is None else case.desired.source.name,
+        source=case.source_name,
         source_version=None if source is None else source.version,
         recorded_version=None if case.record is None else case.record.source_version,
         reasons=(_why_unproven(case),) if unproven else _reasons(case, row),

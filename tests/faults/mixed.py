@@ -16,7 +16,8 @@ from ssm_reconcile.change import Fate
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report, Result
-from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob, KeyRule, OnSkip, Orphans, Replication, SkipSync
+from ssm_reconcile.skip_sync import OnSkip, SkipSync
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob, KeyRule, Orphans, Replication
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.region import Region
 from tests.fake_aws.world import Seen

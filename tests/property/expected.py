@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ssm_reconcile.model import ADVANCED, MANAGED_KEY, SECURE, STRING_LIST, Place, canonical
-from ssm_reconcile.record import OWNER, RECORD, digest
+from ssm_reconcile.record import OWNER, RECORD, SOURCE, digest
 from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
 from tests.fake_aws.region import Stored
 from tests.property.places import PLACES
@@ -72,6 +72,28 @@ class View:
     def ids(self) -> set[str | None]:
         """Today's and earlier ids; None: records without one are ours."""
         return {self.spec.id, *self.spec.previous_ids}
+
+    def held(self) -> set[str]:
+        """The addresses at which a hold stops every change, whoever owns the parameters there.
+
+        Where several sources are placed, only if each of them is held: an address with two sources is
+        written by no run. A replica that does not name its source is held by any hold.
+        """
+        holds, placed = self.spec.holds, self.placed()
+        names = {
+            address: {one.latest.parameter.name for one in sources} for address, sources in placed.items()
+        }
+        stored = self.aws.world.region(self.place).parameters
+        for address in self.ours() - placed.keys():
+            tags = stored[address].tags
+            known = {tags.get(SOURCE, address), address}
+            proven = {name for name in known if f" from={digest(self.source.arn(name))} " in tags[RECORD]}
+            names[address] = proven
+        return {
+            address
+            for address, sources in names.items()
+            if holds and all(any(hold.match.matches(name) for hold in holds) for name in sources)
+        }
 
     def of_others(self) -> set[str]:
         """The addresses that carry our owner tag and the id of another spec."""

@@ -30,7 +30,7 @@ PLAN: Any = plans.whole(
     )
 )
 REPORT: Any = plans.report_document_of(plans.reported(plans.twelve(), tuple(Result)))
-STRICTER = ("run", "spec_files", "effect", "spec_id", "by_shape", "limit", "with_higher_throughput")
+STRICTER = ("run", "spec_files", "effect", "spec_id", "by_shape", "limit", "with_higher_throughput", "as_of")
 """Keys that the previous reader did not check."""
 JUNK = st.one_of(
     st.none(), st.booleans(), st.integers(), st.just(10**400), st.text(max_size=3), st.just([]), st.just({}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -51,7 +52,8 @@ class Shuffled(MemoryStore):
 
 
 def as_bytes(plan: Plan) -> str:
-    """A plan as it is saved."""
+    """A plan as it is saved, without its time."""
+    plan = replace(plan, as_of=None)
     return dumps(plan_document(plan, tool_version="0", created=datetime(2026, 11, 23, tzinfo=UTC)))
 
 

@@ -21,6 +21,7 @@ COUNTED_AS = {
     Row.FOREIGN: {"conflict"},
     Row.DETACHED: {"detached"},
     Row.COPIED: {"conflict"},
+    Row.HELD: {"held"},
     Row.OPTED_OUT: {"opted_out"},
     Row.CHAINED: {"skipped"},
     Row.SKIPPED: {"skipped"},

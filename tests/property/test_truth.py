@@ -276,6 +276,7 @@ def test_the_rows_of_changes_are_the_rows_of_the_table() -> None:
         "foreign",
         "detached",
         "copied",
+        "held",
         "opted_out",
         "chained",
         "skipped",

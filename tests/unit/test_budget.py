@@ -15,7 +15,8 @@ from ssm_reconcile.budget import EndPlace, _paces, budget
 from ssm_reconcile.change import Change, Release, TagDiff, Update, Withholding
 from ssm_reconcile.model import SOURCE, Place
 from ssm_reconcile.plan import BudgetLimit
-from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Run, SkipSync
+from ssm_reconcile.skip_sync import OnSkip, SkipSync
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Run
 from ssm_reconcile.stores.buckets import Bucket, Rates
 from tests.builders import (
     change,

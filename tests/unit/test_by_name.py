@@ -24,6 +24,7 @@ from ssm_reconcile.spec import (
     AdoptMode,
     DeleteMode,
     Glob,
+    Hold,
     Limits,
     Replication,
     Rewrite,
@@ -39,7 +40,7 @@ from tests.fake_aws.world import Lag, World
 from tests.simulated_aws import SimulatedAws, unwatched
 
 EVERYTHING = Limits(max_deletes=1000, max_change_percent=100)
-SPEC = replication(include=(Glob("/p/**"),), limits=EVERYTHING)
+SPEC = replication(include=(Glob("/p/**"),), limits=EVERYTHING, holds=(Hold(Glob("/p/held")),))
 
 
 def planner_for(aws: SimulatedAws, *specs: Replication, run: Run | None = None) -> NamePlanner:
@@ -112,6 +113,7 @@ def aws() -> SimulatedAws:
     world.put(there, "/p/replace", "v", tier="Advanced")
     aws.put("/p/skipped", tags={"skip_sync": "1"})
     aws.put("/p/create")
+    aws.put("/p/held")
     aws.put("/p/update", value="w")
     aws.put("/p/invalid", kind=SECURE, key_id="alias/lonely")
     world.delete(here, "/p/delete")

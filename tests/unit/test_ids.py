@@ -11,7 +11,8 @@ from ssm_reconcile import detach
 from ssm_reconcile.change import Row
 from ssm_reconcile.detach import DetachReport
 from ssm_reconcile.record import OWNER, RECORD, Claim, Standing, digest, digest_id, standing
-from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Orphans, Replication, Run, SkipSync
+from ssm_reconcile.skip_sync import OnSkip, SkipSync
+from ssm_reconcile.spec import AdoptMode, Glob, Orphans, Replication, Run
 from tests.builders import ID, OWNED_BY, THERE, counted, held, judge, outcome, record, replica, replication
 from tests.simulated_aws import SimulatedAws, unwatched
 from tests.unit.cli.conftest import Cli, aws, cli

@@ -14,6 +14,7 @@ from ssm_reconcile.errors import Finding, SpecError, UsageError, Where
 from ssm_reconcile.lift import Lift
 from ssm_reconcile.load import load, load_text
 from ssm_reconcile.model import Access
+from ssm_reconcile.skip_sync import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     AdoptMode,
     ChangedOutside,
@@ -21,13 +22,10 @@ from ssm_reconcile.spec import (
     Glob,
     KeyRule,
     Limits,
-    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
-    SkipMode,
-    SkipSync,
     Source,
     Target,
 )

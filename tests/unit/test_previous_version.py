@@ -9,7 +9,8 @@ import pytest
 from ssm_reconcile import detach
 from ssm_reconcile.change import Row
 from ssm_reconcile.record import Record, digest
-from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Orphans, Run, SkipSync
+from ssm_reconcile.skip_sync import OnSkip, SkipSync
+from ssm_reconcile.spec import AdoptMode, Glob, Orphans, Run
 from tests.builders import OWNED_BY, counted, replication
 from tests.doubles import previous_reader
 from tests.simulated_aws import SimulatedAws, unwatched

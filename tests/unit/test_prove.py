@@ -10,7 +10,8 @@ import pytest
 from ssm_reconcile.model import SECURE, DesiredParameter, Problem, ProblemKind, Substitution
 from ssm_reconcile.record import digest, rewrite_digest
 from ssm_reconcile.settle import Proof, prove
-from ssm_reconcile.spec import Run, SkipMode, SkipSync
+from ssm_reconcile.skip_sync import SkipMode, SkipSync
+from ssm_reconcile.spec import Run
 from tests.builders import HERE, THERE, Held, desired, held, listing, replica, replication
 
 

@@ -20,6 +20,7 @@ from ssm_reconcile.plan import Mode, Plan
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session, open_places
+from ssm_reconcile.skip_sync import OnSkip, SkipSync
 from ssm_reconcile.spec import (
     AdoptMode,
     ChangedOutside,
@@ -27,13 +28,11 @@ from ssm_reconcile.spec import (
     Glob,
     KeyRule,
     Limits,
-    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
     Run,
-    SkipSync,
     Target,
 )
 from tests.builders import counted, outcome, replication, target

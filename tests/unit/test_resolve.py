@@ -23,7 +23,8 @@ from ssm_reconcile.model import (
     Substitution,
 )
 from ssm_reconcile.resolve import Route, choose_key, resolve, source_keys, target_keys
-from ssm_reconcile.spec import Glob, KeyRule, Replication, Rewrite, RewriteIn, SkipMode, SkipSync, Target
+from ssm_reconcile.skip_sync import SkipMode, SkipSync
+from ssm_reconcile.spec import Glob, KeyRule, Replication, Rewrite, RewriteIn, Target
 from tests.builders import HERE, NOW, THERE, key_arn, listing, parameter, replication, ring, target
 
 MRK = "arn:aws:kms:us-east-1:123456789012:key/mrk-1"

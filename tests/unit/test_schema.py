@@ -84,7 +84,8 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
     below = {
         "source": "region account role_arn external_id",
         "targets[]": "region name account role_arn external_id frozen tier kms kms.default kms.keys",
-        "parameters": "include exclude types",
+        "parameters": "include exclude hold types",
+        "parameters.hold[]": "match until reason",
         "skip_sync": "tag values replicas ignore",
         "kms[]": "source targets",
         "rewrite[]": "match in from to",

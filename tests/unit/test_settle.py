@@ -17,7 +17,8 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER, RECORD, STACK_TAG
 from ssm_reconcile.settle import CONFIRM_EACH, Proof
-from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Replication, Rewrite, RewriteIn, Run, SkipSync
+from ssm_reconcile.skip_sync import OnSkip, SkipSync
+from ssm_reconcile.spec import AdoptMode, Glob, Replication, Rewrite, RewriteIn, Run
 from tests.builders import counted, replication, target
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag

@@ -8,7 +8,8 @@ import pytest
 
 from ssm_reconcile.change import Change
 from ssm_reconcile.plan import Other, Plan
-from ssm_reconcile.spec import DeleteMode, OnSkip, Orphans, Run, SkipMode, SkipSync
+from ssm_reconcile.skip_sync import OnSkip, SkipMode, SkipSync
+from ssm_reconcile.spec import DeleteMode, Orphans, Run
 from tests.builders import replication
 from tests.simulated_aws import SimulatedAws
 

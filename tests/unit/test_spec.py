@@ -11,17 +11,8 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Where
 from ssm_reconcile.model import Access, Place, Substitution
-from ssm_reconcile.spec import (
-    DeleteMode,
-    Glob,
-    Replication,
-    Rewrite,
-    RewriteIn,
-    SkipMode,
-    SkipSync,
-    Source,
-    Target,
-)
+from ssm_reconcile.skip_sync import SkipMode, SkipSync
+from ssm_reconcile.spec import DeleteMode, Glob, Replication, Rewrite, RewriteIn, Source, Target
 
 EAST = Place("123456789012", "us-east-1")
 OHIO = Place("210987654321", "us-east-2")

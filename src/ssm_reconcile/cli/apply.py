@@ -60,7 +60,8 @@ Examples:
 EXIT_CODES = {
     0: "done",
     1: "error: nothing could be planned",
-    3: "something does not match the spec: failed, stale, conflict, detached, invalid, incomplete",
+    3: "something does not match the spec (failed, stale, conflict, detached, invalid, incomplete), or a hold"
+    " has expired",
     4: "not the plan that was approved, or its approval is too old",
     5: "a guard withheld a change (the rest was applied)",
     64: "wrong usage",

@@ -45,7 +45,7 @@ EXIT_CODES = {
     0: "done",
     1: "error: nothing could be planned",
     2: "with --detailed-exitcode: there are changes, withheld ones included",
-    3: "a place is incomplete, or something is invalid; with --fail-on-drift also any drift",
+    3: "a place is incomplete, something is invalid, a hold has expired; with --fail-on-drift also any drift",
     4: "with --reviewed: a change that was not reviewed, or a saved plan that is too old",
     64: "wrong usage",
     130: "interrupted",
@@ -137,7 +137,7 @@ def command(
         drifted = fail_on_drift and _log_drift(plan, loaded)
     if saved is not None:
         _check_reviewed(saved, plan, run, common)
-    if not plan.complete or plan.summary["invalid"] or drifted:
+    if not plan.complete or plan.summary["invalid"] or plan.has_expired_hold or drifted:
         return INCOMPLETE
     return CHANGES if detailed_exitcode and plan.changes else 0
 

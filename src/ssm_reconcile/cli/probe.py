@@ -19,7 +19,8 @@ from ssm_reconcile.cli.progress import log_opening
 from ssm_reconcile.cli.session_end import SessionStop, read_end
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import UsageError, unknown_name
-from ssm_reconcile.spec import Run, SkipSync
+from ssm_reconcile.skip_sync import SkipSync
+from ssm_reconcile.spec import Run
 from ssm_reconcile.wording import plural
 
 if TYPE_CHECKING:

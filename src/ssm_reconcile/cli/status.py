@@ -48,7 +48,7 @@ _FORMULA_STARTS = ("=", "+", "@")
 _FOR_PEOPLE = ("conflict", "foreign", "copied", "invalid")
 """States that do not end by an apply, the most frequent first."""
 _UNCHANGED = frozenset(
-    {*_FOR_PEOPLE, "in_sync", "excluded", "skipped", "opted_out", "chained", "kept_out", "detached"}
+    {*_FOR_PEOPLE, "in_sync", "excluded", "skipped", "held", "opted_out", "chained", "kept_out", "detached"}
 )
 """States for which a plan normally has no change."""
 

@@ -16,6 +16,7 @@ from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.spec import Replication
+from ssm_reconcile.system import SystemClock
 from ssm_reconcile.wording import plural
 
 EPILOG = """\
@@ -50,6 +51,7 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
     spec; --format github writes these annotations to stdout.
     """
     from ssm_reconcile.github.workflow_run import workspace
+    from ssm_reconcile.plan_findings import find_expired_holds
     from ssm_reconcile.publishers.runner import annotation_lines
 
     found: Sequence[Replication] = ()
@@ -59,7 +61,10 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
     except SpecError as error:
         errors = error.findings
     else:
-        errors, found = loaded.errors, () if loaded.errors else loaded.replications
+        today = SystemClock().now().date()
+        expired = (one for spec in loaded.replications for one in find_expired_holds(spec, today))
+        errors = (*loaded.errors, *expired)
+        found = () if errors else loaded.replications
         warnings = () if common.quiet and output_format == "text" else loaded.findings
     findings, code = (*errors, *warnings), NOT_VALID if errors else 0
     if output_format == "json":

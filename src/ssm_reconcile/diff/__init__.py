@@ -165,8 +165,7 @@ def _reversed_roles(context: TargetContext) -> tuple[str, ...]:
 
 def names_of(case: Case) -> set[str]:
     """Return the names that `--only` may match for an address: its own and that of its source."""
-    source = case.made_from if case.desired is None else case.desired.source.name
-    return {case.name} if source is None else {case.name, source}
+    return {case.name} if case.source_name is None else {case.name, case.source_name}
 
 
 def addresses_to_confirm(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:

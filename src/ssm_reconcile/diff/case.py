@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ssm_reconcile.aws_limits import TAG_LIMIT
 from ssm_reconcile.change import Difference, TagDiff
@@ -45,7 +46,7 @@ from ssm_reconcile.record import (
     source_name,
     standing,
 )
-from ssm_reconcile.spec import AdoptMode, Glob, Replication, Run, Target, TierMode
+from ssm_reconcile.spec import AdoptMode, Glob, Hold, Replication, Run, Target, TierMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class TargetContext:
         settled: Addresses whose values are equal, as versions in the record prove.
         unproven: Addresses of SecureStrings whose values the run must not read (`--no-decrypt`).
         readings: The values that were read.
+        as_of: The instant at which it is judged whether something has expired, in UTC.
         only: The patterns of `--only`.
         addresses: The canonical addresses that the run may plan for; None for all.
     """
@@ -79,6 +81,7 @@ class TargetContext:
     settled: AbstractSet[str]
     unproven: AbstractSet[str]
     readings: ValueReadings
+    as_of: datetime
     only: tuple[Glob, ...] = ()
     addresses: frozenset[str] | None = None
 
@@ -116,6 +119,7 @@ class Case:
         standing: The owner of the existing parameter, as seen by this replication.
         record: The record of a replica of this replication.
         opted_out: Whether the existing parameter carries the skip tag itself.
+        hold: The hold of the spec that stops every change here.
         made_from: The name of the source parameter of a replica on which nothing is placed, if known.
         source_gone: Whether that source parameter no longer exists.
         would_place: Whether the spec would place that source parameter on this address.
@@ -139,6 +143,7 @@ class Case:
     standing: Standing
     record: Record | None
     opted_out: bool
+    hold: Hold | None = None
     made_from: str | None = None
     source_gone: bool = False
     would_place: bool = False
@@ -167,6 +172,11 @@ class Case:
         if self.live is not None:
             return self.live.name
         return self.desired.name if self.desired is not None else self.address
+
+    @property
+    def source_name(self) -> str | None:
+        """The name of the source parameter; None for a replica whose source is not known."""
+        return self.made_from if self.desired is None else self.desired.source.name
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -224,7 +234,20 @@ def cases(context: TargetContext) -> Iterator[Case]:
             record=record_of(tags) if status is Standing.OURS else None,
             opted_out=there is not None and context.replication.skip_sync.applies(tags, context.target.name),
         )
-        yield _with_skip_tag(_compared(case) if wanted is not None else _left_over(case))
+        yield _with_skip_tag(_with_hold(_compared(case) if wanted is not None else _left_over(case)))
+
+
+def _with_hold(case: Case) -> Case:
+    """Return the case with the hold that stops its changes.
+
+    The name of a source is not known if a rewrite changed a name that is too long for the source tag. Any
+    hold may be meant for such a replica, so each of them holds it.
+    """
+    rules, source = case.context.replication, case.source_name
+    if not rules.holds:
+        return case
+    hold = rules.hold_on(case.name if source is None else source)
+    return replace(case, hold=rules.holds[0] if hold is None and source is None else hold)
 
 
 def _with_skip_tag(case: Case) -> Case:
@@ -240,6 +263,18 @@ def _with_skip_tag(case: Case) -> Case:
 def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozenset[str]:
     """Return the texts of the globs that match at least one of some names."""
     return frozenset(glob.text for glob in globs if any(glob.matches(name) for name in names))
+
+
+def holding_patterns(context: TargetContext) -> frozenset[str]:
+    """Return the patterns of holds that match the source of an address; all if one is not known."""
+    globs = [hold.match for hold in context.replication.holds]
+    names = {one.source.name for one in context.desired.values()}
+    for address in unplaced_names(context, Standing.OURS) if globs else ():
+        made_from = source_name(context.live.tags_of(address), address, context.source.place)
+        if made_from is None:
+            return frozenset(glob.text for glob in globs)
+        names.add(made_from)
+    return matching_patterns(globs, names)
 
 
 def copied_tags(context: TargetContext) -> list[str]:

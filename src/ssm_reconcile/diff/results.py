@@ -39,7 +39,8 @@ from ssm_reconcile.record import (
     key_digest,
     rewrite_digest,
 )
-from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Orphans, TierMode
+from ssm_reconcile.skip_sync import OnSkip
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans, TierMode
 
 SOURCE_GONE = "its source is gone"
 BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard"
@@ -59,6 +60,8 @@ def result(case: Case, row: Row) -> Change | Other | None:
         case Row.COPIED:
             reason = "copied ownership tags: its record was written for another parameter"
             return report("conflict", f"{reason}; remove its ssm-reconcile:* tags")
+        case Row.HELD:
+            return report("held", hold_reason(case))
         case Row.OPTED_OUT:
             return report("opted_out", f"it carries {skip_tag} itself and is not changed")
         case Row.CHAINED:
@@ -145,6 +148,20 @@ def _foreign_reason(case: Case) -> str:
         whose = f"it is a replica of another spec with the same name: the owner is {case.tags.get(OWNER)}"
         return f"{whose}, the id is another one; give one spec another `name`, or see `previous_ids`"
     return f"it is a replica of {case.tags.get(OWNER, 'another owner')}"
+
+
+def hold_reason(case: Case) -> str:
+    """Return why a hold stops every change of a case; the reason in the spec is text of a person."""
+    hold = case.hold
+    assert hold is not None
+    ends = "" if hold.until is None else f" until {hold.until} (UTC)"
+    if hold.has_expired(case.context.as_of.date()):
+        ends = f", which expired after {hold.until} (UTC),"
+    why = f": {hold.reason}" if hold.reason else ""
+    unknown = "; the name of its source is not recorded, so any hold holds it"
+    return (
+        f"the hold on `{hold.match.text}`{ends} stops every change{why}{'' if case.source_name else unknown}"
+    )
 
 
 _UNSURE = "the listing of the source is incomplete, so nothing is deleted"

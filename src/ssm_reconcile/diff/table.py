@@ -4,6 +4,7 @@ row        when
 foreign    something placed here; live belongs to another owner, another id, or CloudFormation
 detached   live carries a detached mark
 copied     something placed here; live has our owner tag and another parameter's record
+held       a hold of the spec matches the name of the source
 opted_out  live carries the skip_sync tag itself
 chained    the source parameter is itself a replica
 skipped    source carries skip_sync; live is absent or not a replica
@@ -81,6 +82,7 @@ TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
     ),
     (Row.DETACHED, lambda case: case.standing is Standing.DETACHED),
     (Row.COPIED, lambda case: case.desired is not None and case.standing is Standing.COPIED),
+    (Row.HELD, lambda case: case.hold is not None),
     (Row.OPTED_OUT, lambda case: case.opted_out),
     (Row.CHAINED, lambda case: case.desired is not None and case.desired.chained),
     (Row.SKIPPED, lambda case: case.desired is not None and case.desired.skip and not case.ours),

@@ -14,6 +14,7 @@ REPLICA_STATES = {
     Row.FOREIGN.value: "The parameter belongs to another spec or to CloudFormation. It is not written.",
     Row.DETACHED.value: "`detach` stopped its replication. It is not written.",
     Row.COPIED.value: "The parameter has the ownership tags of another parameter. It is not written.",
+    Row.HELD.value: "A hold of the spec stops every change. It is not written or deleted.",
     Row.OPTED_OUT.value: "The parameter has the opt-out tag itself. It is not written.",
     Row.CHAINED.value: "Its source is itself a replica, and is not replicated.",
     Row.SKIPPED.value: "Its source has the opt-out tag, and no replica exists.",

@@ -247,7 +247,7 @@ class Function:
         try:
             found = self._apply_slice(request, log)
             left, written = found.counts[Result.NOT_ATTEMPTED], found.counts[Result.APPLIED]
-            remaining = len(found.remaining) + (not found.plan.complete)
+            remaining = len(found.remaining) + (not found.plan.complete) + found.plan.has_expired_hold
             log.log_slice(found, remaining, request)
         except Exception as error:  # noqa: BLE001 - logged without its message, which may hold a value
             log.log_error(error)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ssm_reconcile.by_name import NamePlan
-from ssm_reconcile.change import Delete, Fate, Release
+from ssm_reconcile.change import Delete, Fate, Release, Row
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.event.events import EventOrigin, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.model import Listing, Parameter, Place, ProblemKind, canonical
@@ -222,9 +222,9 @@ class NameResult:
     """The result for one name in all targets.
 
     Attributes:
-        retry: Why the name must be retried; None when not. A withheld change, a conflict and an invalid
-            parameter are not retried: only a person can remove the reason. They are logged, counted and
-            raise an alarm, and every whole run finds them again.
+        retry: Why the name must be retried; None when not. A withheld change, a held address, a
+            conflict and an invalid parameter are not retried: only a person can remove the reason. They are
+            logged and counted, and every whole run finds them again. All but held ones raise an alarm.
         differing: The replicas that a read after the write did not show as written, by `write_key`.
         contended: One of them differed again after the write was repeated.
         at: The time of the event.
@@ -255,6 +255,8 @@ class NameResult:
             return "withheld"
         if any(other.counted in UNMET for other in self.others):
             return "refused"
+        if any(other.row is Row.HELD for other in self.others):
+            return "held"
         return "applied" if self.count(Result.APPLIED) else "nothing to do"
 
     @property

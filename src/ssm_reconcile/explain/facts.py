@@ -184,6 +184,7 @@ def _tags(tags: Tags) -> str:
 
 
 _ROW_IN_WORDS = {
+    Row.HELD: "no plan, apply or event changes it",
     Row.INVALID: "the target cannot take it",
     Row.CREATE: "it does not exist yet",
     Row.UPDATE: "it differs from its source",
@@ -248,6 +249,8 @@ def _why_not(row: Row, case: Case) -> str:
     match row:
         case Row.FOREIGN | Row.DETACHED | Row.COPIED | Row.OPTED_OUT if case.live is None:
             return "no parameter exists here"
+        case Row.HELD:
+            return "no hold of the spec matches the name of its source"
         case Row.OPTED_OUT:
             return f"it has no {tag} tag that applies here"
         case Row.FOREIGN | Row.DETACHED | Row.COPIED | Row.CHAINED | Row.SKIPPED | Row.KEPT_OUT if (

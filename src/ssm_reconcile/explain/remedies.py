@@ -18,7 +18,8 @@ from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import Problem, ProblemKind, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standing
-from ssm_reconcile.spec import OnSkip, Replication, Run
+from ssm_reconcile.skip_sync import OnSkip
+from ssm_reconcile.spec import Replication, Run
 
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source"))
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {
@@ -90,6 +91,8 @@ def remedies_for_row(
     match row:
         case Row.FOREIGN:
             yield from _foreign(case)
+        case Row.HELD:
+            yield from _held(case)
         case Row.KEPT_OUT:
             if case.context.replication.skip_sync.replicas is OnSkip.KEEP:
                 yield "to remove its replica: `skip_sync: { replicas: delete }` in the spec"
@@ -125,6 +128,15 @@ def _foreign(case: Case) -> Iterator[str]:
             yield f"if {name} is the earlier name of {spec.name}: `previous_names: [{name}]` in the spec"
         yield "let only one replication place it: exclude it in the other, or detach it there first"
     yield "or exclude it here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
+
+
+def _held(case: Case) -> Iterator[str]:
+    hold = case.hold
+    assert hold is not None
+    at = f" ({hold.where})" if hold.where else ""
+    if hold.has_expired(case.context.as_of.date()):
+        yield f"to keep it as it is: extend `until`{at}; until then, runs end with exit code 3"
+    yield f"to let runs change it again: remove the entry for `{hold.match.text}` from `parameters.hold`{at}"
 
 
 def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:

@@ -26,7 +26,8 @@ from ssm_reconcile.load import load_text
 from ssm_reconcile.model import RegionTie, canonical
 from ssm_reconcile.record import OWNER, is_replica, record_of
 from ssm_reconcile.session import Session
-from ssm_reconcile.spec import AdoptMode, Glob, SkipMode, SkipSync
+from ssm_reconcile.skip_sync import SkipMode, SkipSync
+from ssm_reconcile.spec import AdoptMode, Glob
 from ssm_reconcile.wording import plural
 
 Patterns: TypeAlias = Mapping[str, int]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from ssm_reconcile.init.survey import Likeness, Survey, SurveyedTarget
 from ssm_reconcile.renderers.escaping import visible
-from ssm_reconcile.spec import AdoptMode, SkipMode
+from ssm_reconcile.skip_sync import SkipMode
+from ssm_reconcile.spec import AdoptMode
 from ssm_reconcile.wording import plural, utc_text
 
 if TYPE_CHECKING:

@@ -29,6 +29,7 @@ from ssm_reconcile.load.messages import SpecFindings
 from ssm_reconcile.load.schema import NodeView, check
 from ssm_reconcile.load.tree import MappingNode, YamlDocument, documents
 from ssm_reconcile.model import Access
+from ssm_reconcile.skip_sync import OnSkip, SkipMode, SkipSync
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ def _replication(view: NodeView) -> spec.Replication:
         include=_globs(rules.at("include")),
         delete=spec.DeleteMode(chosen["delete"]),
         exclude=_globs(rules.at("exclude")),
+        holds=tuple(map(_hold, rules.at("hold").each())),
         types=frozenset(_texts(rules.at("types"))) or spec.ALL_TYPES,
         previous_names=_texts(view.at("previous_names")),
         id=chosen.get("id"),
@@ -222,19 +224,25 @@ def _target(view: NodeView, rates: RateSettings, source_region: str) -> spec.Tar
     )
 
 
-def _skip_sync(view: NodeView) -> spec.SkipSync:
-    default, values = spec.SkipSync(), view.at("values")
+def _skip_sync(view: NodeView) -> SkipSync:
+    default, values = SkipSync(), view.at("values")
     listed = _texts(values)
-    mode = spec.SkipMode.LISTED if listed else spec.SkipMode(values.text or default.mode)
-    replicas = spec.OnSkip(view.at("replicas").text or default.replicas)
+    mode = SkipMode.LISTED if listed else SkipMode(values.text or default.mode)
+    replicas = OnSkip(view.at("replicas").text or default.replicas)
     tag, ignore = view.at("tag").text or default.tag, _texts(view.at("ignore"))
-    return spec.SkipSync(tag, mode, listed, replicas, ignore)
+    return SkipSync(tag, mode, listed, replicas, ignore)
 
 
 def _rewrite(view: NodeView) -> spec.Rewrite:
     match, scope = view.at("match"), spec.RewriteIn(view.at("in").text or spec.RewriteIn.VALUE)
     old, new = (view.at(key).text or "" for key in ("from", "to"))
     return spec.Rewrite(spec.Glob(match.text or "", match.where), scope, old, new)
+
+
+def _hold(view: NodeView) -> spec.Hold:
+    match, until = view.at("match"), view.at("until").text
+    ends = None if until is None else date.fromisoformat(until)
+    return spec.Hold(spec.Glob(match.text or "", match.where), ends, view.at("reason").text or "", view.where)
 
 
 def _lift(view: NodeView) -> Lift:

@@ -19,12 +19,13 @@ from itertools import combinations, permutations
 
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.messages import SpecFindings, advise_name, echo, quote
-from ssm_reconcile.load.patterns import PatternIndex, check_patterns, valid_patterns
+from ssm_reconcile.load.patterns import PatternIndex, check_patterns, levels, valid_patterns
 from ssm_reconcile.load.places import PlaceKey, PlaceSpec, check_keys, check_places, places_of
 from ssm_reconcile.load.schema import NodeView
 from ssm_reconcile.load.tree import ScalarNode
 from ssm_reconcile.record import PREFIX
-from ssm_reconcile.spec import ALL_TYPES, NO_ID_REMEDY, PLACEHOLDER, PLACEHOLDERS, SkipSync, fill_placeholders
+from ssm_reconcile.skip_sync import SkipSync
+from ssm_reconcile.spec import ALL_TYPES, NO_ID_REMEDY, PLACEHOLDER, PLACEHOLDERS, fill_placeholders
 
 _TAG_SIGNS = frozenset("_.:/=+-@")
 _NAME_TEXT = re.compile(r"[A-Za-z0-9_./-]*")
@@ -40,27 +41,43 @@ def check_document(view: NodeView, findings: SpecFindings) -> None:
     _check_skip_sync(view, targets, findings)
     _check_rewrites(view.at("rewrite"), source, targets, findings)
     _check_tags(view, findings)
+    _check_holds(view.at("parameters", "hold"), findings)
     _check_lifts(view.at("lifts"), targets, findings)
 
 
 def _check_lifts(view: NodeView, targets: Sequence[PlaceSpec], findings: SpecFindings) -> None:
     names = [target.name for target in targets]
     for lift in view.each():
-        target, until = lift.at("target").text_node, lift.at("until").text_node
+        target = lift.at("target").text_node
         if target is not None and all(names) and target.text not in names:
             message = f"no target has the name `{echo(target.text)}`: {advise_name(target.text, names)}"
             findings.error(target.where, "lift-unknown-target", message)
-        if until is not None and not _is_date(until.text):
-            message = f"{quote(until.text)} is not a date: write year, month and day, such as 2026-12-24"
-            findings.error(until.where, "bad-date", message)
+        _check_date(lift.at("until").text_node, findings)
 
 
-def _is_date(text: str) -> bool:
+def _check_holds(view: NodeView, findings: SpecFindings) -> None:
+    """Report dates that do not exist, and two holds with the same pattern: one ends last, by accident."""
+    first: dict[tuple[str, ...], ScalarNode] = {}
+    for hold in view.each():
+        _check_date(hold.at("until").text_node, findings)
+        match = hold.at("match").text_node
+        if match is None:
+            continue
+        earlier = first.setdefault(levels(match.text), match)
+        if earlier is not match:
+            message = f"`{echo(match.text)}` is already held in line {earlier.where.line}: keep one entry"
+            findings.error(match.where, "hold-repeated", message)
+
+
+def _check_date(scalar: ScalarNode | None, findings: SpecFindings) -> None:
+    """Report a text in the form of a date that is not a day of the calendar."""
+    if scalar is None:
+        return
     try:
-        date.fromisoformat(text)
+        date.fromisoformat(scalar.text)
     except ValueError:
-        return False
-    return True
+        message = f"{quote(scalar.text)} is not a date: write year, month and day, such as 2026-12-24"
+        findings.error(scalar.where, "bad-date", message)
 
 
 def _check_names(view: NodeView, findings: SpecFindings) -> None:

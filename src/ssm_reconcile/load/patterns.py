@@ -181,6 +181,8 @@ def check_patterns(view: NodeView, source: PlaceSpec, findings: SpecFindings) ->
     exclude = _checked(rules.at("exclude").texts(), source, findings)
     matches = [rule.at("match").text_node for rule in view.at("rewrite").each()]
     rewritten = _checked(filter(None, matches), source, findings)
+    holding = [hold.at("match").text_node for hold in rules.at("hold").each()]
+    _checked(filter(None, holding), source, findings)
     for key in ("hide", "show"):
         _checked(view.at(key).texts(), source, findings, any_level=True)
     selecting = _check_duplicates(include, exclude, findings)

@@ -24,6 +24,7 @@ MESSAGE_LIMIT = 4000
 PLAN_FAILED = "plan-failed"
 COUNTS = (
     "create", "update", "replace", "delete", "withheld", "conflict", "detached", "invalid", "orphaned",
+    "held",
 )  # fmt: skip
 """Keys of the summary of a plan that are step outputs."""
 _NO_PLAN = "0" * 64

@@ -44,6 +44,7 @@ KINDS = {
     "detached": AddressKind("detached", "detached", *_LEFT),
     "invalid": AddressKind("invalid", "invalid", *_NOT_WRITTEN),
     "orphaned": AddressKind("orphaned", "orphaned", *_LEFT),
+    "held": AddressKind("held", "held", *_LEFT),
     "opted_out": AddressKind("opted out", "opted out", *_LEFT),
 }
 """The kinds of addresses that are listed and not changed, in the order in which they are shown."""

@@ -24,7 +24,7 @@ _TITLES = ("name", "source version", "modified", "age", "writer")
 _COLOURS = {
     **dict.fromkeys(("foreign", "copied", "conflict", "invalid"), "loud"),
     **dict.fromkeys(("delete", "replace"), "-"),
-    **dict.fromkeys(("update", "retag", "unproven", "orphan", "detached"), "~"),
+    **dict.fromkeys(("update", "retag", "unproven", "orphan", "detached", "held"), "~"),
     **dict.fromkeys(("create", "adopt", "in_sync"), "+"),
 }
 """The colour of a state, as a key of `terminal_text.COLOURS`."""

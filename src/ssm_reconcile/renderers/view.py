@@ -265,7 +265,7 @@ class PlanView(RunView):
     @property
     def columns(self) -> tuple[str, ...]:
         """The words of the summary that are not zero in all targets, as the columns of a table."""
-        words = (*BY_DANGER, "conflict", "detached", "invalid", "withheld", "in_sync")
+        words = (*BY_DANGER, "conflict", "detached", "invalid", "withheld", "held", "in_sync")
         return tuple(word for word in words if self.summary.get(word))
 
     def headline(self, *, count_names: bool = False, quote: Callable[[str], str] = str) -> str:

@@ -14,7 +14,8 @@ from ssm_reconcile.cli.init import InitOptions, propose_name
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place, SealedText
-from ssm_reconcile.spec import AdoptMode, Replication, SkipMode
+from ssm_reconcile.skip_sync import SkipMode
+from ssm_reconcile.spec import AdoptMode, Replication
 from ssm_reconcile.stores.base import Put
 from tests.fake_aws import rules
 from tests.fake_aws.traffic import at_call, refused

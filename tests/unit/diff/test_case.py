@@ -10,7 +10,7 @@ from ssm_reconcile.diff.compare import ValueMatch
 from ssm_reconcile.model import DesiredParameter, Listing, ValueReadings, canonical
 from ssm_reconcile.record import RECORD, Standing, digest
 from ssm_reconcile.spec import Glob, Replication, Run
-from tests.builders import HERE, MADE, THERE, Held, desired, held, listing, replica, replication, ring
+from tests.builders import HERE, MADE, NOW, THERE, Held, desired, held, listing, replica, replication, ring
 
 
 def listed(place: object, *there: Held) -> Listing:
@@ -41,6 +41,7 @@ def context(
         settled=settled,
         unproven=frozenset(),
         readings=ValueReadings(),
+        as_of=NOW,
     )
 
 

@@ -8,7 +8,8 @@ from ssm_reconcile.change import Adopt, Preconditions, Retag
 from ssm_reconcile.diff import CONFIRMED_RETAGS, NAMED, addresses_to_confirm
 from ssm_reconcile.model import IMAGE, SECURE
 from ssm_reconcile.record import Origin, compose_own, digest, key_digest
-from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Orphans, Run, SkipSync
+from ssm_reconcile.skip_sync import OnSkip, SkipSync
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans, Run
 from tests.builders import (
     COPIED_AT,
     HERE,

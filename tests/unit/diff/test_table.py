@@ -34,19 +34,18 @@ from ssm_reconcile.record import (
     parse_record,
     rewrite_digest,
 )
+from ssm_reconcile.skip_sync import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     AdoptMode,
     DeleteMode,
     Glob,
+    Hold,
     KeyRule,
-    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
     Run,
-    SkipMode,
-    SkipSync,
 )
 from tests.builders import (
     COPIED_AT,
@@ -182,6 +181,70 @@ class TestCopied:
 
     def test_copied_comes_before_opted_out_and_skipped(self) -> None:
         assert judge(held(tags=SKIP), copied(held(), tags=SKIP)).row == "copied"
+
+
+class TestHeld:
+    """The row right after `copied`: a hold stops whatever a later row would do or report."""
+
+    SPEC = replication(adopt=AdoptMode.OVERWRITE, orphans=Orphans.DELETE, holds=(Hold(Glob("/p/a")),))
+    RENAME = Rewrite(Glob("/p/**"), RewriteIn.NAME, "/p/", "/q/")
+
+    @pytest.mark.parametrize(
+        ("source", "live"),
+        [
+            ([held()], []),
+            ([held(value="new", version=2)], [replica(held())]),
+            ([held(tags={"team": "a"})], [replica(held())]),
+            ([held()], [held()]),
+            ([held()], [held(value="other")]),
+            ([], [replica(held())]),
+            ([held()], [replica(held())]),
+            ([held(tags=SKIP)], [replica(held())]),
+            ([held()], [replica(held(), tags=SKIP)]),
+            ([held()], [replica(held(), tier=ADVANCED)]),
+        ],
+        ids=[
+            "create", "update", "retag", "adopt", "conflict", "delete", "in sync", "kept out", "opted out",
+            "replace",
+        ],
+    )  # fmt: skip
+    def test_held_comes_before_every_row_after_copied(self, source: list[Held], live: list[Held]) -> None:
+        found = judge(source, live, spec=self.SPEC, run=Run(allow_replace=True))
+        assert (found.row, found.other.counted) == ("held", "held")
+        assert found.proof.source == found.proof.live == {}, "a held value is not read"
+        assert judge(source, live, spec=replace(self.SPEC, holds=())).row != "held"
+
+    @pytest.mark.parametrize(
+        ("live", "row"),
+        [(foreign(held()), "foreign"), (copied(held()), "copied"), (detached(held()), "detached")],
+        ids=["foreign", "copied", "detached"],
+    )
+    def test_held_does_not_hide_the_rows_before_it(self, live: Held, row: str) -> None:
+        assert judge(held(), live, spec=self.SPEC).row == row
+
+    def test_held_is_decided_by_the_name_of_the_source_and_not_by_the_address(self) -> None:
+        spec = replace(self.SPEC, rewrites=(self.RENAME,))
+        assert judge(held(), spec=spec).row == "held"
+        assert judge(held(), spec=replace(spec, holds=(Hold(Glob("/q/a")),))).row == "create"
+
+    @pytest.mark.parametrize(("pattern", "row"), [("/p/a", "held"), ("/q/a", "delete")])
+    def test_held_is_decided_by_the_recorded_name_when_the_source_is_gone(
+        self, pattern: str, row: str
+    ) -> None:
+        spec = replace(self.SPEC, rewrites=(self.RENAME,), holds=(Hold(Glob(pattern)),))
+        assert judge([], replica(held(), name="/q/a"), spec=spec).row == row
+
+    def test_held_by_any_hold_is_a_replica_that_does_not_name_its_source(self) -> None:
+        spec = replace(self.SPEC, rewrites=(self.RENAME,), holds=(Hold(Glob("/elsewhere")),))
+        made = replica(held(), name="/q/a")
+        nameless = replace(made, tags={key: text for key, text in made.tags.items() if key != SOURCE})
+        found = judge([], nameless, spec=spec)
+        assert found.row == "held"
+        assert "its source is not recorded" in found.reasons
+        assert judge([], nameless, spec=replace(spec, holds=())).row == "orphan"
+
+    def test_held_ends_at_other_names(self) -> None:
+        assert judge([held("/p/a"), held("/p/b")], spec=self.SPEC).rows == ["held", "create"]
 
 
 class TestOptedOut:
