@@ -3,8 +3,9 @@
 Each queue waits for a quota of its own. A free worker takes the next batch of the queue on which the fewest
 workers are busy; of two such queues, the first.
 
-Workers start one after the other, and none while the process uses a whole processor: it would only wait for
-the interpreter's lock, and with eight workers that waiting is a tenth of the CPU time of an apply.
+Each queue gets a worker at once. Further workers start one after the other, and none while the process uses
+most of a processor: a worker would then wait for the lock of the interpreter, and eight that wait cost a
+quarter more CPU time than two. It starts after `LONGEST_PAUSE` all the same, since a batch may only wait.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ Found = TypeVar("Found")
 START_PAUSE = 0.05
 """Seconds after the start of a worker in which the CPU time of the process is measured."""
 BUSY = 0.75
-"""CPU time of the process for each second, of all its threads, from which on no worker is started."""
+"""CPU time of all threads of the process for each second, from which on no worker is started."""
+LONGEST_PAUSE = 5.0
+"""Seconds after which a worker is started while the process is busy."""
 
 
 def run_queues(
@@ -36,19 +39,26 @@ def run_queues(
         workers: the most calls of `do` at a time.
     """
     left = _WorkQueues(queues)
+    at_once = left.queues
     started: list[Future[list[Found]]] = []
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        while len(left) and len(started) < workers:
-            started.append(pool.submit(_run_worker, left, do))
-            _wait_while_busy(started)
-        for done in started:
-            yield from done.result()
+        try:
+            while len(left) and len(started) < workers:
+                if len(started) >= at_once:
+                    _wait_while_busy(started)
+                started.append(pool.submit(_run_worker, left, do))
+            for done in started:
+                yield from done.result()
+        except BaseException:
+            left.close()  # the pool waits for its workers, which would do all batches that are left
+            raise
 
 
 def _wait_while_busy(started: Sequence[Future[list[Found]]]) -> None:
     """Return when a further worker could do something, or when no batch is left for it."""
-    while True:
-        began, used = time.monotonic(), time.process_time()
+    end = time.monotonic() + LONGEST_PAUSE
+    while (began := time.monotonic()) < end:
+        used = time.process_time()
         if wait(started, START_PAUSE, FIRST_COMPLETED).done:
             return  # a worker ends only when no batch is left
         if time.process_time() - used < BUSY * (time.monotonic() - began):
@@ -76,6 +86,11 @@ class _WorkQueues(Generic[Batch]):
         self._left = [deque(queue) for queue in queues]
         self._busy = [0] * len(self._left)
         self._lock = threading.Lock()
+
+    @property
+    def queues(self) -> int:
+        """The number of queues that have batches left."""
+        return sum(map(bool, self._left))
 
     def __len__(self) -> int:
         """Return how many batches are left."""
