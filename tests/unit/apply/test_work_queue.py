@@ -121,7 +121,8 @@ def test_a_worker_starts_after_the_longest_pause_in_a_busy_process(
     """Otherwise batches that only wait, such as replacements, are done one after the other."""
     monkeypatch.setattr(work_queue, "LONGEST_PAUSE", 0.2)
     all_workers = threading.Barrier(4)
-    list(run_queues([range(4)], lambda _: all_workers.wait(PATIENCE), workers=4))
+    places = run_queues([range(4)], lambda _: all_workers.wait(PATIENCE), workers=4)
+    assert sorted(places) == [0, 1, 2, 3]
 
 
 def test_workers_that_wait_are_joined_by_others_at_once() -> None:
