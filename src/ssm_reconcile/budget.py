@@ -162,11 +162,12 @@ def _calls_of(change: Change) -> list[tuple[str, int]]:
             compared = [("GetParameters", 1)] * change.effect.unproven
             return [*checks, (SOURCE_VALUE, 1), *compared, *put, *tagging, *verify]
         case Update():
-            return [*checks, *tagging]
+            return [*checks, *tagging, *verify]
         case Retag() | Adopt():
             return [*checks, *tagging, *verify]
         case Release(source_name=source):
-            return [*checks, *[(FOR_ONE, 1)] * (source is not None), ("RemoveTagsFromResource", 1)]
+            gone = [(FOR_ONE, 1)] * (source is not None)
+            return [*checks, *gone, ("RemoveTagsFromResource", 1), *verify]
         case Replace():
             return [*checks, (FOR_ONE, 1), (ONE_DELETE, 1), *put, *verify]
         case Delete(source_name=source):

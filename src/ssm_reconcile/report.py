@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from ssm_reconcile.change import Change
+from ssm_reconcile.change import Change, TagDiff
 from ssm_reconcile.errors import Finding, Trouble
 from ssm_reconcile.plan import UNMET, Plan
 
@@ -23,6 +24,29 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterVersion:
+    """One version of a parameter; `modified` is None if no read showed its time."""
+
+    version: int
+    modified: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The state that a change found and the one that it left; `undo` takes it back.
+
+    Attributes:
+        before: The version that was overwritten, tagged or deleted; None for a create.
+        after: The version that the change left; None after a delete.
+        tags: The tags that the change wrote or removed; None if that is unknown.
+    """
+
+    before: ParameterVersion | None
+    after: ParameterVersion | None
+    tags: TagDiff | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of one change.
 
@@ -31,6 +55,7 @@ class Outcome:
         note: A remark on a change that was applied.
         trouble: The kind of the failed call that stopped the change; None if no call failed.
         sent: Whether a delete was sent, so that it may have happened whatever the result is.
+        written: The state before and after a change that was applied; None for any other.
     """
 
     change: Change
@@ -39,6 +64,7 @@ class Outcome:
     note: str = ""
     trouble: Trouble | None = None
     sent: bool = False
+    written: Written | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from typing import TypeAlias, assert_never
 
 from ssm_reconcile.apply import checks, delete, put, replace, tag
@@ -62,8 +63,12 @@ def apply(
 
     def apply_target(key: tuple[str, str]) -> tuple[list[Outcome], list[Remaining]]:
         worker = progress.worker()
-        outcomes = _apply_target(works.get(key), by_target[key], parallelism, worker)
-        return outcomes, verify_target(works[key], worker) if key in works else []
+        work = works.get(key)
+        outcomes = _apply_target(work, by_target[key], parallelism, worker)
+        if work is None:
+            return outcomes, []
+        wrong = verify_target(work, worker)
+        return [_with_state(work, outcome) for outcome in outcomes], wrong
 
     outcomes: list[Outcome] = []
     unverified: list[Remaining] = []
@@ -80,6 +85,13 @@ def apply(
         findings=tuple(sorted({finding for work in works.values() for finding in work.findings})),
         interrupted=stop.is_set(),
     )
+
+
+def _with_state(work: Work, outcome: Outcome) -> Outcome:
+    """Return the outcome of a change that was applied with the state before and after it."""
+    if outcome.result is not Result.APPLIED:
+        return outcome
+    return replace_fields(outcome, written=work.state_of(outcome.change))
 
 
 def _apply_target(

@@ -49,7 +49,7 @@ def _owned(work: Work, changes: list[Change]) -> tuple[list[Change], list[Outcom
     outcomes: list[Outcome] = []
     for change in changes:
         try:
-            checks.confirm_target(work, change, Standing.OURS)
+            tags = checks.confirm_target(work, change, Standing.OURS)
         except ChangeStopped as stopped:
             if stopped.failure is not None:
                 work.record_failure(stopped.failure)
@@ -57,6 +57,7 @@ def _owned(work: Work, changes: list[Change]) -> tuple[list[Change], list[Outcom
             result = Result.WITHHELD if stopped.result is Result.FAILED else stopped.result
             outcomes.append(Outcome(change, result, stopped.reason, trouble=stopped.trouble))
         else:
+            work.note_tags(change, tags, {})
             owned.append(change)
     return owned, outcomes
 

@@ -42,12 +42,13 @@ def create(work: Work, change: Change, values: checks.Values) -> str:
         ChangeStopped: stale where the source has changed or the name is taken; failed where a call failed.
     """
     checks.check_source(work, change)
-    put_new(work, change, checks.value_to_write(change, values), Origin.CREATED, {})
+    made = put_new(work, change, checks.value_to_write(change, values), Origin.CREATED, {})
+    work.note_tags(change, {}, made)
     return ""
 
 
-def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: Tags) -> None:
-    """Send a PutParameter without overwrite.
+def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: Tags) -> Tags:
+    """Send a PutParameter without overwrite, and return the tags of the new parameter.
 
     Args:
         work: the target.
@@ -61,15 +62,16 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
             lost; failed where AWS refused.
     """
     sent: list[str] = []
+    made: Tags = {}
     lost = False
 
     def send() -> int:
-        nonlocal lost
+        nonlocal lost, made
         record = mark_former_secret(work.record(change, 1, origin), kept, secret=was_secret(change))
-        tags = {**kept, **change.wanted.tags, **work.ownership(change, record)}
-        sent.append(tags[RECORD])
+        made = {**kept, **change.wanted.tags, **work.ownership(change, record)}
+        sent.append(made[RECORD])
         try:
-            return work.store.put(put_request(change, text, tags))
+            return work.store.put(put_request(change, text, made))
         except StoreError as failure:
             # Kept over all tries: a later try that finds the name taken may find the write of the lost one.
             lost = lost or failure.kind is Trouble.LOST
@@ -78,11 +80,16 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
             live_tags = work.live_tags(change.name, "the name is taken, and its owner could not be read")
             if live_tags is None:
                 raise _still_deleting(failure) from None
-            return _version_if_ours(sent, live_tags, lost=lost)
+            made = live_tags
+            return _version_if_ours(sent, made, lost=lost)
 
     def recover() -> int | None:
+        nonlocal made
         tags = work.store.tags(change.name)
-        return None if tags is None else _version_if_ours(sent, tags, lost=True)
+        if tags is None:
+            return None
+        made = tags
+        return _version_if_ours(sent, made, lost=True)
 
     # A replacement has deleted the name before: then the create is finished even when the run is stopped.
     has_begun = canonical(change.name) in work.written
@@ -94,6 +101,7 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
         raise_failed(failure)
     work.written[canonical(change.name)] = version
     _await_image(work, change, version)
+    return made
 
 
 def _still_deleting(taken: StoreError) -> StoreError:
@@ -140,12 +148,14 @@ def update(work: Work, change: Change, effect: Update, values: checks.Values) ->
         assert effect.record is not None
         check = partial(checks.check_version, work, change)
         write_tags(work, change, effect.tags, effect.record, live_tags, check=check, standing=standing)
+        work.written[canonical(change.name)] = effect.record.version
         return ""
     text = checks.value_to_write(change, values)
     if effect.unproven:
         record = _record_if_equal(work, change, text, effect.origin)
         if record is not None:
             write_tags(work, change, effect.tags, record, live_tags)
+            work.written[canonical(change.name)] = record.version
             return "its value was equal: only tags were written"
     version = _overwrite(work, change, text, standing)
     work.written[canonical(change.name)] = version

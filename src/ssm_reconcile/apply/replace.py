@@ -59,7 +59,8 @@ def replace_replica(work: Work, change: Change, origin: Origin, values: checks.V
     _delete(work, change)
     work.written[canonical(change.name)] = None
     _sleep(work, DELETE_SECONDS)
-    _create(work, change, text, origin, {**kept, RECORD: live.get(RECORD, "")})
+    made = _create(work, change, text, origin, {**kept, RECORD: live.get(RECORD, "")})
+    work.note_tags(change, live, made)
     return "replaced: deleted and created, its history starts again at version 1"
 
 
@@ -115,7 +116,7 @@ def _delete(work: Work, change: Change) -> None:
         raise_stale("AWS did not delete it")
 
 
-def _create(work: Work, change: Change, text: SealedText, origin: Origin, kept: Tags) -> None:
+def _create(work: Work, change: Change, text: SealedText, origin: Origin, kept: Tags) -> Tags:
     """Create, and repeat for minutes: AWS may refuse a name that was just deleted (DeleteParameters)."""
     until = work.clock.monotonic() + CREATE_LIMIT.total_seconds()
     while True:

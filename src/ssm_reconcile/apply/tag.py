@@ -54,7 +54,7 @@ def release(work: Work, change: Change, effect: Release) -> str:
         ChangeStopped: stale where the source exists again or the target has changed; failed where a call
             failed.
     """
-    checks.confirm_target(work, change, Standing.OURS)
+    live = checks.confirm_target(work, change, Standing.OURS)
 
     def check() -> None:
         checks.check_version(work, change)
@@ -62,6 +62,8 @@ def release(work: Work, change: Change, effect: Release) -> str:
 
     remove = partial(work.store.remove_tags, change.name, effect.tags.removed)
     _send(work, change, remove, check, Standing.OURS)
+    work.written[canonical(change.name)] = change.expected.version
+    work.note_tags(change, live, {key: live[key] for key in live if key not in effect.tags.removed})
     return ""
 
 
@@ -100,6 +102,7 @@ def write_tags(
         calls.reverse()
     for call in calls:
         _send(work, change, call, check, standing)
+    work.note_tags(change, live, {key: tag for key, tag in {**live, **added}.items() if key not in removed})
 
 
 def was_secret(change: Change) -> bool:

@@ -60,6 +60,8 @@ def _wrong(work: Work, names: list[str]) -> dict[str, str]:
             wrong[name] = "written, but it does not exist any more"
         elif version is not None and found is not None and found.version != version:
             wrong[name] = f"written as version {version}, but it is at version {found.version}"
+        elif found is not None:
+            work.modified[name] = found.last_modified
     return wrong
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NoReturn
 
 from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.aws_limits import STANDARD_BYTES
-from ssm_reconcile.change import Change
+from ssm_reconcile.change import Change, TagDiff
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, DesiredParameter, Listing, Place, SealedText, Tags, canonical
 from ssm_reconcile.record import (
@@ -20,7 +21,7 @@ from ssm_reconcile.record import (
     ownership_tags,
     rewrite_digest,
 )
-from ssm_reconcile.report import Result
+from ssm_reconcile.report import ParameterVersion, Result, Written
 from ssm_reconcile.shape import utf8_size
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Put, Reader, Store
@@ -153,6 +154,10 @@ class Work:
     findings: list[Finding] = field(default_factory=list)
     written: dict[str, int | None] = field(default_factory=dict)
     """Version by canonical name of the parameters that were written; None for deleted ones."""
+    modified: dict[str, datetime] = field(default_factory=dict)
+    """LastModifiedDate by canonical name of the written versions, as the reads after the writes returned it."""
+    tags_written: dict[str, TagDiff] = field(default_factory=dict)
+    """By canonical name the tags before and after of those that a finished change wrote or removed."""
     tagged: set[str] = field(default_factory=set)
     """Canonical names whose tags were written, or may have been: a response was lost."""
     failure_reason: str = ""
@@ -179,6 +184,22 @@ class Work:
             return self.store.tags(name)
         except StoreError as failure:
             raise_failed(failure, doing=doing)
+
+    def state_of(self, change: Change) -> Written:
+        """Return the state before and after a change that was applied; call it after the reads that verify."""
+        name, expected = canonical(change.name), change.expected
+        before = None if expected.version is None else ParameterVersion(expected.version, expected.modified)
+        version = self.written.get(name)
+        after = None if version is None else ParameterVersion(version, self.modified.get(name))
+        return Written(before, after, self.tags_written.get(name))
+
+    def note_tags(self, change: Change, before: Tags, after: Tags) -> None:
+        """Keep the tags that a change wrote or removed. Both arguments may have tags that did not change."""
+        keys = {key for key in {*before, *after} if before.get(key) != after.get(key)}
+        self.tags_written[canonical(change.name)] = TagDiff(
+            {key: before[key] for key in sorted(keys) if key in before},
+            {key: after[key] for key in sorted(keys) if key in after},
+        )
 
     def warn(self, code: str, change: Change, message: str) -> None:
         """Add a warning about one change to the report.

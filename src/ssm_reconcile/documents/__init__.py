@@ -1,6 +1,7 @@
 """Types of the JSON documents of a plan and of a report: the only declaration of their keys.
 
-    counts    numbers of addresses and of results; attributes that differ; the keywords of a type
+    counts    numbers of addresses and of results; the cost of an apply; attributes that differ; the keywords
+              of a type
     encode    Plan or Report -> document
     decode    text of a file -> document, checked against these types
 
@@ -23,6 +24,7 @@ from ssm_reconcile.change import Action, Fate, Row
 from ssm_reconcile.documents.counts import (
     ONE_KIND,
     AttributeEntry,
+    BudgetEntry,
     Count,
     CountsEntry,
     Keywords,
@@ -260,6 +262,7 @@ class ReplicationKeys(TypedDict):
         source: The account and region of the source.
         complete: Whether all its places were listed completely.
         source_complete: Whether its source was listed completely; otherwise nothing is deleted.
+        spec_id: Digest of the `id` of the spec. Left out when the spec has none. In a report since 1.3.
     """
 
     name: str
@@ -267,18 +270,17 @@ class ReplicationKeys(TypedDict):
     source: str
     complete: NotRequired[bool]
     source_complete: NotRequired[bool]
+    spec_id: NotRequired[Digest]
 
 
 class ReplicationEntry(ReplicationKeys):
     """A replication of a plan.
 
     Attributes:
-        spec_id: Digest of the `id` of the spec. Left out when the spec has none.
         selected: Source parameters that the spec selects.
         summary: The counts of this replication.
     """
 
-    spec_id: NotRequired[Digest]
     selected: NotRequired[Count]
     summary: PlanCounts
 
@@ -291,47 +293,6 @@ class ReplicationResultEntry(ReplicationKeys):
     """
 
     summary: ResultCounts
-
-
-Rate: TypeAlias = Annotated[float, Keywords(minimum=0)]
-
-
-class LimitEntry(TypedDict):
-    """The calls that take longest in an apply: those of one operation in one account and region.
-
-    Attributes:
-        place: The account and region, or the region of a place that could not be opened.
-        operation: The operation; one that shares its rate may make some of the calls.
-        rate: Its calls per second.
-        seconds: The minimum duration of an apply with this limit, in seconds.
-        fitting_rate: With ListTagsForResource only: the `rates.list_tags` at which another operation is the
-            limit. The quota of the account must allow it; higher throughput does not raise this quota.
-    """
-
-    place: str
-    operation: str
-    rate: Rate
-    seconds: Rate
-    fitting_rate: Count | None
-
-
-class BudgetEntry(TypedDict):
-    """The estimated cost of an apply.
-
-    Attributes:
-        calls: AWS API calls by operation.
-        writes: The number of calls that write.
-        seconds: The minimum duration at the configured rates, in seconds.
-        limit: The cause of the minimum duration; null if there is nothing to do. Since 1.2.
-        with_higher_throughput: If `limit` is PutParameter at its default rate: the limit of an apply where
-            the setting for higher throughput is on. Otherwise null. Since 1.2.
-    """
-
-    calls: dict[str, Count]
-    writes: Count
-    seconds: Rate
-    limit: NotRequired[LimitEntry | None]
-    with_higher_throughput: NotRequired[LimitEntry | None]
 
 
 class DroppedEntry(AddressKeys):
@@ -427,6 +388,30 @@ class PlanDocument(_CommonKeys):
     spec_files: NotRequired[list[str]]
 
 
+class VersionEntry(TypedDict):
+    """A version of a parameter.
+
+    Attributes:
+        version: The version.
+        last_modified: The time at which it was written, as AWS reports it; null if no read showed it.
+    """
+
+    version: Version
+    last_modified: Moment | None
+
+
+class WrittenTagsEntry(TypedDict):
+    """The tags that a change wrote or removed, those of the ownership among them.
+
+    Attributes:
+        before: Their values before the change; a tag that is missing did not exist.
+        after: Their values after the change; a tag that is missing was removed.
+    """
+
+    before: dict[str, str]
+    after: dict[str, str]
+
+
 class OutcomeEntry(AddressKeys):
     """The result of one change.
 
@@ -441,6 +426,10 @@ class OutcomeEntry(AddressKeys):
         exposes: True if the change turns a SecureString into plain text. Since 1.2.
         takes_over: True if an update takes over a parameter that no replication owned. Since 1.2.
         releases: True if the parameter stays and is no longer a replica. Since 1.2.
+        before: The version that the change overwrote, tagged or deleted; null for a create, and if unknown.
+            Like `after` and `tags`, only of a change that was applied or failed. `undo` needs it. Since 1.3.
+        after: The version that the change left; null after a delete, and if unknown. Since 1.3.
+        tags: The tags that the change wrote or removed; null if unknown. Since 1.3.
     """
 
     row: RowName
@@ -453,6 +442,9 @@ class OutcomeEntry(AddressKeys):
     exposes: NotRequired[bool]
     takes_over: NotRequired[bool]
     releases: NotRequired[bool]
+    before: NotRequired[VersionEntry | None]
+    after: NotRequired[VersionEntry | None]
+    tags: NotRequired[WrittenTagsEntry | None]
 
 
 class RemainingEntry(AddressKeys):

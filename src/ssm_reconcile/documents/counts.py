@@ -1,4 +1,4 @@
-"""Types of counts and attributes in the JSON documents; keywords of JSON Schema that a type can have."""
+"""Types of counts, costs and attributes in the JSON documents; keywords of JSON Schema that a type can have."""
 
 from __future__ import annotations
 
@@ -78,6 +78,47 @@ class ResultsEntry(TypedDict):
 
 PlanCounts: TypeAlias = Annotated[dict[str, int], CountsEntry]
 ResultCounts: TypeAlias = Annotated[dict[str, int], ResultsEntry]
+
+
+Rate: TypeAlias = Annotated[float, Keywords(minimum=0)]
+
+
+class LimitEntry(TypedDict):
+    """The calls that take longest in an apply: those of one operation in one account and region.
+
+    Attributes:
+        place: The account and region, or the region of a place that could not be opened.
+        operation: The operation; one that shares its rate may make some of the calls.
+        rate: Its calls per second.
+        seconds: The minimum duration of an apply with this limit, in seconds.
+        fitting_rate: With ListTagsForResource only: the `rates.list_tags` at which another operation is the
+            limit. The quota of the account must allow it; higher throughput does not raise this quota.
+    """
+
+    place: str
+    operation: str
+    rate: Rate
+    seconds: Rate
+    fitting_rate: Count | None
+
+
+class BudgetEntry(TypedDict):
+    """The estimated cost of an apply.
+
+    Attributes:
+        calls: AWS API calls by operation.
+        writes: The number of calls that write.
+        seconds: The minimum duration at the configured rates, in seconds.
+        limit: The cause of the minimum duration; null if there is nothing to do. Since 1.2.
+        with_higher_throughput: If `limit` is PutParameter at its default rate: the limit of an apply where
+            the setting for higher throughput is on. Otherwise null. Since 1.2.
+    """
+
+    calls: dict[str, Count]
+    writes: Count
+    seconds: Rate
+    limit: NotRequired[LimitEntry | None]
+    with_higher_throughput: NotRequired[LimitEntry | None]
 
 
 class ValuePartEntry(TypedDict):

@@ -29,21 +29,22 @@ from ssm_reconcile.documents import (
     AddressKeys,
     ChangeEntry,
     FindingEntry,
-    LimitEntry,
     NarrowedEntry,
     OtherEntry,
     OutcomeEntry,
     PlanDocument,
     ReplicationEntry,
+    ReplicationKeys,
     ReportDocument,
     TargetEntry,
+    VersionEntry,
 )
-from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
+from ssm_reconcile.documents.counts import AttributeEntry, LimitEntry, ValuePartEntry
 from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, DesiredParameter
 from ssm_reconcile.plan import BudgetLimit, Other, Plan, ReplicationPlan
-from ssm_reconcile.report import Outcome, Remaining, Report, Result
+from ssm_reconcile.report import Outcome, ParameterVersion, Remaining, Report, Result, Written
 from ssm_reconcile.spec import Run
 
 _Addressed: TypeAlias = Change | Other | Remaining
@@ -178,14 +179,7 @@ def report_document(report: Report, *, tool_version: str, created: datetime) -> 
         "summary": report.summary,
         "planned": plan.summary,
         "replications": [
-            {
-                "name": part.name,
-                "id": plan.id_of(part),
-                "source": part.source,
-                "complete": part.complete,
-                "source_complete": part.source_complete,
-                "summary": _results(report, part),
-            }
+            {**_replication_keys(part, plan), "summary": _results(report, part)}
             for part in plan.replications
         ],
         "outcomes": EntrySequence(sorted(report.outcomes, key=lambda one: one.change.order), _outcome),
@@ -214,7 +208,16 @@ def _outcome(outcome: Outcome) -> OutcomeEntry:
         entry["takes_over"] = True
     if isinstance(change.effect, Release):
         entry["releases"] = True
+    if outcome.result in (Result.APPLIED, Result.FAILED):
+        written = outcome.written or Written(None, None, None)
+        entry["before"], entry["after"] = _version(written.before), _version(written.after)
+        tags = written.tags
+        entry["tags"] = None if tags is None else {"before": dict(tags.before), "after": dict(tags.after)}
     return printable_tree(entry)
+
+
+def _version(found: ParameterVersion | None) -> VersionEntry | None:
+    return None if found is None else {"version": found.version, "last_modified": _moment(found.modified)}
 
 
 def moment(time: datetime) -> str:
@@ -239,18 +242,21 @@ def _narrowed(plan: Plan) -> NarrowedEntry:
 
 
 def _replication(part: ReplicationPlan, plan: Plan) -> ReplicationEntry:
-    entry: ReplicationEntry = {
+    selected = part.selected if part.in_scope is None else part.in_scope
+    return {**_replication_keys(part, plan), "selected": selected, "summary": part.summary()}
+
+
+def _replication_keys(part: ReplicationPlan, plan: Plan) -> ReplicationKeys:
+    keys: ReplicationKeys = {
         "name": part.name,
         "id": plan.id_of(part),
         "source": part.source,
         "complete": part.complete,
         "source_complete": part.source_complete,
-        "selected": part.selected if part.in_scope is None else part.in_scope,
-        "summary": part.summary(),
     }
     if part.spec_id is not None:
-        entry["spec_id"] = part.spec_id
-    return entry
+        keys["spec_id"] = part.spec_id
+    return keys
 
 
 def _results(report: Report, part: ReplicationPlan) -> dict[str, int]:

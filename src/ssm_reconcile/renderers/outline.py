@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from ssm_reconcile.aws_limits import OPERATIONS, CallClass
 from ssm_reconcile.change import WITHHELD_MARK
-from ssm_reconcile.documents import BudgetEntry, LimitEntry
+from ssm_reconcile.documents.counts import BudgetEntry, LimitEntry
 from ssm_reconcile.renderers.changes import ChangeView
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import FindingView, PathPattern, path_patterns

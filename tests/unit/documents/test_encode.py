@@ -22,10 +22,10 @@ from ssm_reconcile.documents.encode import (
     saved_plan_document,
 )
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.plan import COUNTED
+from ssm_reconcile.plan import COUNTED, Plan
 from ssm_reconcile.renderers.escaping import dumps, json_blocks
 from ssm_reconcile.renderers.view import PlanView
-from ssm_reconcile.report import Result
+from ssm_reconcile.report import Outcome, ParameterVersion, Report, Result, Written
 from ssm_reconcile.spec import Run
 from tests.unit.renderers import plans
 
@@ -292,3 +292,33 @@ def test_a_secret_with_a_part_does_not_fit_the_schema(key: str) -> None:
     document["changes"][0]["attributes"]["value"][key] = shown[key]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema("plan"))
+
+
+def test_an_outcome_has_the_state_before_and_after_if_it_wrote() -> None:
+    plan = plans.plan_of([plans.create("t", "/p/a"), plans.create("t", "/p/b"), plans.create("t", "/p/c")])
+    applied, failed, stale = plan.changes
+    left = ParameterVersion(1, plans.NOW)
+    outcomes = (
+        Outcome(applied, Result.APPLIED, written=Written(None, left, TagDiff({}, {"team": "a"}))),
+        Outcome(failed, Result.FAILED, "PutParameter: denied"),
+        Outcome(stale, Result.STALE, "its source is gone"),
+    )
+    document = plans.report_document_of(Report(plan, outcomes))
+    jsonschema.validate(document, schema("report"))
+    states = [{key: one.get(key, "") for key in ("before", "after", "tags")} for one in document["outcomes"]]
+    assert states == [
+        {
+            "before": None,
+            "after": {"version": 1, "last_modified": moment(plans.NOW)},
+            "tags": {"before": {}, "after": {"team": "a"}},
+        },
+        {"before": None, "after": None, "tags": None},
+        {"before": "", "after": "", "tags": ""},
+    ]
+
+
+def test_a_report_names_the_id_of_the_spec_by_its_digest() -> None:
+    part = dataclasses.replace(plans.twelve().replications[0], spec_id="0123456789ab")
+    document = plans.report_document_of(Report(Plan((part,)), ()))
+    assert [one["spec_id"] for one in document["replications"]] == ["0123456789ab"]
+    jsonschema.validate(document, schema("report"))
