@@ -44,4 +44,3 @@ def test_a_change_that_was_applied_names_the_state_before_and_after(scenario: Sc
         assert written.tags is not None
         assert written.tags.before == {key: then[key] for key in then.keys() & changed}
         assert written.tags.after == {key: now[key] for key in now.keys() & changed}
-

@@ -179,8 +179,7 @@ def report_document(report: Report, *, tool_version: str, created: datetime) -> 
         "summary": report.summary,
         "planned": plan.summary,
         "replications": [
-            {**_replication_keys(part, plan), "summary": _results(report, part)}
-            for part in plan.replications
+            {**_replication_keys(part, plan), "summary": _results(report, part)} for part in plan.replications
         ],
         "outcomes": EntrySequence(sorted(report.outcomes, key=lambda one: one.change.order), _outcome),
         "remaining": [{**_address(one), "reason": one.reason} for one in _sorted(report.remaining)],
