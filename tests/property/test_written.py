@@ -1,4 +1,4 @@
-"""Written: a report names the version, the time and the tags that each change found, and those that it left."""
+"""Written: a report names version, time and tags that each change found, and those that it left."""
 
 from __future__ import annotations
 

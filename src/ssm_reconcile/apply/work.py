@@ -155,7 +155,7 @@ class Work:
     written: dict[str, int | None] = field(default_factory=dict)
     """Version by canonical name of the parameters that were written; None for deleted ones."""
     modified: dict[str, datetime] = field(default_factory=dict)
-    """LastModifiedDate by canonical name of the written versions, as the reads after the writes returned it."""
+    """LastModifiedDate by canonical name of the written versions, as reads after the writes returned it."""
     tags_written: dict[str, TagDiff] = field(default_factory=dict)
     """By canonical name the tags before and after of those that a finished change wrote or removed."""
     tagged: set[str] = field(default_factory=set)
@@ -186,7 +186,7 @@ class Work:
             raise_failed(failure, doing=doing)
 
     def state_of(self, change: Change) -> Written:
-        """Return the state before and after a change that was applied; call it after the reads that verify."""
+        """Return the state before and after an applied change; call it after the reads that verify."""
         name, expected = canonical(change.name), change.expected
         before = None if expected.version is None else ParameterVersion(expected.version, expected.modified)
         version = self.written.get(name)

@@ -1,4 +1,4 @@
-"""Types of counts, costs and attributes in the JSON documents; keywords of JSON Schema that a type can have."""
+"""Types of counts, costs and attributes in the JSON documents; keywords of JSON Schema of a type."""
 
 from __future__ import annotations
 
