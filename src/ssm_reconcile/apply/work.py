@@ -194,7 +194,13 @@ class Work:
         return Written(before, after, self.tags_written.get(name))
 
     def note_tags(self, change: Change, before: Tags, after: Tags) -> None:
-        """Keep the tags that a change wrote or removed. Both arguments may have tags that did not change."""
+        """Keep the tags that a change wrote or removed, for the report.
+
+        Args:
+            change: the change.
+            before: the tags before it; those that it did not change may be among them.
+            after: the tags after it, likewise.
+        """
         keys = {key for key in {*before, *after} if before.get(key) != after.get(key)}
         self.tags_written[canonical(change.name)] = TagDiff(
             {key: before[key] for key in sorted(keys) if key in before},
