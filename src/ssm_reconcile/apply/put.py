@@ -61,14 +61,12 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
         ChangeStopped: stale where the name is taken, unless by a write of this function whose response was
             lost; failed where AWS refused.
     """
-    sent: list[str] = []
+    sent, lost = list[str](), False
     made: Tags = {}
-    lost = False
 
     def send() -> int:
         nonlocal lost, made
-        record = mark_former_secret(work.record(change, 1, origin), kept, secret=was_secret(change))
-        made = {**kept, **change.wanted.tags, **work.ownership(change, record)}
+        made = _tags_of_new(work, change, origin, kept)
         sent.append(made[RECORD])
         try:
             return work.store.put(put_request(change, text, made))
@@ -77,31 +75,33 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
             lost = lost or failure.kind is Trouble.LOST
             if failure.kind is not Trouble.EXISTS:
                 raise
-            live_tags = work.live_tags(change.name, "the name is taken, and its owner could not be read")
-            if live_tags is None:
+            found = work.live_tags(change.name, "the name is taken, and its owner could not be read")
+            if found is None:
                 raise _still_deleting(failure) from None
-            made = live_tags
+            made = found
             return _version_if_ours(sent, made, lost=lost)
 
     def recover() -> int | None:
         nonlocal made
-        tags = work.store.tags(change.name)
-        if tags is None:
-            return None
-        made = tags
-        return _version_if_ours(sent, made, lost=True)
+        made = (tags := work.store.tags(change.name)) or {}
+        return None if tags is None else _version_if_ours(sent, made, lost=True)
 
     # A replacement has deleted the name before: then the create is finished even when the run is stopped.
-    has_begun = canonical(change.name) in work.written
+    begun = canonical(change.name) in work.written
     try:
         version = send_write(
-            work, CallClass.PUT, check=lambda: None, send=send, recover=recover, has_begun=has_begun
+            work, CallClass.PUT, check=lambda: None, send=send, recover=recover, has_begun=begun
         )
     except StoreError as failure:
         raise_failed(failure)
     work.written[canonical(change.name)] = version
     _await_image(work, change, version)
     return made
+
+
+def _tags_of_new(work: Work, change: Change, origin: Origin, kept: Tags) -> dict[str, str]:
+    record = mark_former_secret(work.record(change, 1, origin), kept, secret=was_secret(change))
+    return {**kept, **change.wanted.tags, **work.ownership(change, record)}
 
 
 def _still_deleting(taken: StoreError) -> StoreError:
