@@ -30,7 +30,9 @@ PLAN: Any = plans.whole(
     )
 )
 REPORT: Any = plans.report_document_of(plans.reported(plans.twelve(), tuple(Result)))
-STRICTER = ("run", "spec_files", "effect", "spec_id", "by_shape", "limit", "with_higher_throughput", "as_of")
+STRICTER = (
+    "run", "spec_files", "effect", "spec_id", "by_shape", "limit", "with_higher_throughput", "as_of", "replicas",
+)  # fmt: skip
 """Keys that the previous reader did not check."""
 WRITTEN = {"before", "after", "tags"}
 """Keys of an outcome that it did not check."""
