@@ -20,7 +20,7 @@ SUMMARY_LIMIT = 65_535
 SUCCESSES = frozenset({0, 2})
 """Exit codes of `plan` without a problem: no changes, or with --detailed-exitcode changes."""
 PROBLEM = 3
-"""Exit code of a plan that is incomplete or has something invalid."""
+"""Exit code of a plan that is incomplete, has something invalid or an expired hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def plan_check(name: str, document: PlanDocument, exit_code: int | None, context
     """
     view = PlanView(document)
     if exit_code is None:
-        exit_code = PROBLEM if not view.complete or view.summary.get("invalid") else 0
+        is_problem = not view.complete or view.summary.get("invalid") or _has_expired_hold(view)
+        exit_code = PROBLEM if is_problem else 0
     summary = without_marker(plan_comment(view, budget=SUMMARY_LIMIT, context=context))
     return CheckRun(name, exit_code in SUCCESSES, check_title(view), summary)
 
@@ -70,8 +71,14 @@ def check_title(view: PlanView) -> str:
     withheld = f"{view.withheld:,} withheld" if view.withheld else ""
     # Without a change, the parameters that a person has to look at come first.
     counts = [changes, withheld, view.unresolved] if view.changes else [view.unresolved, changes]
-    title = ", ".join(filter(None, counts)) + ("" if view.complete else ", incomplete")
+    counts += [] if view.complete else ["incomplete"]
+    counts += ["a hold has expired"] if _has_expired_hold(view) else []
+    title = ", ".join(filter(None, counts))
     return title[:1].upper() + title[1:]
+
+
+def _has_expired_hold(view: PlanView) -> bool:
+    return any(finding.code == "hold-expired" for finding in view.findings)
 
 
 def create_check_run(github: GitHub, check: CheckRun, context: CommentContext) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.change import Difference, Row
+from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers.check_run import (
@@ -26,6 +27,7 @@ URL = "https://github.com/acme/params/actions/runs/19822345678"
 CONTEXT = CommentContext(HEAD, "19822345678", URL, "SSM plan #214")
 CONFLICT = plans.other("eu-west-1", "/a", Row.CONFLICT, "conflict", "it is not a replica")
 INVALID = plans.other("eu-west-1", "/b", Row.INVALID, "invalid", "too large")
+EXPIRED = Finding(Severity.ERROR, "hold-expired", "the hold expired")
 
 
 def withheld_deletes() -> Plan:
@@ -50,6 +52,7 @@ def withheld_deletes() -> Plan:
         ),
         (withheld_deletes(), "3 deletes of 4 changes, 3 withheld"),
         (plans.plan_of([], incomplete=["eu-west-1"]), "No changes, incomplete"),
+        (plans.plan_of([], findings=[EXPIRED]), "No changes, a hold has expired"),
     ],
 )
 def test_the_title_has_the_danger_first(plan: Plan, title: str) -> None:
@@ -68,6 +71,7 @@ def test_the_title_has_the_danger_first(plan: Plan, title: str) -> None:
         (plans.plan_of([], others=[INVALID]), None, False),
         (plans.plan_of([], incomplete=["eu-west-1"]), None, False),
         (plans.plan_of([], others=[CONFLICT]), None, True),
+        (plans.plan_of([], findings=[EXPIRED]), None, False),
     ],
 )
 def test_the_conclusion_follows_the_exit_code_of_the_plan(
