@@ -18,9 +18,22 @@ from ssm_reconcile.aws_limits import (
     CallClass,
     used_classes,
 )
-from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
+from ssm_reconcile.change import (
+    Adopt,
+    Change,
+    Create,
+    Delete,
+    Fate,
+    Mark,
+    Release,
+    Replace,
+    Retag,
+    Unmark,
+    Update,
+)
 from ssm_reconcile.model import IMAGE, SOURCE
 from ssm_reconcile.plan import Budget, BudgetLimit
+from ssm_reconcile.record import EXPIRES
 
 SOURCE_VALUE = "GetParameters (source values)"
 SOURCE_GONE = "GetParameters (sources that must not exist)"
@@ -159,12 +172,17 @@ def _calls_of(change: Change) -> list[tuple[str, int]]:
         case Create():
             return [(SOURCE_VALUE, 1), *put, *verify]
         case Update(put=True):
-            compared = [("GetParameters", 1)] * change.effect.unproven
+            reads = change.effect.unproven + 2 * (EXPIRES in change.tags.removed)
+            compared = [("GetParameters", reads)] * bool(reads)
             return [*checks, (SOURCE_VALUE, 1), *compared, *put, *tagging, *verify]
         case Update():
             return [*checks, *tagging, *verify]
         case Retag() | Adopt():
             return [*checks, *tagging, *verify]
+        case Mark(source_name=source):
+            return [*checks, *[(FOR_ONE, 1)] * (source is not None), ("AddTagsToResource", 1), *verify]
+        case Unmark():
+            return [*checks, ("RemoveTagsFromResource", 1), *verify]
         case Release(source_name=source):
             gone = [(FOR_ONE, 1)] * (source is not None)
             return [*checks, *gone, ("RemoveTagsFromResource", 1), *verify]

@@ -39,7 +39,7 @@ from itertools import combinations, pairwise
 from typing import TypeAlias
 
 from ssm_reconcile import observe, reconcile
-from ssm_reconcile.change import Change, Delete, Release, Replace
+from ssm_reconcile.change import Change, Delete, Mark, Release, Replace
 from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Listing, Parameter, Place, Tags, canonical
@@ -328,7 +328,9 @@ class NamePlanner:
         while True:
             addresses = {pair: frozenset(every) for pair, every in chosen.addresses.items()}
             names = tuple(sorted(chosen.requested))
-            scope = PlanScope(listings, names, addresses, counts_elsewhere=not self.lists_replicas)
+            scope = PlanScope(
+                listings, names, addresses, counts_elsewhere=not self.lists_replicas, deletes_later=True
+            )
             plan = reconcile.make_plan(chosen.specs, self.session(), scope=scope)
             lagging = [
                 ((part.name, target.name), address)
@@ -354,7 +356,7 @@ class NamePlanner:
     def _removes(self, change: Change) -> bool:
         """Whether a change counts against the limit of deletes."""
         effect = change.effect
-        return isinstance(effect, Delete | Release) or (
+        return isinstance(effect, Delete | Release | Mark) or (
             isinstance(effect, Replace) and self.run.allow_replace
         )
 

@@ -1,20 +1,19 @@
 """One change as data: an address of a target, its effect, and the preconditions of apply.
 
 Change        one address, with its row, the reasons, and the guards that withhold it
-└── Effect    what is done: Create | Update | Retag | Adopt | Replace | Delete | Release
+└── Effect    what is done: Create | Update | Retag | Adopt | Replace | Delete | Release | Mark | Unmark
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
 from ssm_reconcile.attributes import COPIED, FIRST
 from ssm_reconcile.model import SECURE, DesiredParameter, Tags, sorted_tags
-from ssm_reconcile.record import Origin, Record, key_digest, rewrite_digest
+from ssm_reconcile.record import EXPIRES, Origin, Record, instant, key_digest, rewrite_digest
 
 WITHHELD_MARK = "withheld: "
 """Start of a reason why a guard withholds a change, among the reasons of the change."""
@@ -31,6 +30,7 @@ class Row(StrEnum):
     CHAINED = "chained"
     SKIPPED = "skipped"
     KEPT_OUT = "kept_out"
+    EXPIRING = "expiring"
     DELETE = "delete"
     ORPHAN = "orphan"
     INVALID = "invalid"
@@ -248,25 +248,57 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the replica, after apply has confirmed that `source_name`, if any, does not exist."""
+    """Delete the replica, after apply has confirmed that `source_name`, if any, does not exist.
+
+    `expires`: the instant of its mark, which must still be there; None for a replica without a mark.
+    """
 
     action: ClassVar[Action] = Action.DELETE
     desired: ClassVar[None] = None
     tags: ClassVar[TagDiff] = TagDiff()
     source_name: str | None
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Remove the ownership tags of an adopted replica whose source is gone (`delete: created`)."""
+    """Remove the ownership tags of an adopted replica whose source is gone (`delete: created`).
+
+    `expires`: as in `Delete`.
+    """
 
     action: ClassVar[Action] = Action.RETAG
     desired: ClassVar[None] = None
     source_name: str | None
     tags: TagDiff
+    expires: datetime | None = None
 
 
-Effect: TypeAlias = Create | Update | Retag | Adopt | Replace | Delete | Release
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Write the mark of a replica whose source is gone: the first run `after` the write deletes the replica.
+
+    `releases`: whether that run releases it, because it was adopted (`delete: created`).
+    """
+
+    action: ClassVar[Action] = Action.RETAG
+    desired: ClassVar[None] = None
+    tags: ClassVar[TagDiff] = TagDiff()
+    source_name: str | None
+    after: timedelta
+    releases: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unmark:
+    """Remove the mark of a replica whose source exists again, and that nothing else is written to."""
+
+    action: ClassVar[Action] = Action.RETAG
+    desired: ClassVar[None] = None
+    tags: TagDiff
+
+
+Effect: TypeAlias = Create | Update | Retag | Adopt | Replace | Delete | Release | Mark | Unmark
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,12 +377,12 @@ class Change:
 
     @property
     def desired(self) -> DesiredParameter | None:
-        """The desired parameter; None for a delete or a release."""
+        """The desired parameter; None if the effect writes none."""
         return self.effect.desired
 
     @property
     def wanted(self) -> DesiredParameter:
-        """The desired parameter of a change that is not a delete or a release."""
+        """The desired parameter of a change that writes one."""
         assert self.desired is not None
         return self.desired
 
@@ -362,9 +394,16 @@ class Change:
         )
 
     @property
+    def is_to_delete(self) -> bool:
+        """Whether this run deletes the replica, or marks it for a later one."""
+        effect = self.effect
+        return isinstance(effect, Delete) or (isinstance(effect, Mark) and not effect.releases)
+
+    @property
     def rests_on_source_tags(self) -> bool:
         """Whether tags of the source are the reason to remove the replica, or to remove a tag of it."""
-        return self.row is Row.KEPT_OUT or (isinstance(self.effect, Retag) and bool(self.tags.before))
+        removed = isinstance(self.effect, Retag) and self.tags.before.keys() - {EXPIRES}
+        return self.row is Row.KEPT_OUT or bool(removed)
 
     @property
     def order(self) -> tuple[str, str, str]:
@@ -394,6 +433,13 @@ def effect_of(change: Change) -> dict[str, Any]:
         document["takes_over"] = change.effect.takes_over
         document["unproven"] = change.effect.unproven
         document["may_replace"] = change.effect.may_replace
+    match change.effect:
+        case Delete(expires=datetime() as expires) | Release(expires=datetime() as expires):
+            document["expires"] = instant(expires)
+        case Mark(after=after, releases=releases):
+            document |= {"after": int(after.total_seconds()), "releases": releases}
+        case _:
+            pass
     if desired is not None:
         source = desired.source
         document["source"] = source.name
@@ -433,36 +479,3 @@ def versions_of(expected: Preconditions) -> list[int | None]:
 
 def _millis(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
-
-
-def outside_change_reason(writer: str) -> str:
-    """Return the reason that names who changed a replica. `writer` is an ARN where AWS reports one."""
-    return f"changed outside ssm-reconcile by {writer_name(writer) or 'an unknown identity'}"
-
-
-_IDENTITY = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::[0-9]*:([a-z-]+)/?(.*)")
-_ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)", re.ASCII)
-"""An account in the name of a role: that of the identity or, of a deployment role, another one."""
-
-
-def writer_name(arn: str) -> str:
-    """Return an identity as outputs show it: `role deploy` or `user alice`; empty for an unknown form.
-
-    Outputs also go to pull requests: the name has no account, and no session, which may be an e-mail address.
-    """
-    found = _IDENTITY.fullmatch(arn)
-    if found is None:
-        return ""
-    kind, path = found.groups()
-    match kind:
-        case "root" if not path:
-            return "the root user"
-        case "federated-user" if path:
-            return "a federated user"  # the session chooses its name
-        case "assumed-role":
-            kind, name = "role", path.partition("/")[0]
-        case "role" | "user":
-            name = path.rpartition("/")[2]
-        case _:
-            return ""
-    return f"{kind} {_ACCOUNT.sub('ACCOUNT', name)}" if name else ""

@@ -3,11 +3,13 @@
     prod@123456789012/us-east-1   ->   detached:prod@123456789012/us-east-1      and back with `undo`
 
 For a failover: no run of this replication writes, adopts or deletes a detached replica. The record stays, so
-one tag is enough to undo it. The source is not read, because it may be the region that failed. Each owner tag
-is read directly before it is written. A replica that is already detached is a success, so an interrupted run
-can be repeated.
+one tag is enough to undo it. The mark of a replica that waits for its deletion is removed before the owner
+tag is written, in both directions. The source is not read, because it may be the region that failed. Each
+owner tag is read directly before it is written. A replica that is already detached is a success, so an
+interrupted run can be repeated.
 
-Cost: two listings by owner tag (N/50 DescribeParameters each), then one read and one write for each replica.
+Cost: two listings by owner tag (N/50 DescribeParameters each), then one read and one write for each replica,
+and a second write for each mark.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from ssm_reconcile.apply.work import (
 from ssm_reconcile.aws_limits import CallClass, partition_of
 from ssm_reconcile.errors import PlaceError, StoreError
 from ssm_reconcile.model import Place, Tags
-from ssm_reconcile.record import DETACHED, OWNER, Claim, detached_from, record_of
+from ssm_reconcile.record import DETACHED, EXPIRES, OWNER, Claim, detached_from, record_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Places
 from ssm_reconcile.spec import Replication, Run, Target
@@ -206,13 +208,18 @@ def _one(work: Work, request: DetachRequest, name: str) -> DetachOutcome:
     """Read the tags of one replica and write its owner tag directly after."""
     if work.stop.is_set() or work.failure_reason:
         return DetachOutcome(name, Result.NOT_ATTEMPTED, work.failure_reason or "the run was stopped")
-    owner = ""
+    owner, is_marked = "", False
 
     def check() -> None:
-        nonlocal owner
-        owner = _confirmed(request, name, work.live_tags(name, "its ownership could not be confirmed"))
+        nonlocal owner, is_marked
+        tags = work.live_tags(name, "its ownership could not be confirmed")
+        owner = _confirmed(request, name, tags)
+        is_marked = EXPIRES in (tags or {})
 
     def send() -> bool:
+        if is_marked:
+            request.store.remove_tags(name, (EXPIRES,))
+            request.store.await_turn(CallClass.TAGS)
         request.store.add_tags(name, {OWNER: request.new_owner(owner)})
         return True
 

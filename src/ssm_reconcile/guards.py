@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeAlias
 
-from ssm_reconcile.change import Action, Change, Fate, Row, Update, Withholding
+from ssm_reconcile.change import Action, Change, Fate, Row, Unmark, Update, Withholding
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
 from ssm_reconcile.lift import Lift, Member, digest_of, member_of
 from ssm_reconcile.model import canonical
@@ -57,6 +57,11 @@ class TargetChanges:
             for change in self.changes
             if change.fate is Fate.APPLY and (not actions or change.action in actions)
         ]
+
+    @property
+    def marked(self) -> int:
+        """The number of replicas that later runs delete, since their marks are not due."""
+        return sum(one.is_to_delete and one.target == self.target.name for one in self.plan.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +330,7 @@ def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[Gu
     plan, changes = target.plan, target.open(Action.DELETE, Action.RETAG, Action.REPLACE)
     if plan.selected or rules.run.allow_empty_source or target.target.counts_elsewhere:
         return
-    deletes = sum(change.action is not Action.RETAG for change in changes)
+    deletes = sum(map(_may_delete, changes)) + target.marked
     also = f" --max-deletes {deletes}" if deletes > 1 else ""  # all of them are over half of them
     message = (
         f"the source {plan.source} holds nothing that the spec selects, and {target.target.name} has"
@@ -343,7 +348,8 @@ def _guard_no_id(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResu
     """
     if rules.replication.id is not None:
         return
-    changes = [change for change in target.open() if change.row is Row.ORPHAN]
+    orphans = (change for change in target.open() if change.row is Row.ORPHAN)
+    changes = [change for change in orphans if not isinstance(change.effect, Unmark)]
     message = (
         f"{plural(len(changes), 'orphan')} to remove in {target.target.name}: withheld, since the"
         f" spec has no `id` and another spec with the same name may own them. {NO_ID_REMEDY}"
@@ -401,22 +407,28 @@ def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[GuardR
 def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold all deletes and replacements of a target if they exceed the limit, or half of its replicas.
 
-    One delete never exceeds half. A limit that is given for this run replaces both checks. A run for some
-    names also counts the deletes that are due at other names, so that a mass delete in small runs counts.
-    A plan whose deletes are counted elsewhere is not judged.
+    With `delete.after`, new marks are withheld with them, and marks that are not due count too: a mass delete
+    is withheld when it is marked, and again when it is due. One delete never exceeds half. A limit that is
+    given for this run replaces both checks. A run for some names also counts the deletes at other names, so
+    that a mass delete in small runs counts. A plan whose deletes are counted elsewhere is not judged.
     """
     if target.target.counts_elsewhere:
         return
     given, replicas = rules.run.max_deletes, target.target.replicas
     limit = rules.replication.limits.max_deletes if given is None else given
     changes = [change for change in target.open() if _may_delete(change)]
-    count = len(changes) + target.target.deletes_outside_run
+    count = len(changes) + target.marked + target.target.deletes_outside_run
     why = excess_of_deletes(count, limit, replicas if given is None else None)
     if not why:
         return
+    marks = target.marked + sum(change.row is Row.EXPIRING for change in changes)
     message = f"{count} to delete or replace in {target.target.name} are {why}: all withheld"
+    if marks:
+        message = f"{count} to delete, replace or mark in {target.target.name} are {why}: all withheld"
+        message += f" ({target.marked} of them marked already)" * bool(target.marked)
     where, flag = rules.replication.limit_lines.get("max_deletes"), f"--max-deletes {count}"
-    yield GuardResult(changes, f"{count} deletes are {why}", message, where, limit, count, flag=flag)
+    counted = "deletes and marks" if marks else "deletes"
+    yield GuardResult(changes, f"{count} {counted} are {why}", message, where, limit, count, flag=flag)
 
 
 def excess_of_deletes(count: int, limit: int, replicas: int | None) -> str:
@@ -435,10 +447,10 @@ def excess_of_deletes(count: int, limit: int, replicas: int | None) -> str:
 
 
 def _may_delete(change: Change) -> bool:
-    """Whether a change deletes, or replaces if AWS refuses to change the type in place."""
+    """Whether a change deletes, marks for it, or replaces if AWS refuses to change the type in place."""
     if isinstance(change.effect, Update):
         return change.effect.may_replace
-    return change.action in (Action.DELETE, Action.REPLACE)
+    return change.is_to_delete or change.action is Action.REPLACE
 
 
 def _guard_max_change_percent(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:

@@ -25,6 +25,7 @@ from ssm_reconcile.report import Outcome, Result
 
 STATES = (
     "in_sync", "pending", "failed", "withheld", "conflict", "invalid", "detached", "held", "skipped",
+    "expiring",
     "orphaned",
 )  # fmt: skip
 """Keys of the counts of a target: each address is counted once."""

@@ -71,6 +71,8 @@ class Other:
         problems: The kinds of its problems in the row `invalid`.
         is_outage: Whether one of them is a problem of the place only.
         conflict: The parameter that exists, in the row `conflict` if it was compared.
+        expires: The instant of its mark, in the row `expiring`.
+        is_released: Whether the replica is released then, and not deleted.
     """
 
     replication: str
@@ -82,11 +84,18 @@ class Other:
     problems: frozenset[ProblemKind] = frozenset()
     is_outage: bool = False
     conflict: ExistingParameter | None = None
+    expires: datetime | None = None
+    is_released: bool = False
+
+    @property
+    def is_to_delete(self) -> bool:
+        """Whether a later run deletes the replica, so that it counts for `max_deletes`."""
+        return self.expires is not None and not self.is_released
 
 
 COUNTED = (
     "create", "update", "retag", "replace", "adopt", "delete",
-    "in_sync", "skipped", "opted_out", "held", "orphaned", "conflict", "detached", "invalid",
+    "in_sync", "skipped", "opted_out", "held", "expiring", "orphaned", "conflict", "detached", "invalid",
 )  # fmt: skip
 """The keys of a summary. Each address is counted under exactly one; `withheld` counts changes again."""
 

@@ -247,7 +247,8 @@ def find_drift(plan: Plan, specs: Iterable[Replication]) -> tuple[DriftedAddress
     """Return every change, withheld ones included, and every address that needs a decision by a person.
 
     An orphan counts if its spec has `orphans: delete`. Skipped, held, opted-out, kept-out and chained
-    addresses are as the spec wants them. An incomplete place has no addresses; see `plan.complete`.
+    addresses are as the spec wants them, and so are replicas whose mark is not due. An incomplete place has
+    no addresses; see `plan.complete`.
     """
     deleted = {spec.name for spec in specs if spec.orphans is Orphans.DELETE}
     found = [

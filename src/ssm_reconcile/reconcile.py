@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import accumulate
 from typing import TypeAlias, TypeVar
 
 from ssm_reconcile import apply, approve, observe
 from ssm_reconcile.apply.work import RecentTags, SourceTags, Work
 from ssm_reconcile.budget import EndPlace, budget
-from ssm_reconcile.change import Fate
+from ssm_reconcile.change import Change, Delete, Fate, Release, Row
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.case import TargetContext, holding_patterns
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
@@ -61,6 +62,7 @@ class PlanScope:
             None in a full run.
         counts_elsewhere: Whether the caller limits deletes by its own counts. The guards do not judge the
             number of deletes then, nor whether the source is empty: the places are not listed whole.
+        deletes_later: Whether replicas whose mark is due are left to a whole run.
         listings_only: Whether no value is read, tags are read directly as `settle` limits it, and no guard
             judges the changes. Such a plan shows states; it must not be applied.
     """
@@ -69,6 +71,7 @@ class PlanScope:
     names: tuple[str, ...] = ()
     addresses: Mapping[tuple[str, str], frozenset[str]] | None = None
     counts_elsewhere: bool = False
+    deletes_later: bool = False
     listings_only: bool = False
 
 
@@ -291,7 +294,31 @@ def _plan_listed(
         source_complete=source.complete,
         spec_id=None if spec.id is None else digest_id(spec.id),
     )
+    part = _without_due_deletes(part) if scope.deletes_later else part
     return _judged(part, spec, session, scope, drafts, state), state.inputs
+
+
+def _without_due_deletes(part: ReplicationPlan) -> ReplicationPlan:
+    """Return the plan with each replica whose mark is due as one that a whole run deletes."""
+
+    def expires(change: Change) -> datetime | None:
+        return change.effect.expires if isinstance(change.effect, Delete | Release) else None
+
+    later = tuple(
+        Other(
+            *change.order,
+            Row.EXPIRING,
+            "expiring",
+            (*change.reasons, "the next whole run does it"),
+            expires=expires(change),
+            is_released=isinstance(change.effect, Release),
+        )
+        for change in part.changes
+        if expires(change) is not None
+    )
+    changes = tuple(change for change in part.changes if expires(change) is None)
+    others = sorted((*part.others, *later), key=lambda one: (one.target, one.name))
+    return replace(part, changes=changes, others=tuple(others))
 
 
 def _without_unconfirmed(other: Other, state: ReplicationState) -> Other:

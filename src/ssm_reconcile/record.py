@@ -4,6 +4,8 @@
     ssm-reconcile:record   v=1 source=12@1763933333123 replica=3@1763933334000 origin=created
                            own=… from=… key=… rewrite=…   (one line)
     ssm-reconcile:source   the name of the source, if a rewrite changed the name and the value has room
+    ssm-reconcile:expires  2026-12-06T18:46:15Z own=… source=7, while a replica without a source waits for its
+                           deletion (`delete.after`)
 
 A record has the digest of the ARN of its own parameter. Tags that were copied to another parameter have the
 wrong digest, so no parameter becomes a replica by accident.
@@ -40,6 +42,8 @@ PREFIX = "ssm-reconcile:"
 OWNER = PREFIX + "owner"
 RECORD = PREFIX + "record"
 SOURCE = PREFIX + "source"
+EXPIRES = PREFIX + "expires"
+"""The mark of a replica that waits for its deletion (`ExpiryMark`)."""
 STACK_PREFIX = "aws:cloudformation:"
 STACK_TAG = STACK_PREFIX + "stack-name"
 """A tag of each parameter of a CloudFormation stack; AWS adds it."""
@@ -339,6 +343,59 @@ def was_secret(tags: Tags) -> bool:
     """Whether a parameter is or was a SecureString by the record in its tags, whoever owns it now."""
     record = record_of(tags)
     return record is not None and record.key != "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryMark:
+    """The mark of a replica whose source is gone: the first run at or after an instant deletes it.
+
+    Attributes:
+        expires: The instant, in UTC and whole seconds.
+        own: The digest of the replica's ARN.
+        source_version: The version of the source that the record had when the mark was written.
+    """
+
+    expires: datetime
+    own: str
+    source_version: int
+
+    def text(self) -> str:
+        """Return the value of the tag: 77 to 94 characters, all of them allowed in a tag."""
+        return f"{instant(self.expires)} own={self.own} source={self.source_version}"
+
+    def is_due(self, as_of: datetime) -> bool:
+        """Whether the replica is deleted by a run that judges as of an instant."""
+        return self.expires <= as_of
+
+
+def instant(time: datetime) -> str:
+    """Return a time in UTC and whole seconds: `2026-12-06T18:46:15Z`."""
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+_MARK = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})Z own=([0-9a-f]{32}) source=([0-9]{1,18})"
+)
+
+
+def mark_of(tags: Tags, arn: str) -> ExpiryMark | None:
+    """Return the mark in the tags of a parameter; None without one that counts.
+
+    A mark counts if it was written for this parameter, and for the source version in its record. A mark in
+    another form does not count, and nothing is deleted because of it.
+
+    Args:
+        tags: The tags of the parameter.
+        arn: The ARN of the parameter.
+    """
+    found, record = _MARK.fullmatch(tags.get(EXPIRES, "")), record_of(tags)
+    if found is None or record is None:
+        return None
+    try:
+        mark = ExpiryMark(datetime.fromisoformat(f"{found[1]}+00:00"), found[2], int(found[3]))
+    except ValueError:  # such as a day that does not exist
+        return None
+    return mark if mark.own == digest(arn) and mark.source_version == record.source_version else None
 
 
 def ownership_tags(owner: str, record: Record, *, source_name: str, name: str) -> dict[str, str]:

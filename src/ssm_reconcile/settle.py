@@ -124,7 +124,7 @@ def settle(
         addresses: The addresses that a run for some names may plan for; None in a full run.
         listings_only: Whether no value is read, and the tags of at most `CONFIRM_EACH` names of each place.
     """
-    reads = _ReplicationReads(spec, session, session.clock.now(), addresses, listings_only)
+    reads = _ReplicationReads(spec, session, session.as_of, addresses, listings_only)
     state = _selection(spec, ReplicationState(source, live), session.run)
     state = reads.confirm_owners(reads.resolve_keys(state))
     inputs: dict[str, TargetContext] = {}

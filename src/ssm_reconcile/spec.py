@@ -279,6 +279,7 @@ class Replication:
     ignore_tags: tuple[str, ...] = ()
     add_tags: tuple[tuple[str, str], ...] = ()
     adopt: AdoptMode = AdoptMode.IDENTICAL
+    grace: timedelta = timedelta(0)
     orphans: Orphans = Orphans.KEEP
     changed_outside: ChangedOutside = ChangedOutside.WITHHOLD
     limits: Limits = Limits()

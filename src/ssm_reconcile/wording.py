@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -81,6 +82,12 @@ def span_text(span: timedelta) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60):,} days"
 
 
+def period_text(period: timedelta) -> str:
+    """Return a number of whole days or hours: `7 days`, `12 hours`."""
+    hours = period // timedelta(hours=1)
+    return plural(hours, "hour") if hours % 24 else plural(hours // 24, "day")
+
+
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that was probably meant; None if no name is similar enough.
 
@@ -103,3 +110,36 @@ def _form(name: str) -> str:
 def did_you_mean(near: str | None, otherwise: str = "") -> str:
     """Return the suggestion of a similar name, or other advice when there is none."""
     return otherwise if near is None else f"did you mean `{near}`?"
+
+
+def outside_change_reason(writer: str) -> str:
+    """Return the reason that names who changed a replica. `writer` is an ARN where AWS reports one."""
+    return f"changed outside ssm-reconcile by {writer_name(writer) or 'an unknown identity'}"
+
+
+_IDENTITY = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::[0-9]*:([a-z-]+)/?(.*)")
+_ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)", re.ASCII)
+"""An account in the name of a role: that of the identity or, of a deployment role, another one."""
+
+
+def writer_name(arn: str) -> str:
+    """Return an identity as outputs show it: `role deploy` or `user alice`; empty for an unknown form.
+
+    Outputs also go to pull requests: the name has no account, and no session, which may be an e-mail address.
+    """
+    found = _IDENTITY.fullmatch(arn)
+    if found is None:
+        return ""
+    kind, path = found.groups()
+    match kind:
+        case "root" if not path:
+            return "the root user"
+        case "federated-user" if path:
+            return "a federated user"  # the session chooses its name
+        case "assumed-role":
+            kind, name = "role", path.partition("/")[0]
+        case "role" | "user":
+            name = path.rpartition("/")[2]
+        case _:
+            return ""
+    return f"{kind} {_ACCOUNT.sub('ACCOUNT', name)}" if name else ""

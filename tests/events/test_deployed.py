@@ -15,6 +15,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import KeyState, Place
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import EXPIRES
 from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Run
 from ssm_reconcile.system import Progress
@@ -494,6 +495,72 @@ class TestReadsThatFailForAMinute:
         account.world.set_key(account.there, "alias/app", KeyState.DISABLED)
         kms = 'kms: [{ source: "alias/app", targets: { us-east-2: "alias/app" } }]\n'
         return account.deploy(SPEC + kms)
+
+
+class TestMarks:
+    """With `delete.after`, events mark and whole runs delete."""
+
+    SPEC = SPEC.replace("delete: owned", "delete: { mode: owned, after: 2d }").replace("1000", "3")
+
+    def replicated(self, account: Account) -> Deployed:
+        stack = account.deploy(self.SPEC)
+        for i in range(12):
+            account.put(account.here, f"/prod/{i:02}", "v")
+        account.drain()
+        stack.whole_run()
+        return stack
+
+    def marked(self, account: Account) -> list[str]:
+        names = account.world.names(account.there)
+        return [name for name in names if EXPIRES in (account.world.tags(account.there, name) or {})]
+
+    def test_an_event_marks_and_only_a_whole_run_deletes(self, account: Account) -> None:
+        stack = self.replicated(account)
+        account.delete(account.here, "/prod/00")
+        account.drain()
+        assert self.marked(account) == ["/prod/00"]
+        account.clock.advance(timedelta(days=1))
+        stack.whole_run()
+        account.clock.advance(timedelta(days=2))
+        account.publish(account.event(account.here, "/prod/00", "Delete"))
+        account.drain()
+        assert self.marked(account) == ["/prod/00"]
+        stack.whole_run()
+        assert "/prod/00" not in account.world.names(account.there)
+        assert_converged(account)
+
+    def test_the_event_of_a_source_that_comes_back_clears_the_mark(self, account: Account) -> None:
+        stack = self.replicated(account)
+        for value in ("v", "other"):
+            account.delete(account.here, "/prod/00")
+            account.drain()
+            assert self.marked(account) == ["/prod/00"]
+            account.clock.advance(timedelta(minutes=5))
+            account.put(account.here, "/prod/00", value)
+            account.drain()
+            assert self.marked(account) == []
+            account.clock.advance(timedelta(minutes=5))
+        account.clock.advance(timedelta(days=3))
+        stack.whole_run()
+        assert_converged(account)
+
+    def test_marks_count_over_the_window_until_their_replicas_are_deleted(self, account: Account) -> None:
+        stack = self.replicated(account)
+        for i in range(4):
+            account.delete(account.here, f"/prod/{i:02}")
+            account.drain()
+        assert self.marked(account) == [f"/prod/{i:02}" for i in range(3)]
+        for _ in range(3):  # the fourth stays without a mark while the others wait, also after the window
+            account.clock.advance(timedelta(hours=15))
+            stack.whole_run()
+            account.publish(account.event(account.here, "/prod/03", "Delete"))
+            account.drain()
+            assert len(self.marked(account)) == 3
+        account.put(account.here, "/prod/03", "v")
+        account.drain()
+        account.clock.advance(timedelta(hours=5))
+        stack.whole_run()
+        assert account.world.names(account.there) == [f"/prod/{i:02}" for i in range(3, 12)]
 
 
 class TestManyDeletes:

@@ -77,7 +77,7 @@ class Wire:
 
     def _tags(self, place: Place, operation: str, arguments: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         """The tags of the one parameter that is tagged."""
-        if operation != "AddTagsToResource":
+        if operation not in {"AddTagsToResource", "RemoveTagsFromResource"}:
             return {}
         backend = ssm_backends[place.account][place.region]
         result = backend.list_tags_for_resource("Parameter", arguments["ResourceId"])
@@ -168,10 +168,15 @@ def arrange(wire: Wire) -> Any:
 
 
 def leave_orphans(wire: Wire, ssm: Any) -> None:
-    """A parameter that an earlier spec selected and the current one does not."""
-    ssm.put_parameter(Name="/old/one", Value="one", Type="String")
-    Path("earlier.yaml").write_text(SPEC.replace('"/prod/**"', '"/prod/**", "/old/**"'))
+    """Parameters that an earlier spec selected and the current one does not; one has a mark."""
+    for name in ("/old/one", "/old/two"):
+        ssm.put_parameter(Name=name, Value="one", Type="String")
+    earlier = SPEC.replace('"/prod/**"', '"/prod/**", "/old/**"')
+    assert "delete: owned" in earlier
+    Path("earlier.yaml").write_text(earlier.replace("delete: owned", "delete: { mode: owned, after: 1d }"))
     made, wire.made = wire.made, {}
+    run(wire, "apply", "earlier.yaml", "--yes", "-q")
+    ssm.delete_parameter(Name="/old/two")
     run(wire, "apply", "earlier.yaml", "--yes", "-q")
     wire.made = made
 

@@ -8,11 +8,13 @@ a first replication           at most 1.05 writes a parameter and target
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from math import ceil
 
 import pytest
 
-from ssm_reconcile.spec import DeleteMode, Glob, KeyRule, Replication, Run
+from ssm_reconcile.spec import DeleteMode, Glob, KeyRule, Limits, Replication, Run
+from tests.builders import replication
 from tests.property.places import FAR, FROM, NEAR, TO_FAR, TO_NEAR, three_places
 from tests.simulated_aws import SimulatedAws
 
@@ -127,3 +129,29 @@ def test_the_stated_budget_of_an_apply_is_what_it_costs() -> None:
         written = {name: calls[name] for name in WRITES if calls[name]}
         said = {name: budget.calls[name] for name in WRITES if name in budget.calls}
         assert written == said
+
+
+def test_the_stated_budget_counts_the_marks_that_are_written_and_removed() -> None:
+    spec = replication(grace=timedelta(days=2), limits=Limits(max_deletes=100))
+    aws = SimulatedAws(spec)
+    names = [f"/p/{i:02}" for i in range(30)]
+    for name in names:
+        aws.put(name, "v")
+    aws.apply()
+    aws.delete(*names[:9])
+    assert aws.apply().plan.summary["retag"] == 9
+    aws.pass_time(days=3)
+    for name, value in ((names[0], "v"), (names[1], "v"), (names[2], "other"), (names[3], "v")):
+        aws.put(name, value, tags={"skip_sync": ""} if name == names[3] else {})
+    aws.delete(*names[10:14])
+    aws.pass_time()
+    aws.world.traffic.forget()
+    plan = aws.plan()
+    planned = counted(aws)
+    report = aws.carry_out(plan)
+    assert {one.result.value for one in report.outcomes} == {"applied"}
+    assert {one.row.value for one in plan.changes} == {"expiring", "delete", "retag", "update", "kept_out"}
+    assert plan.budget is not None
+    calls = counted(aws)
+    calls.subtract(planned)
+    assert {name: calls[name] for name in plan.budget.calls} == dict(plan.budget.calls)

@@ -281,6 +281,7 @@ def test_the_rows_of_changes_are_the_rows_of_the_table() -> None:
         "chained",
         "skipped",
         "kept_out",
+        "expiring",
         "delete",
         "orphan",
         "invalid",

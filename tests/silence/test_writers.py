@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Difference, Row, TagDiff, outside_change_reason
+from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.cli.show import render_plan, render_report
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.plan import ExistingParameter, Other, Plan
@@ -18,6 +18,7 @@ from ssm_reconcile.renderers.markdown import plan_comment
 from ssm_reconcile.renderers.report_markdown import report_comment
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
+from ssm_reconcile.wording import outside_change_reason
 from tests.unit.renderers import plans
 
 ACCOUNT, SESSION = "999988887777", "alice@example.com"

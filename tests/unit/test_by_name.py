@@ -80,7 +80,7 @@ def rows(plan: Plan) -> dict[tuple[str, str], Any]:
 
 @pytest.fixture
 def aws() -> SimulatedAws:
-    """One address in every row but `orphan`, and what it takes to get there."""
+    """One address in every row but `orphan` and `expiring`, and what it takes to get there."""
     aws = SimulatedAws()
     world, here, there = aws.world, aws.here, aws.there
     other = replication(name="other", include=(Glob("/p/foreign"),))
@@ -128,7 +128,7 @@ RUNS = [Run(), Run(allow_replace=True, overwrite_outside=True), Run(verify_value
 def test_the_plan_of_each_name_is_its_part_of_a_full_run(aws: SimulatedAws, run: Run) -> None:
     whole = rows(aws.plan(SPEC, run=run))
     kinds = {value["row"] if isinstance(value, dict) else str(value[0]) for value in whole.values()}
-    assert kinds == {str(row) for row in Row} - {"orphan", "in_sync"}
+    assert kinds == {str(row) for row in Row} - {"orphan", "in_sync", "expiring"}
     for name in (*aws.world.names(aws.here), "/p/delete", "/p/never"):
         planned = planned_for(aws, [name], SPEC, run=run)
         assert rows(planned.plan) == {end: row for end, row in whole.items() if end[1] == name}, name
@@ -145,11 +145,12 @@ def test_many_names_in_one_plan_are_planned_as_in_a_full_run(aws: SimulatedAws) 
     [
         replace(SPEC, delete=DeleteMode.NEVER),
         replace(SPEC, delete=DeleteMode.CREATED),
+        replace(SPEC, grace=timedelta(days=7)),
         replace(SPEC, adopt=AdoptMode.OVERWRITE),
         replace(SPEC, types=frozenset({"StringList"})),
         replace(SPEC, add_tags=(("by", "us"),)),
     ],
-    ids=["never", "created", "overwrite", "orphans", "tags"],
+    ids=["never", "created", "after", "overwrite", "orphans", "tags"],
 )
 def test_the_plan_of_each_name_is_its_part_of_a_full_run_under_other_rules(
     aws: SimulatedAws, spec: Replication
@@ -159,6 +160,48 @@ def test_the_plan_of_each_name_is_its_part_of_a_full_run_under_other_rules(
         assert rows(planned_for(aws, [name], spec).plan) == {
             e: row for e, row in whole.items() if e[1] == name
         }
+
+
+class TestMarks:
+    SPEC = replace(SPEC, grace=timedelta(days=7))
+
+    def marked(self, spec: Replication) -> SimulatedAws:
+        aws = SimulatedAws()
+        put_all(aws, "/p/a", "/p/b", "/p/c")
+        aws.put("/p/d", region="us-east-2")
+        aws.put("/p/d")
+        aws.apply(spec)
+        aws.delete("/p/a", "/p/d")
+        aws.apply(spec)
+        return aws
+
+    def test_a_mark_is_written_and_a_delete_that_is_due_is_left_to_a_whole_run(self) -> None:
+        spec = replace(self.SPEC, delete=DeleteMode.CREATED)
+        aws = self.marked(spec)
+        waiting = planned_for(aws, ["/p/a", "/p/d"], spec).plan
+        assert [(one.row, one.counted) for one in waiting.others] == [(Row.EXPIRING, "expiring")] * 2
+        aws.pass_time(days=8)
+        assert {one.row for one in aws.plan(spec).changes} == {Row.DELETE}
+        due = planned_for(aws, ["/p/a", "/p/d"], spec).plan
+        assert due.changes == ()
+        assert [(one.name, one.counted, one.is_released) for one in due.others] == [
+            ("/p/a", "expiring", False),
+            ("/p/d", "expiring", True),
+        ]
+        assert all(one.reasons[-1] == "the next whole run does it" for one in due.others)
+
+    def test_a_mark_counts_with_the_deletes_and_marks_of_all_names(self) -> None:
+        aws = SimulatedAws()
+        put_all(aws, *(f"/p/{i}" for i in range(9)))
+        spec = replace(self.SPEC, limits=Limits(max_deletes=3))
+        aws.apply(spec)
+        aws.delete("/p/0", "/p/1")
+        aws.apply(spec)
+        aws.delete("/p/2", "/p/3")
+        aws.pass_time()
+        (change,) = planned_for(aws, ["/p/2"], spec).plan.changes
+        assert change.row is Row.EXPIRING
+        assert [(one.guard, one.count) for one in change.withheld] == [("max-deletes", 4)]
 
 
 class TestRewrittenNames:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.change import outside_change_reason, writer_name
+from ssm_reconcile.wording import outside_change_reason, writer_name
 
 STS, IAM = "arn:aws:sts::123456789012:", "arn:aws:iam::123456789012:"
 

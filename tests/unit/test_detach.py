@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.detach import DetachReport
 from ssm_reconcile.errors import PlaceError, StoreError, Trouble
 from ssm_reconcile.model import Access
-from ssm_reconcile.record import OWNER, RECORD
+from ssm_reconcile.record import EXPIRES, OWNER, RECORD
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Places
 from ssm_reconcile.spec import AdoptMode, Run, Source
@@ -282,3 +283,49 @@ class TestRolesReversed:
         for name in NAMES:
             aws.world.tag(aws.there, name, marks[name])
         assert aws.carry_out(plan).summary["withheld"] == 2
+
+
+class TestMarks:
+    """A replica that waits for its deletion loses its mark: `detach --undo` brings no old one back."""
+
+    def marked(self) -> SimulatedAws:
+        aws = staged()
+        aws.spec = replace(aws.spec, grace=timedelta(days=7))
+        aws.delete("/p/a")
+        aws.apply()
+        aws.pass_time(days=8)
+        assert EXPIRES in (aws.world.tags(aws.there, "/p/a") or {})
+        return aws
+
+    def test_detach_removes_the_mark(self) -> None:
+        aws = self.marked()
+        aws.world.traffic.forget()
+        assert results(done(aws)) == dict.fromkeys(NAMES, "applied")
+        assert EXPIRES not in (aws.world.tags(aws.there, "/p/a") or {})
+        assert calls(aws, "RemoveTagsFromResource") == [("/p/a",)]
+        assert results(done(aws, undo=True)) == dict.fromkeys(NAMES, "applied")
+        assert counted(aws.plan()) == {"retag": 1, "in_sync": 2}
+
+    def test_undo_removes_a_mark_that_was_written_since(self) -> None:
+        aws = self.marked()
+        mark = (aws.world.tags(aws.there, "/p/a") or {})[EXPIRES]
+        done(aws)
+        aws.world.tag(aws.there, "/p/a", {EXPIRES: mark})
+        done(aws, undo=True)
+        assert owners(aws)["/p/a"] == OWNED_BY
+        assert counted(aws.plan()) == {"retag": 1, "in_sync": 2}
+
+    @pytest.mark.parametrize("operation", ["RemoveTagsFromResource", "AddTagsToResource"])
+    def test_a_failure_leaves_no_owner_tag_beside_a_mark(self, operation: str) -> None:
+        for undo in (False, True):
+            aws = self.marked()
+            if undo:
+                done(aws)
+                aws.world.tag(aws.there, "/p/a", {EXPIRES: "x"})
+            before = owners(aws)["/p/a"]
+            aws.world.faults = at_call(operation, refused(Trouble.DENIED), name="/p/a")
+            assert results(done(aws, undo=undo))["/p/a"] == "failed"
+            assert owners(aws)["/p/a"] == before
+            aws.world.faults = None
+            assert results(done(aws, undo=undo))["/p/a"] == "applied"
+            assert EXPIRES not in (aws.world.tags(aws.there, "/p/a") or {})

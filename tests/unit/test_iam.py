@@ -422,8 +422,9 @@ def test_a_kept_orphan_can_be_detached_and_no_other_parameter() -> None:
     for phase, may in ((PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True), (PolicyPhase.EVENT, False)):
         policy = documents(policies([spec], phase))[DEFAULT]
         for mark in (owner, f"detached:{owner}"):
-            request = Request("ssm:AddTagsToResource", outside, {f"aws:ResourceTag/{OWNER}": (mark,)})
-            assert iam.allowed(policy, request) is may
+            for action in ("ssm:AddTagsToResource", "ssm:RemoveTagsFromResource"):
+                request = Request(action, outside, {f"aws:ResourceTag/{OWNER}": (mark,)})
+                assert iam.allowed(policy, request) is may
         theirs = {f"aws:ResourceTag/{OWNER}": ("other@123456789012/us-east-1",)}
         assert not iam.allowed(policy, Request("ssm:AddTagsToResource", outside, theirs))
         assert not iam.allowed(policy, Request("ssm:AddTagsToResource", outside))

@@ -214,6 +214,24 @@ def test_a_window_is_a_number_of_hours_or_days(text: str, window: timedelta) -> 
     assert only(SMALL.format(name="prod") + f"guards: {{ window: {text} }}\n").limits.window == window
 
 
+@pytest.mark.parametrize(
+    ("text", "mode", "grace"),
+    [
+        ("owned", DeleteMode.OWNED, timedelta(0)),
+        ("{ mode: created }", DeleteMode.CREATED, timedelta(0)),
+        ("{ mode: owned, after: 0 }", DeleteMode.OWNED, timedelta(0)),
+        ('{ mode: owned, after: "0" }', DeleteMode.OWNED, timedelta(0)),
+        ("{ mode: never, after: 1h }", DeleteMode.NEVER, timedelta(hours=1)),
+        ("{ mode: created, after: 12h }", DeleteMode.CREATED, timedelta(hours=12)),
+        ("{ after: 9999h, mode: owned }", DeleteMode.OWNED, timedelta(hours=9999)),
+        ("{ mode: owned, after: 999d }", DeleteMode.OWNED, timedelta(days=999)),
+    ],
+)
+def test_delete_has_a_mode_and_a_time_in_hours_or_days(text: str, mode: DeleteMode, grace: timedelta) -> None:
+    found = only(SMALL.format(name="prod").replace("delete: owned", f"delete: {text}"))
+    assert (found.delete, found.grace) == (mode, grace)
+
+
 def test_a_missing_limit_has_the_position_to_add_it() -> None:
     small = SMALL.format(name="prod")
     keys = ("max_deletes", "max_change_percent", "window", "max_updates")

@@ -257,6 +257,56 @@ SCHEMA = {
     ),
     "a negative number": (plus("guards: {max_deletes: §-1}"), "out-of-range", "from 0"),
     "more than a hundred percent": (plus("guards: {max_change_percent: §101}"), "out-of-range", "up to 100"),
+    "a time to delete without a unit": (
+        instead("delete: owned", "delete: { mode: owned, after: §7 }"),
+        "unquoted",
+        "it must be `0`, a number of hours (`1h` to `9999h`) or of days (`1d` to `999d`)",
+    ),
+    "a time to delete in another unit": (
+        instead("delete: owned", "delete: { mode: owned, after: §2w }"),
+        "bad-format",
+        "a number of hours (`1h` to `9999h`)",
+    ),
+    "a time to delete with a point": (
+        instead("delete: owned", "delete: { mode: owned, after: §0.0 }"),
+        "unquoted",
+        "it must be `0`",
+    ),
+    "a time to delete of 0 days": (
+        instead("delete: owned", "delete: { mode: owned, after: §0d }"),
+        "bad-format",
+        "it must be `0`",
+    ),
+    "a time to delete of too many days": (
+        instead("delete: owned", "delete: { mode: owned, after: §1000d }"),
+        "bad-format",
+        "`999d`",
+    ),
+    "a way to delete without a mode": (
+        instead("delete: owned", "§delete: { after: 7d }"),
+        "missing-property",
+        "`delete` has no `mode`: write `mode: owned` (or created, never)",
+    ),
+    "a mode that is none": (
+        instead("delete: owned", "delete: { mode: §always }"),
+        "unknown-value",
+        "owned, created, never",
+    ),
+    "a property of delete that is none": (
+        instead("delete: owned", "delete: { mode: owned, §later: 7d }"),
+        "unknown-property",
+        "`later` is not a property of `delete`",
+    ),
+    "a misspelled property of delete": (
+        instead("delete: owned", "delete: { mode: owned, §aftr: 7d }"),
+        "unknown-property",
+        "did you mean `after`?",
+    ),
+    "a list of ways to delete": (
+        instead("delete: owned", "delete: §[owned]"),
+        "wrong-type",
+        "`delete` must be one of: owned, created, never",
+    ),
     "a window of eight days": (plus("guards: {window: §8d}"), "bad-format", "`7d`"),
     "a window of no time": (plus("guards: {window: §0h}"), "bad-format", "`1h`"),
     "a window without a unit": (plus("guards: {window: §24}"), "unquoted", "a number of hours"),

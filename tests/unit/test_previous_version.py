@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace as replace_fields
+from datetime import timedelta
 
 import pytest
 
 from ssm_reconcile import detach
 from ssm_reconcile.change import Row
-from ssm_reconcile.record import Record, digest
+from ssm_reconcile.record import EXPIRES, Record, digest
 from ssm_reconcile.skip_sync import OnSkip, SkipSync
 from ssm_reconcile.spec import AdoptMode, Glob, Orphans, Run
 from tests.builders import OWNED_BY, counted, replication
@@ -162,3 +164,22 @@ class TestUpgrade:
         act(aws)
         tags = aws.world.tags(aws.there, "/p/a") or {}
         assert previous_reader.standing(tags, aws.there.arn("/p/a"), [OWNED_BY]) == "copied"
+
+    def test_a_time_to_wait_writes_a_mark_beside_a_record_of_format_1_and_nothing_else(self) -> None:
+        aws = SimulatedAws(replication(id=None))
+        create(aws)
+        tags = write_format_1(aws)
+        aws.put("/p/other")
+        aws.apply()
+        aws.delete("/p/a")
+        aws.pass_time()
+        assert [change.row for change in aws.plan().changes] == [Row.DELETE]
+        aws.spec = replace_fields(aws.spec, grace=timedelta(days=7))
+        assert [change.row for change in aws.plan().changes] == [Row.EXPIRING]
+        aws.apply()
+        marked = dict(aws.world.tags(aws.there, "/p/a") or {})
+        assert marked.pop(EXPIRES)
+        assert marked == tags
+        aws.pass_time(days=8)
+        aws.apply()
+        assert aws.version("/p/a") is None

@@ -90,6 +90,7 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
         "kms[]": "source targets",
         "rewrite[]": "match in from to",
         "tags": "ignore add",
+        "delete": "mode after",
         "guards": "max_deletes max_change_percent window events",
         "guards.events": "max_updates",
         "lifts[]": "guard target count changes until reason",

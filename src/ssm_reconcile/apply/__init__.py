@@ -2,7 +2,7 @@
 
     work.py        what the apply of one target works with   attempts.py   one write, repeated only if safe
     checks.py      what must be true right before a write    put.py        creates and updates
-    tag.py         adopts, retags, releases                  replace.py    delete, wait, create
+    tag.py         adopts, retags, releases, marks           replace.py    delete, wait, create
     delete.py      deletes                                   verify.py     reads of what was written
     work_queue.py  which worker takes which batch
 
@@ -25,7 +25,19 @@ from ssm_reconcile.apply.verify import remaining, verify_target
 from ssm_reconcile.apply.work import ChangeStopped, Work, failed_reason
 from ssm_reconcile.apply.work_queue import run_queues
 from ssm_reconcile.aws_limits import NAMES_PER_CALL
-from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
+from ssm_reconcile.change import (
+    Adopt,
+    Change,
+    Create,
+    Delete,
+    Fate,
+    Mark,
+    Release,
+    Replace,
+    Retag,
+    Unmark,
+    Update,
+)
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import IMAGE
 from ssm_reconcile.plan import Plan
@@ -194,6 +206,10 @@ def _carry_out(work: Work, change: Change, values: checks.Values) -> str:
             return tag.retag_or_adopt(work, change, change.effect)
         case Release():
             return tag.release(work, change, change.effect)
+        case Mark():
+            return tag.mark(work, change, change.effect)
+        case Unmark():
+            return tag.unmark(work, change, change.effect)
         case Replace(origin=origin):
             return replace.replace_replica(work, change, origin, values)
         case Delete():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed, raise_stale, raise_withheld
-from ssm_reconcile.change import Adopt, Change, Create, Delete, Release, Update
+from ssm_reconcile.change import Adopt, Change, Create, Delete, Mark, Release, Update
 from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import SECURE, SealedText, Tags, Value, canonical
-from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing, was_replica_of
+from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, mark_of, standing, was_replica_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import shape
 
@@ -71,6 +71,22 @@ def confirm_target(work: Work, change: Change, wanted: Standing, *, recent_suffi
     for problem in work.spec.skip_sync.problems(tags, change.target, "the parameter", live=True):
         raise_stale(problem.reason)
     return tags
+
+
+def check_mark(work: Work, change: Change, tags: Tags) -> None:
+    """Check that a replica still has the mark that the plan judged to be due, if it judged one.
+
+    Args:
+        work: the target.
+        change: a delete or a release.
+        tags: the present tags of the replica.
+    """
+    effect = change.effect
+    if not isinstance(effect, Delete | Release) or effect.expires is None:
+        return
+    mark = mark_of(tags, work.place.arn(change.name))
+    if mark is None or mark.expires != effect.expires:
+        raise_stale("its mark has changed since the plan")
 
 
 def check_version(work: Work, change: Change) -> None:
@@ -194,11 +210,11 @@ def reasons_to_keep(work: Work, changes: list[Change]) -> dict[str, str]:
 
 def needs_source_gone(change: Change) -> bool:
     """Whether a change may be made only while its source does not exist."""
-    return isinstance(change.effect, Delete | Release) and change.effect.source_name is not None
+    return isinstance(change.effect, Delete | Release | Mark) and change.effect.source_name is not None
 
 
 def check_source_gone(work: Work, change: Change) -> None:
-    """Withhold a removal whose source is not confirmed to be gone."""
+    """Withhold a removal, or a mark for one, while the source is not confirmed to be gone."""
     reason = reasons_to_keep(work, [change]).get(change.name)
     if reason:
         raise_withheld(reason)

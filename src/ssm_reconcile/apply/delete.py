@@ -44,12 +44,13 @@ def _deleted(work: Work, changes: list[Change], sent: set[str]) -> list[Outcome]
 
 
 def _owned(work: Work, changes: list[Change]) -> tuple[list[Change], list[Outcome]]:
-    """Return the changes whose ownership is confirmed, and the outcomes of the others."""
+    """Return the changes whose ownership and mark are confirmed, and the outcomes of the others."""
     owned: list[Change] = []
     outcomes: list[Outcome] = []
     for change in changes:
         try:
             tags = checks.confirm_target(work, change, Standing.OURS)
+            checks.check_mark(work, change, tags)
         except ChangeStopped as stopped:
             if stopped.failure is not None:
                 work.record_failure(stopped.failure)

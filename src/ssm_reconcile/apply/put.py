@@ -7,13 +7,14 @@ from functools import partial
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import send_write, wait
-from ssm_reconcile.apply.tag import was_secret, write_tags
-from ssm_reconcile.apply.work import Work, put_request, raise_failed, raise_stale
+from ssm_reconcile.apply.tag import remove_mark, was_secret, write_tags
+from ssm_reconcile.apply.work import ChangeStopped, Work, put_request, raise_failed, raise_stale
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.change import Change, TagDiff, Update
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import IMAGE, SealedText, Tags, Value, canonical
-from ssm_reconcile.record import RECORD, Origin, Record, Standing, mark_former_secret
+from ssm_reconcile.record import EXPIRES, RECORD, Origin, Record, Standing, mark_former_secret
+from ssm_reconcile.report import Result
 from ssm_reconcile.shape import normalize_value
 
 LOST_WAITS = (1.0, 5.0)
@@ -157,11 +158,11 @@ def update(work: Work, change: Change, effect: Update, values: checks.Values) ->
             write_tags(work, change, effect.tags, record, live_tags)
             work.written[canonical(change.name)] = record.version
             return "its value was equal: only tags were written"
-    version = _overwrite(work, change, text, standing)
+    version = _overwrite_unmarked(work, change, text, standing, live_tags)
     work.written[canonical(change.name)] = version
     _await_image(work, change, version)
     note = _note(work, change, version)
-    tags, had = effect.tags, live_tags
+    tags, had = effect.tags, {key: value for key, value in live_tags.items() if key != EXPIRES}
     if version == 1:  # the parameter was deleted right before the write, and its tags with it
         tags, had = TagDiff({}, effect.desired.tags), {}
     write_tags(work, change, tags, work.record(change, version, effect.origin), had)
@@ -191,6 +192,20 @@ def _decrypted_value(work: Work, change: Change) -> Value:
     if value is None:
         raise_stale("it is gone")
     return value
+
+
+def _overwrite_unmarked(work: Work, change: Change, text: SealedText, standing: Standing, live: Tags) -> int:
+    """Overwrite the value, after the removal of a mark; return the version."""
+    if EXPIRES not in live:
+        return _overwrite(work, change, text, standing)
+    change = remove_mark(work, change, standing)
+    try:
+        return _overwrite(work, change, text, standing)
+    except ChangeStopped as stopped:
+        if stopped.result is Result.FAILED:
+            raise
+        reason = f"{stopped.reason}; its mark was removed; the next run writes the value"
+        raise ChangeStopped(Result.FAILED, reason) from None
 
 
 def _overwrite(work: Work, change: Change, text: SealedText, standing: Standing) -> int:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import send_write
-from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed
+from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed, raise_stale
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT, CallClass
-from ssm_reconcile.change import Adopt, Change, Release, Retag, TagDiff
+from ssm_reconcile.change import Adopt, Change, Mark, Release, Retag, TagDiff, Unmark
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Tags, canonical
-from ssm_reconcile.record import SOURCE, Record, Standing, mark_former_secret
+from ssm_reconcile.record import (
+    EXPIRES,
+    SOURCE,
+    ExpiryMark,
+    Record,
+    Standing,
+    digest,
+    mark_former_secret,
+    mark_of,
+    record_of,
+)
 from ssm_reconcile.report import Result
 
 WriteCheck: TypeAlias = Callable[[], None]
@@ -55,6 +66,7 @@ def release(work: Work, change: Change, effect: Release) -> str:
             failed.
     """
     live = checks.confirm_target(work, change, Standing.OURS)
+    checks.check_mark(work, change, live)
 
     def check() -> None:
         checks.check_version(work, change)
@@ -65,6 +77,82 @@ def release(work: Work, change: Change, effect: Release) -> str:
     work.written[canonical(change.name)] = change.expected.version
     work.note_tags(change, live, {key: live[key] for key in live if key not in effect.tags.removed})
     return ""
+
+
+def mark(work: Work, change: Change, effect: Mark) -> str:
+    """Write the mark of a replica whose source is gone. Its time begins now, however old the plan is.
+
+    Args:
+        work: the target.
+        change: the change.
+        effect: the time until a run deletes the replica.
+
+    Raises:
+        ChangeStopped: withheld where the source exists again; stale where the target has changed or has a
+            mark already; failed where a call failed.
+    """
+    live, arn = checks.confirm_target(work, change, Standing.OURS), work.place.arn(change.name)
+    record = record_of(live)
+    assert record is not None  # otherwise it would not be ours
+    if mark_of(live, arn) is not None:
+        raise_stale("it has a mark already")
+
+    def check() -> None:
+        checks.check_version(work, change)
+        checks.check_source_gone(work, change)
+
+    def write() -> None:
+        expires = work.clock.now() + effect.after + timedelta(seconds=1)  # whole seconds, and never too early
+        written = {EXPIRES: ExpiryMark(expires, digest(arn), record.source_version).text()}
+        work.note_tags(change, live, {**live, **written})
+        work.store.add_tags(change.name, written)
+
+    _send(work, change, write, check, Standing.OURS)
+    work.written[canonical(change.name)] = change.expected.version
+    return ""
+
+
+def unmark(work: Work, change: Change, effect: Unmark) -> str:
+    """Remove the mark of a replica whose source exists again.
+
+    Args:
+        work: the target.
+        change: the change.
+        effect: the tags to remove.
+
+    Raises:
+        ChangeStopped: stale where the target has changed; failed where a call failed.
+    """
+    live = checks.confirm_target(work, change, Standing.OURS)
+    remove = partial(work.store.remove_tags, change.name, effect.tags.removed)
+    _send(work, change, remove, partial(checks.check_version, work, change), Standing.OURS)
+    work.written[canonical(change.name)] = change.expected.version
+    work.note_tags(change, live, {key: live[key] for key in live if key not in effect.tags.removed})
+    return ""
+
+
+def remove_mark(work: Work, change: Change, standing: Standing) -> Change:
+    """Remove a mark before a new version is written; return the change with the present time of the replica.
+
+    A run that is killed after the write of the value would leave a mark that counts: the record, which names
+    the source version, is written last. Tags may move LastModifiedDate (not documented).
+
+    Args:
+        work: the target.
+        change: the change.
+        standing: confirmed before a repetition.
+
+    Raises:
+        ChangeStopped: stale where the target has changed; failed where a call failed.
+    """
+    remove = partial(work.store.remove_tags, change.name, (EXPIRES,))
+    _send(work, change, remove, partial(checks.check_version, work, change), standing)
+    value = checks.live_value(work, change, decrypt=False, doing="its version could not be confirmed")
+    if value is None:
+        raise_stale("it is gone")
+    if value.version != change.expected.version:
+        raise_stale(checks.version_moved(change, value))
+    return replace(change, expected=replace(change.expected, modified=value.last_modified))
 
 
 def write_tags(
@@ -91,14 +179,14 @@ def write_tags(
     """
     record = mark_former_secret(replace(record, written=work.clock.now()), live, secret=was_secret(change))
     added = {**tags.added, **work.ownership(change, record)}
-    removed = [key for key in tags.removed if key in live]
-    if SOURCE in live and SOURCE not in added:
-        removed.append(SOURCE)
+    outdated = {EXPIRES} if SOURCE in added else {EXPIRES, SOURCE}
+    removed = [key for key in sorted({*tags.removed, *outdated}) if key in live]
     countable = {key for key in live if not key.startswith(RESERVED_TAG_PREFIX)}
     add = partial(work.store.add_tags, change.name, added)
     calls = [add, partial(work.store.remove_tags, change.name, removed)] if removed else [add]
-    # AWS counts the tags after each call, so the removal comes first where the sum would pass the limit.
-    if len(countable | added.keys()) > TAG_LIMIT:
+    # AWS counts the tags after each call, so the removal comes first where the sum would pass the limit. So
+    # does that of a mark: a run that is killed in between must not leave a mark that counts.
+    if len(countable | added.keys()) > TAG_LIMIT or EXPIRES in removed:
         calls.reverse()
     for call in calls:
         _send(work, change, call, check, standing)

@@ -49,6 +49,7 @@ _FOR_PEOPLE = ("conflict", "foreign", "copied", "invalid")
 """States that do not end by an apply, the most frequent first."""
 _UNCHANGED = frozenset(
     {*_FOR_PEOPLE, "in_sync", "excluded", "skipped", "held", "opted_out", "chained", "kept_out", "detached"}
+    | {"expiring"}
 )
 """States for which a plan normally has no change."""
 
@@ -167,7 +168,7 @@ def _next_step(status: Status, line: CommandLine) -> str:
 
 def csv_text(document: StatusDocument) -> str:
     """Return the addresses of a status as CSV (RFC 4180) with a header; `writer` is a short name."""
-    from ssm_reconcile.change import writer_name
+    from ssm_reconcile.wording import writer_name
 
     places = {(one["replication"], one["target"]): one["place"] for one in document["targets"]}
     text = io.StringIO()

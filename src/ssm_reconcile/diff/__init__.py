@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ssm_reconcile.change import Change, Delete, Release, Replace, Retag, Row
+from ssm_reconcile.change import Change, Delete, Mark, Release, Replace, Retag, Row, Unmark
 from ssm_reconcile.diff.case import Case, TargetContext, cases, copied_tags, matching_patterns, unplaced_names
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
@@ -71,7 +71,8 @@ class TargetDiff:
         replicas: The number of replicas of this replication there, also those that the run does not select.
         findings: The findings, except those on values.
         reversed_roles: Source parameters that were replicas of this place until they were detached, sorted.
-        deletes_outside_run: The number of deletes that a whole run would make at names outside of this run.
+        deletes_outside_run: The number of replicas outside of this run that a whole run would delete or mark
+            to be deleted, and of those that are marked.
         matched: The patterns of `--only` that match an address of a row, or its source.
         value_notes: Notes on values, each with the name of the source parameter.
     """
@@ -140,11 +141,10 @@ def diff(context: TargetContext) -> TargetDiff:
 
 
 def _would_go(case: Case) -> bool:
-    """Whether a whole run would delete this replica, because its source is gone. Reads no value."""
-    if case.desired is not None or row_of(case) is not Row.DELETE:
-        return False
-    outcome = result(case, Row.DELETE)
-    return isinstance(outcome, Change) and isinstance(outcome.effect, Delete)
+    """Whether a whole run, this or a later one, would delete the replica of a gone source. Reads no value."""
+    row = Row.IN_SYNC if case.desired is not None else row_of(case)
+    outcome = result(case, row) if row in (Row.EXPIRING, Row.DELETE) else None
+    return outcome is not None and outcome.is_to_delete
 
 
 def _reversed_roles(context: TargetContext) -> tuple[str, ...]:
@@ -171,14 +171,16 @@ def names_of(case: Case) -> set[str]:
 def addresses_to_confirm(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
     """Return the addresses whose tags must be confirmed, by target; the key `""` has those of the source.
 
-    The plan confirms the tags of parameters that it deletes, replaces or retags. The tags of all others are
-    confirmed by apply. So are those of more than `CONFIRMED_RETAGS` retags: thousands of single reads would
-    make the plan of a renamed owner slower than its apply, which reads these tags anyway.
+    The plan confirms the tags of parameters that it deletes, marks, replaces or retags. The tags of all
+    others are confirmed by apply. So are those of more than `CONFIRMED_RETAGS` retags: thousands of single
+    reads would make the plan of a renamed owner slower than its apply, which reads these tags anyway.
     """
     wanted: dict[str, set[str]] = {"": set()}
     for name, draft in drafts.items():
         retags = [change for change in draft.changes if isinstance(change.effect, Retag)]
-        chosen = [c for c in draft.changes if isinstance(c.effect, Delete | Release | Replace)]
+        chosen = [
+            c for c in draft.changes if isinstance(c.effect, Delete | Release | Replace | Mark | Unmark)
+        ]
         if len(retags) <= CONFIRMED_RETAGS:
             chosen += retags
         wanted[name] = {canonical(change.name) for change in chosen}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from ssm_reconcile.aws_limits import TAG_LIMIT
+from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT
 from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.diff.compare import (
     VALUE,
@@ -35,18 +35,21 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.record import (
+    EXPIRES,
     SAME_MOMENT,
     Claim,
+    ExpiryMark,
     Record,
     Standing,
     digest_id,
     has_source_tag,
     is_copied,
+    mark_of,
     record_of,
     source_name,
     standing,
 )
-from ssm_reconcile.spec import AdoptMode, Glob, Hold, Replication, Run, Target, TierMode
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob, Hold, Replication, Run, Target, TierMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,27 @@ class Case:
     def recorded_id(self) -> str | None:
         """The digest of the id in the record; None without a record or an id."""
         return None if self.record is None else self.record.id_digest(self.context.live.arn(self.address))
+
+    @property
+    def mark(self) -> ExpiryMark | None:
+        """The mark of a replica that waits for its deletion; None without one that counts."""
+        return None if self.record is None else mark_of(self.tags, self.context.live.arn(self.address))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a replica whose source is gone is not deleted yet: its time runs, or begins now."""
+        if self.context.replication.delete is DeleteMode.NEVER:
+            return False
+        mark = self.mark
+        has_grace = self.context.replication.grace > timedelta(0)
+        return has_grace if mark is None else not mark.is_due(self.context.as_of)
+
+    @property
+    def has_outdated_mark(self) -> bool:
+        """Whether a replica has a mark although its source exists, and a run may remove the mark."""
+        exists = self.desired is not None or (self.made_from is not None and not self.source_gone)
+        is_claimed = self.ours and self.recorded_id in self.context.claim.ids
+        return EXPIRES in self.tags and exists and is_claimed and not self.has_doubtful_tag
 
     @property
     def name(self) -> str:
@@ -306,12 +330,27 @@ def _left_over(case: Case) -> Case:
     rules = context.replication
     selected = rules.rule_for(made_from, case.live.type) is not None
     address = rules.address(made_from, context.source.place, context.live.place, context.target.name)
-    return replace(
+    case = replace(
         case,
         made_from=made_from,
         source_gone=canonical(made_from) not in context.source.parameters,
         would_place=selected and canonical(address) == case.address,
     )
+    return replace(case, problems=_mark_room(case))
+
+
+def _mark_room(case: Case) -> tuple[Problem, ...]:
+    """Return the problem of a replica that is to be marked, and has no room for another tag."""
+    is_marked = EXPIRES in case.tags or not case.context.source.complete
+    if is_marked or not (case.source_gone and case.would_place and case.is_waiting):
+        return ()
+    if sum(not key.startswith(RESERVED_TAG_PREFIX) for key in case.tags) < TAG_LIMIT:
+        return ()
+    reason = (
+        f"its source is gone, and it has {TAG_LIMIT} tags: without room for the tag {EXPIRES} it is kept;"
+        " remove one of its own"
+    )
+    return (Problem(ProblemKind.TAGS, reason),)
 
 
 def _compared(case: Case) -> Case:

@@ -28,9 +28,10 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
 from ssm_reconcile.shape import EXCERPT, excerpt
-from ssm_reconcile.spec import Replication
+from ssm_reconcile.spec import Replication, TierMode
 
 VALUE = "value"
+_BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard"
 _EQUAL_TAGS = TagDiff()
 _FIXED = frozenset(one.name for one in COPIED if not one.in_place)
 _PRIVATE = frozenset(one.name for one in COPIED if one.is_private)
@@ -156,3 +157,33 @@ def cannot_change_in_place(
     """
     downgrade = live.tier == ADVANCED and desired.tier == STANDARD
     return any(d.attribute in _FIXED or (d.attribute == "tier" and downgrade) for d in differences)
+
+
+def tier_reasons(mode: TierMode, desired: DesiredParameter, live: Parameter | None) -> tuple[str, ...]:
+    """Return why a write changes the tier although the source has another one.
+
+    Args:
+        mode: The tier mode of the target.
+        desired: The desired parameter.
+        live: The live parameter, if any.
+    """
+    if desired.may_rise:
+        return (f"it becomes Advanced if its value, which was not read, exceeds Standard; {_BILLED}",)
+    before = desired.source.tier if live is None else live.tier
+    if before != STANDARD or desired.tier != ADVANCED:
+        return ()
+    if mode is TierMode.KEEP:
+        return (f"it becomes Advanced, since Standard cannot hold its value or policies; {_BILLED}",)
+    if mode is TierMode.ADVANCED and live is not None:
+        return (f"it becomes Advanced (`tier: advanced`); {_BILLED}",)
+    return ()
+
+
+def same_writer(writer: str, caller: str) -> bool:
+    """Whether two ARNs are of one identity. The session name of an assumed role is ignored."""
+    return bool(writer) and _identity(writer) == _identity(caller)
+
+
+def _identity(arn: str) -> str:
+    head, marker, rest = arn.partition(":assumed-role/")
+    return head + marker + rest.rsplit("/", 1)[0] if marker else arn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import assert_never
 
@@ -13,20 +14,22 @@ from ssm_reconcile.change import (
     Delete,
     Difference,
     Effect,
+    Mark,
     Preconditions,
     Release,
     Replace,
     Retag,
     Row,
     TagDiff,
+    Unmark,
     Update,
-    outside_change_reason,
 )
 from ssm_reconcile.diff.case import Case
-from ssm_reconcile.diff.compare import VALUE, ValueMatch, value_difference
-from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, DesiredParameter, Parameter
+from ssm_reconcile.diff.compare import VALUE, ValueMatch, same_writer, tier_reasons, value_difference
+from ssm_reconcile.model import SECURE, DesiredParameter, Parameter
 from ssm_reconcile.plan import ExistingParameter, Other
 from ssm_reconcile.record import (
+    EXPIRES,
     OWNER,
     RECORD,
     SOURCE,
@@ -40,16 +43,27 @@ from ssm_reconcile.record import (
     rewrite_digest,
 )
 from ssm_reconcile.skip_sync import OnSkip
-from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans, TierMode
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans
+from ssm_reconcile.wording import outside_change_reason, period_text, utc_text
 
 SOURCE_GONE = "its source is gone"
-BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard"
+
+
+UNMARKED = "its source exists again: its mark is removed"
+_KEPT_WITH_SOURCE = frozenset({Row.CHAINED, Row.KEPT_OUT, Row.ORPHAN})
+"""Rows in which a replica whose source exists may be left as it is. Its mark must not be."""
 
 
 def result(case: Case, row: Row) -> Change | Other | None:
     """Return the change or the report of one address in its row; None for an address in sync."""
-    if row is Row.IN_SYNC:
-        return None
+    found = None if row is Row.IN_SYNC else _result(case, row)
+    if isinstance(found, Other) and row in _KEPT_WITH_SOURCE and case.has_outdated_mark:
+        effect = Unmark(TagDiff(before={EXPIRES: case.tags[EXPIRES]}))
+        return replace(_change(case, row, effect, UNMARKED, *found.reasons), differences=())
+    return found
+
+
+def _result(case: Case, row: Row) -> Change | Other:
     report = partial(_other, case, row)
     skip_tag = case.context.replication.skip_sync.tag
     match row:
@@ -70,6 +84,8 @@ def result(case: Case, row: Row) -> Change | Other | None:
             return report("skipped", f"its source carries {skip_tag}")
         case Row.KEPT_OUT:
             return _kept_out(case)
+        case Row.EXPIRING:
+            return _expiring(case)
         case Row.DELETE:
             return _delete(case)
         case Row.ORPHAN:
@@ -90,6 +106,8 @@ def result(case: Case, row: Row) -> Change | Other | None:
             return _update(case)
         case Row.RETAG:
             return _retag(case)
+        case Row.IN_SYNC:
+            raise AssertionError("an address in sync has no result")
         case _:
             assert_never(row)
 
@@ -103,7 +121,7 @@ def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
     wanted = case.desired
     of_tier: tuple[str, ...] = ()
     if isinstance(effect, Create | Replace | Update):
-        of_tier = _tier_reasons(case.context.target.tier, effect.desired, live)
+        of_tier = tier_reasons(case.context.target.tier, effect.desired, live)
     return Change(
         replication=case.context.replication.name,
         target=case.context.target.name,
@@ -184,13 +202,33 @@ def _kept_out(case: Case) -> Change | Other:
     return _remove(case, Row.KEPT_OUT, None, f"{reason} and `skip_sync.replicas` says delete")
 
 
+def _gone(case: Case) -> str:
+    return SOURCE_GONE if case.made_from == case.name else f"its source {case.made_from} is gone"
+
+
+def _expiring(case: Case) -> Change | Other:
+    """Return the mark to write, or the report of a replica whose mark is not due."""
+    if not case.context.source.complete:
+        return _other(case, Row.EXPIRING, "orphaned", _UNSURE)
+    mark, is_released = case.mark, _is_released(case)
+    verb = "releases" if is_released else "deletes"
+    if mark is None:
+        after = case.context.replication.grace
+        effect = Mark(case.made_from, after, is_released)
+        reason = f"{_gone(case)}: it is marked, and the first run {period_text(after)} later {verb} it"
+        return replace(_change(case, Row.EXPIRING, effect, reason), differences=())
+    reason = f"{_gone(case)}: the first run after {utc_text(mark.expires)} {verb} it"
+    found = _other(case, Row.EXPIRING, "expiring", reason)
+    return replace(found, expires=mark.expires, is_released=is_released)
+
+
 def _delete(case: Case) -> Change | Other:
     if case.context.replication.delete is DeleteMode.NEVER:
         return _other(case, Row.DELETE, "orphaned", f"{SOURCE_GONE}; `delete: never` keeps it")
     if not case.context.source.complete:
         return _other(case, Row.DELETE, "orphaned", _UNSURE)
-    reason = SOURCE_GONE if case.made_from == case.name else f"its source {case.made_from} is gone"
-    return _remove(case, Row.DELETE, case.made_from, reason)
+    mark = case.mark
+    return _remove(case, Row.DELETE, case.made_from, _gone(case), None if mark is None else mark.expires)
 
 
 def _orphan(case: Case) -> Change | Other:
@@ -207,14 +245,29 @@ def _orphan(case: Case) -> Change | Other:
     return _remove(case, Row.ORPHAN, case.made_from if case.source_gone else None, reason)
 
 
-def _remove(case: Case, row: Row, confirm: str | None, reason: str) -> Change:
+def _is_released(case: Case) -> bool:
+    """Whether a replica without a source is released: `delete: created` keeps adopted ones."""
+    return _origin(case) is Origin.ADOPTED and case.context.replication.delete is DeleteMode.CREATED
+
+
+def _remove(
+    case: Case, row: Row, confirm: str | None, reason: str, expires: datetime | None = None
+) -> Change:
     """Return a delete or, for an adopted replica under `delete: created`, a release of its tags."""
-    if _origin(case) is Origin.ADOPTED and case.context.replication.delete is DeleteMode.CREATED:
-        ours = {key: case.tags[key] for key in (OWNER, RECORD, SOURCE) if key in case.tags}
-        effect = Release(confirm, TagDiff(before=ours))
-        reasons = (reason, "it was adopted: it stays and loses our tags")
+    reasons = (reason,) if expires is None else (reason, f"its mark ended at {utc_text(expires)}")
+    if _is_released(case):
+        ours = {key: case.tags[key] for key in (OWNER, RECORD, SOURCE, EXPIRES) if key in case.tags}
+        effect = Release(confirm, TagDiff(before=ours), expires)
+        reasons = (*reasons, "it was adopted: it stays and loses our tags")
         return replace(_change(case, row, effect, *reasons), differences=())
-    return replace(_change(case, row, Delete(confirm), reason), differences=())
+    return replace(_change(case, row, Delete(confirm, expires), *reasons), differences=())
+
+
+def _tags_to_write(case: Case) -> TagDiff:
+    """Return the tags that differ; a mark is removed with them, since the source exists."""
+    if EXPIRES not in case.tags:
+        return case.tag_diff
+    return TagDiff({**case.tag_diff.before, EXPIRES: case.tags[EXPIRES]}, case.tag_diff.after)
 
 
 def _create(case: Case) -> Change:
@@ -228,7 +281,7 @@ def _adopt(case: Case) -> Change | Other:
     if case.context.adopt is AdoptMode.NEVER:
         reason = "the parameter already exists and is equal; `adopt: never` does not adopt it"
         return _other(case, Row.ADOPT, "conflict", reason)
-    effect = Adopt(wanted, case.tag_diff, _comparison_record(case, Origin.ADOPTED))
+    effect = Adopt(wanted, _tags_to_write(case), _comparison_record(case, Origin.ADOPTED))
     return _change(case, Row.ADOPT, effect, "the parameter already exists, equal in all that is replicated")
 
 
@@ -247,7 +300,7 @@ def _conflict(case: Case) -> Change | Other:
         return report(reason)
     effect = Update(
         wanted,
-        case.tag_diff,
+        _tags_to_write(case),
         put=bool(case.differences),
         takes_over=True,
         origin=Origin.ADOPTED,
@@ -303,7 +356,7 @@ def _update(case: Case) -> Change:
     wanted, live = _desired_and_live(case)
     effect = Update(
         wanted,
-        case.tag_diff,
+        _tags_to_write(case),
         unproven=case.unproven,
         may_replace=case.context.run.allow_replace and wanted.source.type != live.type,
         origin=_origin(case),
@@ -337,12 +390,14 @@ def _retag(case: Case) -> Change:
     wanted, _ = _desired_and_live(case)
     origin = _origin(case)
     owner = case.tags.get(OWNER)
-    reasons = () if case.tag_diff else ("its record is out of date",)
+    is_marked = EXPIRES in case.tags
+    reasons = (UNMARKED,) if is_marked else () if case.tag_diff else ("its record is out of date",)
     if owner != case.context.owner:
         reasons = (f"it is a replica of {owner}, now of {case.context.owner}",)
     elif case.recorded_id != case.context.id_digest:
-        reasons = (*reasons, _id_reason(case)) if case.tag_diff else (_id_reason(case),)
-    return _change(case, Row.RETAG, Retag(wanted, case.tag_diff, _comparison_record(case, origin)), *reasons)
+        reasons = (*reasons, _id_reason(case)) if case.tag_diff or is_marked else (_id_reason(case),)
+    effect = Retag(wanted, _tags_to_write(case), _comparison_record(case, origin))
+    return _change(case, Row.RETAG, effect, *reasons)
 
 
 def _id_reason(case: Case) -> str:
@@ -351,20 +406,6 @@ def _id_reason(case: Case) -> str:
         return "its record has an earlier id, and the spec has none"
     had = "no id" if case.recorded_id is None else "an earlier id"
     return f"its record has {had}, and gets the id of the spec"
-
-
-def _tier_reasons(mode: TierMode, desired: DesiredParameter, live: Parameter | None) -> tuple[str, ...]:
-    """Return why a write changes the tier although the source has another one."""
-    if desired.may_rise:
-        return (f"it becomes Advanced if its value, which was not read, exceeds Standard; {BILLED}",)
-    before = desired.source.tier if live is None else live.tier
-    if before != STANDARD or desired.tier != ADVANCED:
-        return ()
-    if mode is TierMode.KEEP:
-        return (f"it becomes Advanced, since Standard cannot hold its value or policies; {BILLED}",)
-    if mode is TierMode.ADVANCED and live is not None:
-        return (f"it becomes Advanced (`tier: advanced`); {BILLED}",)
-    return ()
 
 
 def _desired_and_live(case: Case) -> tuple[DesiredParameter, Parameter]:
@@ -415,16 +456,6 @@ def _was_made_plain(case: Case, wanted: DesiredParameter, live: Parameter) -> bo
     if record is None or record.source != digest(context.source.arn(wanted.source.name)):
         return False
     return record.source_type(context.live.arn(live.name)) == SECURE
-
-
-def same_writer(writer: str, caller: str) -> bool:
-    """Whether two ARNs are of one identity. The session name of an assumed role is ignored."""
-    return bool(writer) and _identity(writer) == _identity(caller)
-
-
-def _identity(arn: str) -> str:
-    head, marker, rest = arn.partition(":assumed-role/")
-    return head + marker + rest.rsplit("/", 1)[0] if marker else arn
 
 
 def _origin(case: Case) -> Origin:

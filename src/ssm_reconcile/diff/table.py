@@ -9,6 +9,7 @@ opted_out  live carries the skip_sync tag itself
 chained    the source parameter is itself a replica
 skipped    source carries skip_sync; live is absent or not a replica
 kept_out   source carries skip_sync; live is ours
+expiring   as delete, but its mark is not due, or is yet to be written (`delete.after`)
 delete     ours, its source is gone, and the spec would place that source here
 orphan     ours, and the spec places nothing here
 invalid    placed, but the target cannot take it; or source or live carries a tag that is almost the skip tag
@@ -29,6 +30,7 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.model import DesiredParameter
 from ssm_reconcile.record import (
+    EXPIRES,
     OWNER,
     SOURCE,
     WAS_SECRET,
@@ -54,6 +56,7 @@ def _record_is_current(case: Case) -> bool:
     source = wanted.source.name if has_source_tag(wanted.source.name, wanted.name) else None
     return (
         (case.tags.get(OWNER), case.tags.get(SOURCE)) == (case.context.owner, source)
+        and EXPIRES not in case.tags
         and case.recorded_id == case.context.id_digest
         and _key_is_recorded(wanted, record)
         and proves_equal(record, wanted, live, case.context.source.place)
@@ -68,8 +71,13 @@ def _key_is_recorded(wanted: DesiredParameter, record: Record) -> bool:
 
 
 def _is_left_over(case: Case) -> bool:
-    """Whether a replica has no desired parameter. A skip tag that may be mistyped prevents its delete."""
-    return case.desired is None and not case.has_doubtful_tag
+    """Whether a replica has no desired parameter. Some tags of its own prevent its delete."""
+    return case.desired is None and not case.problems
+
+
+def _is_abandoned(case: Case) -> bool:
+    """Whether the source of a replica is gone, and the spec would place it here."""
+    return _is_left_over(case) and case.source_gone and case.would_place
 
 
 _NOT_OURS = frozenset({Standing.FOREIGN, Standing.OTHER_ID, Standing.CLOUDFORMATION})
@@ -87,7 +95,8 @@ TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
     (Row.CHAINED, lambda case: case.desired is not None and case.desired.chained),
     (Row.SKIPPED, lambda case: case.desired is not None and case.desired.skip and not case.ours),
     (Row.KEPT_OUT, lambda case: case.desired is not None and case.desired.skip),
-    (Row.DELETE, lambda case: _is_left_over(case) and case.source_gone and case.would_place),
+    (Row.EXPIRING, lambda case: _is_abandoned(case) and case.is_waiting),
+    (Row.DELETE, _is_abandoned),
     (Row.ORPHAN, _is_left_over),
     (Row.INVALID, lambda case: bool(case.problems)),
     (Row.CREATE, lambda case: case.live is None),

@@ -144,6 +144,7 @@ class OtherEntry(AddressKeys):
         writer: In the row `conflict`, its last writer, as AWS reports it; empty if unknown. Since 1.2.
         show: True if `show` of the spec matches the name: comments and pages show the attributes too.
             Since 1.2.
+        expires: In the row `expiring`, the instant from which a run deletes the replica. Since 1.3.
     """
 
     row: RowName
@@ -155,6 +156,7 @@ class OtherEntry(AddressKeys):
     last_modified: NotRequired[Moment]
     writer: NotRequired[str]
     show: NotRequired[bool]
+    expires: NotRequired[Moment]
 
 
 class TargetEntry(CountsEntry):
@@ -228,6 +230,7 @@ class ChangeEntry(AddressKeys):
         show: Of an update that takes over, true if `show` of the spec matches the name: comments and pages
             show the attributes too. Since 1.2.
         unproven: Whether the values were not compared (`--no-decrypt`).
+        expires: Of a delete after `delete.after`, the instant in the mark. Since 1.3.
         pending: Whether the spec that the plan was compared with makes exactly the same change.
         effect: The part of the change that the plan id covers, for `apply` of a saved plan. Only in plans
             that can be applied.
@@ -249,6 +252,7 @@ class ChangeEntry(AddressKeys):
     takes_over: NotRequired[bool]
     show: NotRequired[bool]
     unproven: NotRequired[bool]
+    expires: NotRequired[Moment]
     pending: NotRequired[bool]
     effect: NotRequired[dict[str, object]]
 

@@ -33,6 +33,7 @@ class CountsEntry(TypedDict):
         skipped: Addresses in the rows `skipped` and `chained`.
         opted_out: Addresses in the rows `opted_out` and `kept_out`.
         held: Addresses in the row `held`. Since 1.3.
+        expiring: Addresses whose mark is not due: a later run deletes the replica. Since 1.3.
         orphaned: Addresses in the row `orphan`, and replicas that `delete: never` keeps.
         conflict: Addresses in the rows `foreign`, `copied`, `conflict`, and parameters that `adopt: never`
             leaves. Before 1.1 also those in the row `detached`.
@@ -51,6 +52,7 @@ class CountsEntry(TypedDict):
     skipped: Lenient[Count]
     opted_out: Lenient[Count]
     held: NotRequired[Count]
+    expiring: NotRequired[Count]
     orphaned: Lenient[Count]
     conflict: Lenient[Count]
     detached: NotRequired[Count]

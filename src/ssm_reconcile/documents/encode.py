@@ -311,6 +311,8 @@ def change_entry(change: Change) -> ChangeEntry:
     }
     if change.is_shown:
         entry["show"] = True
+    if isinstance(change.effect, Delete | Release) and change.effect.expires is not None:
+        entry["expires"] = moment(change.effect.expires)
     if change.lifted:
         entry["lifted"] = [
             {"guard": guard, "target": change.target, "changes": digest} for guard, digest in change.lifted
@@ -407,7 +409,7 @@ def other_entry(other: Other) -> OtherEntry:
 
 
 def _other(other: Other) -> OtherEntry:
-    return {
+    entry: OtherEntry = {
         "replication": other.replication,
         "target": other.target,
         "name": other.name,
@@ -415,6 +417,9 @@ def _other(other: Other) -> OtherEntry:
         "counted": other.counted,
         "reasons": list(other.reasons),
     }
+    if other.expires is not None:
+        entry["expires"] = moment(other.expires)
+    return entry
 
 
 def finding_entry(finding: Finding, replication: str) -> FindingEntry:

@@ -19,6 +19,7 @@ REPLICA_STATES = {
     Row.CHAINED.value: "Its source is itself a replica, and is not replicated.",
     Row.SKIPPED.value: "Its source has the opt-out tag, and no replica exists.",
     Row.KEPT_OUT.value: "Its source has the opt-out tag. `skip_sync.replicas` decides about the replica.",
+    Row.EXPIRING.value: "Its source is gone. The replica is marked, or a plan marks it, to be deleted later.",
     Row.DELETE.value: "Its source is gone. A plan deletes the replica, unless `delete` in the spec keeps it.",
     Row.ORPHAN.value: "The rules place no parameter on the replica any more. `orphans` decides about it.",
     Row.INVALID.value: "The target cannot take the parameter.",

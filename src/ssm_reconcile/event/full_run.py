@@ -23,7 +23,7 @@ from ssm_reconcile.event.leases import Leases
 from ssm_reconcile.event.name_run import find_unavailable
 from ssm_reconcile.event.state import State, TableUnavailableError, lease_of
 from ssm_reconcile.event.timer import Timer
-from ssm_reconcile.event.windows import Windows
+from ssm_reconcile.event.windows import DELETES, Windows, entry_of_mark
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.report import Outcome, Report, Result
@@ -166,7 +166,7 @@ class FullRunSlice:
         return Windows(self.state, self.timer, self.longest, is_whole_run=True)
 
     def _write_counts(self, result: SliceResult) -> None:
-        """Keep the number of replicas of each complete target, for the guard on deletes by events."""
+        """Keep the number of replicas of each complete target, and its marks, for the guard on events."""
         if self.state is None:
             return
         counts = {
@@ -177,6 +177,15 @@ class FullRunSlice:
         }
         try:
             self.state.write_counts(counts)
+            for spec in self.planner.specs:
+                for target in spec.targets:
+                    pair = (spec.name, target.name)
+                    marked = (
+                        entry_of_mark(one.name)
+                        for one in result.plan.others
+                        if one.is_to_delete and (one.replication, one.target) == pair
+                    )
+                    self.state.keep(DELETES, pair, marked, spec.limits.window)
         except TableUnavailableError as failure:
             result.table_error = failure.message
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ssm_reconcile.by_name import NamePlan
-from ssm_reconcile.change import Delete, Fate, Release, Row
+from ssm_reconcile.change import Delete, Fate, Mark, Release, Row
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.event.events import EventOrigin, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.model import Listing, Parameter, Place, ProblemKind, canonical
@@ -402,10 +402,10 @@ def _unreadable(other: Other) -> Retry | None:
 
 
 def _is_unconfirmed(outcome: Outcome) -> bool:
-    """Whether the apply withheld a delete that no guard had withheld: it could not be confirmed."""
+    """Whether the apply withheld a delete or a mark that no guard had withheld: it was not confirmed."""
     change = outcome.change
     return (
         outcome.result is Result.WITHHELD
         and change.fate is Fate.APPLY
-        and isinstance(change.effect, Delete | Release)
+        and isinstance(change.effect, Delete | Release | Mark)
     )

@@ -294,6 +294,22 @@ class State:
                 return result
         raise TableUnavailableError(f"{identifier} changed {WRITE_TRIES} times while it was written")
 
+    def keep(self, guard: str, pair: tuple[str, str], entries: Iterable[str], window: timedelta) -> None:
+        """Write entries into the window of one target as if they were made now, whatever its limit is.
+
+        Args:
+            guard: The guard whose window it is.
+            pair: The names of the replication and the target.
+            entries: The entries (`entry_of`).
+            window: How long an entry counts.
+        """
+        identifier, wanted = f"window#{guard}#{pair[0]}#{pair[1]}", frozenset(entries)
+        for _ in range(WRITE_TRIES if wanted else 0):
+            old, now = self.table.read({identifier}).get(identifier), self.clock.now()
+            held = _younger(old, now - window) | dict.fromkeys(sorted(wanted)[:MOST_ENTRIES], now.timestamp())
+            if self._replace(identifier, held, old, window):
+                return
+
     def give_back(self, reservation: Reservation, entries: Collection[str], window: timedelta) -> None:
         """Remove entries that this reservation added, for changes that certainly did not happen.
 

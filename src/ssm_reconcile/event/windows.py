@@ -4,6 +4,9 @@ Deletes of events and whole runs count (`guards.max_deletes`), and updates of ev
 (`guards.events.max_updates`). At the limit, the changes without a place are withheld, one by one: which of
 them go does not depend on how messages were batched. Without a recent count of the replicas, one delete for
 each target and window goes, and the others wait for a whole run.
+
+With `delete.after`, a replica counts once from its mark to its delete: both have one entry, and each whole
+run keeps the entries of the marks that are not due.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ssm_reconcile.change import Action, Change, Fate, Withholding
+from ssm_reconcile.change import Action, Change, Delete, Fate, Mark, Withholding
 from ssm_reconcile.event.requests import Retry, RetryCause
 from ssm_reconcile.event.state import (
     MOST_ENTRIES,
@@ -70,9 +73,9 @@ class Windows:
         """Return the plan without the changes that wait, and with those withheld that got no place."""
         for spec in specs:
             for target in spec.targets:
-                for guard, action, allows in self._guards(spec.limits):
+                for guard, counts, allows in self._guards(spec.limits):
                     pair = (spec.name, target.name)
-                    changes = [one for one in plan.changes if _is_open(one, pair, action)]
+                    changes = [one for one in plan.changes if counts(one) and _is_open(one, pair)]
                     if changes:
                         plan = self._reserve(plan, guard, pair, changes, spec.limits, allows)
         return without_changes(plan, self.waiting)
@@ -104,21 +107,21 @@ class Windows:
             waiting = [one for one in over if self._needs_count(one, made, limits)]
             self.waiting |= {one.order: Retry(RetryCause.COUNT, NO_COUNT) for one in waiting}
             over = [one for one in over if one.order not in self.waiting]
-        reason = _reason(guard, limits, made, len(over))
+        reason = _reason(guard, limits, made, over)
         return withhold_over_window(plan, guard, pair, {one.order for one in over}, reason)
 
-    def _guards(self, limits: Limits) -> Iterator[tuple[str, Action, Allows]]:
-        """Yield each guard that counts over a window, its action, and the rule for one more change."""
+    def _guards(self, limits: Limits) -> Iterator[tuple[str, Callable[[Change], bool], Allows]]:
+        """Yield each guard that counts over a window, whether a change counts, and the rule for one more."""
 
         def allows_delete(total: int, count: ReplicaCount | None) -> bool:
             if count is None or not self._is_counted(count):
                 return total <= min(1, limits.max_deletes)
             return not excess_of_deletes(total, limits.max_deletes, count.replicas)
 
-        yield DELETES, Action.DELETE, allows_delete
+        yield DELETES, lambda change: change.is_to_delete, allows_delete
         most = limits.max_updates
         if most is not None and not self.is_whole_run:
-            yield UPDATES, Action.UPDATE, lambda total, _: total <= most
+            yield UPDATES, lambda change: change.action is Action.UPDATE, lambda total, _: total <= most
 
     def _needs_count(self, change: Change, made: Reservation, limits: Limits) -> bool:
         """Whether a new count may allow a delete: there is none, or one from before the event.
@@ -140,16 +143,25 @@ class Windows:
 
 def _entry(change: Change) -> str:
     """Return the entry of a change in a window: a repeated delivery of its event has the same entry."""
-    expected = change.expected
+    expected, effect = change.expected, change.effect
+    if isinstance(effect, Mark) or (isinstance(effect, Delete) and effect.expires is not None):
+        return entry_of_mark(change.name)
     if change.action is Action.DELETE:
         return entry_of(change.name, expected.version, expected.modified)
     return entry_of(change.name, expected.source_version, expected.source_modified)
 
 
-def _reason(guard: str, limits: Limits, made: Reservation, over: int) -> Withholding:
+def entry_of_mark(name: str) -> str:
+    """Return the entry of a replica from its mark to its deletion."""
+    return entry_of("mark", name)
+
+
+def _reason(guard: str, limits: Limits, made: Reservation, over: Sequence[Change]) -> Withholding:
     """Return the reason for changes that got no place."""
     limit = limits.max_deletes if guard == DELETES else limits.max_updates or 0
-    count, noun = made.total + over, "deletes" if guard == DELETES else "updates by events"
+    count, noun = made.total + len(over), "deletes" if guard == DELETES else "updates by events"
+    if any(isinstance(one.effect, Mark) for one in over):
+        noun = "deletes and marks"
     replicas = made.count.replicas if guard == DELETES and made.count is not None else None
     hours = int(limits.window.total_seconds() // 3600)
     excess = excess_of_deletes(count, limit, replicas) or f"more than the {MOST_ENTRIES:,} of one window"
@@ -157,10 +169,8 @@ def _reason(guard: str, limits: Limits, made: Reservation, over: int) -> Withhol
     return Withholding(guard, why, limit, count, REMEDY)
 
 
-def _is_open(change: Change, pair: tuple[str, str], action: Action) -> bool:
-    return (
-        (change.replication, change.target) == pair and change.action is action and change.fate is Fate.APPLY
-    )
+def _is_open(change: Change, pair: tuple[str, str]) -> bool:
+    return (change.replication, change.target) == pair and change.fate is Fate.APPLY
 
 
 def without_changes(plan: Plan, orders: Collection[Order]) -> Plan:

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ssm_reconcile.change import Action, Change, Release, Row, Update, writer_name
+from ssm_reconcile.change import Action, Change, Mark, Release, Row, Unmark, Update
 from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.diff.compare import ValueMatch
 from ssm_reconcile.diff.table import TABLE
 from ssm_reconcile.documents.encode import change_entry, other_entry
 from ssm_reconcile.model import MANAGED_KEY, DesiredParameter, Parameter, Tags, canonical
 from ssm_reconcile.plan import Other
-from ssm_reconcile.record import OWNER, PREFIX, Standing, key_digest, record_of, standing
+from ssm_reconcile.record import EXPIRES, OWNER, PREFIX, Standing, key_digest, record_of, standing
 from ssm_reconcile.renderers.changes import attribute_lines, conflict_lines
-from ssm_reconcile.spec import Replication, RewriteIn
-from ssm_reconcile.wording import utc_text
+from ssm_reconcile.spec import DeleteMode, Replication, RewriteIn
+from ssm_reconcile.wording import period_text, utc_text, writer_name
 
 
 class Fact(NamedTuple):
@@ -147,6 +147,10 @@ def _ownership(case: Case) -> Iterator[Fact]:
     if not record.is_for(case.context.live.arn(case.address)):
         yield Fact("record", "written for another parameter")
         return
+    if EXPIRES in case.tags:
+        mark = case.mark
+        does_not_count = "it does not count: it is of another parameter or source version, or cannot be read"
+        yield Fact("mark", does_not_count if mark is None else f"expires at {utc_text(mark.expires)}")
     made = f"made from source version {record.source_version} of {utc_text(record.source_modified)}"
     written = f"written as version {record.version} at {utc_text(record.written)}"
     yield Fact("record", f"{record.origin.value}; {made}; {written}")
@@ -218,6 +222,11 @@ def planned_action(outcome: Change | Other | None) -> str:
             return "update, which adopts it"
         case Release():
             return "retag: the ownership tags are removed, its value stays"
+        case Mark(after=after, releases=releases):
+            then = "released" if releases else "deleted"
+            return f"retag: it is marked, to be {then} {period_text(after)} later"
+        case Unmark():
+            return "retag: its mark is removed"
         case _:
             return outcome.action.value
 
@@ -243,6 +252,13 @@ _STANDINGS = {
 _NOT_PLACED = "the spec places no parameter here"
 
 
+def _why_not_waiting(case: Case) -> str:
+    """Return why a replica whose source is gone does not wait for its deletion."""
+    if case.context.replication.delete is DeleteMode.NEVER:
+        return "`delete: never` keeps it"
+    return "`delete.after` is 0" if case.mark is None else "its mark is due"
+
+
 def _why_not(row: Row, case: Case) -> str:
     """Return the reason why a row does not fit a case that no earlier row fits either."""
     desired, tag = case.desired, case.context.replication.skip_sync.tag
@@ -265,13 +281,15 @@ def _why_not(row: Row, case: Case) -> str:
             return _STANDINGS[Standing.OURS]
         case Row.SKIPPED | Row.KEPT_OUT:
             return f"its source has no {tag} tag that applies here"
-        case Row.DELETE | Row.ORPHAN if desired:
+        case Row.EXPIRING | Row.DELETE | Row.ORPHAN if desired:
             return "its source exists and is placed here"
-        case Row.DELETE | Row.ORPHAN if case.has_doubtful_tag:
-            return "its own tags may exclude it"
-        case Row.DELETE if case.source_gone:
+        case Row.EXPIRING | Row.DELETE | Row.ORPHAN if case.problems:
+            return "its own tags may exclude it" if case.has_doubtful_tag else "it has no room for a mark"
+        case Row.EXPIRING if case.source_gone and case.would_place:
+            return _why_not_waiting(case)
+        case Row.EXPIRING | Row.DELETE if case.source_gone:
             return "the rules of the spec would not place its source here"
-        case Row.DELETE:
+        case Row.EXPIRING | Row.DELETE:
             return "its source still exists"
         case Row.INVALID:
             return "the target accepts it"

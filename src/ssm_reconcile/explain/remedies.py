@@ -21,7 +21,7 @@ from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standin
 from ssm_reconcile.skip_sync import OnSkip
 from ssm_reconcile.spec import Replication, Run
 
-_TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source"))
+_TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source", "expires"))
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {
     Row.DETACHED: (
         "leave it while {target} is live: nothing writes, adopts or deletes it (it was of {detached_from})",
@@ -41,6 +41,10 @@ _BY_ROW: Mapping[Row, tuple[str, ...]] = {
     ),
     Row.SKIPPED: ("to replicate it: remove the tag {tag} from it in {source}",),
     Row.KEPT_OUT: ("to replicate it again: remove the tag {tag} from it in {source}",),
+    Row.EXPIRING: (
+        "to keep it: create {made_from} in {source} again; the next run then removes the mark",
+        "to keep such replicas: `delete: never` in the spec",
+    ),
     Row.DELETE: (
         "to keep it: create {made_from} in {source} again",
         "to keep such replicas: `delete: never` in the spec",
@@ -161,6 +165,8 @@ def _for_problem(case: Case, problem: Problem) -> str:
             f"remove the tag from {case.name} in {place}, or list a key of another meaning"
             " under `skip_sync.ignore` in the spec"
         )
+    if problem.kind is ProblemKind.TAGS and case.desired is None:
+        return f"remove a tag from {case.name} in {place}"
     return _BY_PROBLEM[problem.kind]
 
 

@@ -180,7 +180,8 @@ def _orphan_statements(spec: Replication, source: Place, place: Place, phase: Po
         found.append(Statement("DeleteOrphans", actions, anywhere, _owned_by(owners)))
     if phase is PolicyPhase.APPLY:  # `detach` includes replicas that the rules no longer select
         marked = (*owners, *(f"{DETACHED}{owner}" for owner in owners))
-        found.append(Statement("DetachOrphans", ("ssm:AddTagsToResource",), anywhere, _owned_by(marked)))
+        actions = ("ssm:AddTagsToResource", "ssm:RemoveTagsFromResource")
+        found.append(Statement("DetachOrphans", actions, anywhere, _owned_by(marked)))
     return found
 
 

@@ -197,7 +197,9 @@ def _rest(proposal: Proposal) -> Iterator[str]:
     for one in proposal.survey.targets:
         yield from _existing(one.name, proposal.numbers(one.name))
     yield _beside(f"adopt: {proposal.adopt.value}", _MEANS[proposal.adopt])
-    yield _beside("delete: owned", "owned | created | never: the replicas to delete after their source")
+    yield "delete:"
+    yield _beside("  mode: owned", "owned | created | never: the replicas to delete after their source")
+    yield _beside("  after: 7d", "the time until then, in hours (12h) or days; 0 deletes at once")
     yield _beside("changed_outside: withhold", "a replica that was changed by others is not overwritten")
     yield _beside("guards:", "larger changes of one target in one run are withheld")
     yield "  max_deletes: 10"

@@ -155,7 +155,7 @@ def _replication(view: NodeView) -> spec.Replication:
         source=spec.Source(home, source.at("account").text, source.where),
         targets=tuple(_target(one, rates, home.region) for one in view.at("targets").each()),
         include=_globs(rules.at("include")),
-        delete=spec.DeleteMode(chosen["delete"]),
+        delete=spec.DeleteMode(chosen.get("delete") or view.at("delete", "mode").text or ""),
         exclude=_globs(rules.at("exclude")),
         holds=tuple(map(_hold, rules.at("hold").each())),
         types=frozenset(_texts(rules.at("types"))) or spec.ALL_TYPES,
@@ -171,6 +171,7 @@ def _replication(view: NodeView) -> spec.Replication:
         ignore_tags=_texts(tags.at("ignore")),
         add_tags=_pairs(tags.at("add")),
         adopt=spec.AdoptMode(chosen.get("adopt", spec.AdoptMode.IDENTICAL)),
+        grace=_duration(view.at("delete", "after").raw or "0"),
         orphans=spec.Orphans(chosen.get("orphans", spec.Orphans.KEEP)),
         changed_outside=spec.ChangedOutside(chosen.get("changed_outside", spec.ChangedOutside.WITHHOLD)),
         limits=limits,
@@ -267,6 +268,8 @@ def _limits(view: NodeView) -> tuple[spec.Limits, dict[str, Where]]:
 
 
 def _duration(text: str) -> timedelta:
-    """Return a number of hours (`24h`) or days (`7d`)."""
+    """Return a number of hours (`24h`) or days (`7d`), or nothing (`0`)."""
+    if text[-1] not in "hd":
+        return timedelta(0)
     number = int(text[:-1])
     return timedelta(days=number) if text.endswith("d") else timedelta(hours=number)

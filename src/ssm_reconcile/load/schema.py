@@ -384,7 +384,8 @@ def _required(violation: Violation) -> str:
     name = violation.wanted
     schema = violation.schema["properties"][name]
     example, *_ = schema["examples"]
-    others = [one for one in schema.get("enum", []) if one != example]
+    allowed = schema.get("enum") or schema.get("else", {}).get("enum", [])
+    others = [one for one in allowed if one != example]
     message = f"has no `{name}`: write `{name}: {inline(example)}`"
     return message + (f" (or {', '.join(others)})" if others else "")
 

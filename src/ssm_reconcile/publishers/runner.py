@@ -23,8 +23,8 @@ MESSAGE_LIMIT = 4000
 """Characters of an annotation; GitHub cuts longer ones."""
 PLAN_FAILED = "plan-failed"
 COUNTS = (
-    "create", "update", "replace", "delete", "withheld", "conflict", "detached", "invalid", "orphaned",
-    "held",
+    "create", "update", "replace", "delete", "withheld", "conflict", "detached", "invalid", "expiring",
+    "orphaned", "held",
 )  # fmt: skip
 """Keys of the summary of a plan that are step outputs."""
 _NO_PLAN = "0" * 64

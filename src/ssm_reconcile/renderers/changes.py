@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from ssm_reconcile.attributes import ATTRIBUTES, COPIED
-from ssm_reconcile.change import outside_change_reason, writer_name
+from ssm_reconcile.change import Row
 from ssm_reconcile.documents import ChangeEntry, OtherEntry
 from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
 from ssm_reconcile.model import SECURE
@@ -21,7 +21,14 @@ from ssm_reconcile.record import OWNER, PREFIX
 from ssm_reconcile.renderers.escaping import is_plain, json_text, value_text, visible
 from ssm_reconcile.renderers.value_texts import UNKNOWN, ShownText, ValueNotation
 from ssm_reconcile.shape import EXCERPT, excerpt, excerpt_start
-from ssm_reconcile.wording import parse_time, plural, time_before, utc_text
+from ssm_reconcile.wording import (
+    outside_change_reason,
+    parse_time,
+    plural,
+    time_before,
+    utc_text,
+    writer_name,
+)
 
 ORDER = tuple(one.name for one in ATTRIBUTES)
 ACTIONS = ("create", "update", "replace", "delete", "adopt", "retag")
@@ -112,6 +119,7 @@ class ChangeView:
     """One change in one target. `target` is the target's label, `kind` the type or `old -> new`.
 
     `exposes`: a SecureString becomes plain text. `releases`: the parameter stays and is no longer a replica.
+    `marks`: a later run deletes or releases it.
     `takes_over`: the parameter was no replica; `is_public`: comments and pages show both sides even then
     (`show` of the spec). `last_change_with_age` is the last change for a terminal, with
     its time relative to the plan, too. `holds` are the reasons of `guards`, in their order.
@@ -132,6 +140,7 @@ class ChangeView:
     changed_outside: bool = False
     exposes: bool = False
     releases: bool = False
+    marks: bool = False
     takes_over: bool = False
     is_public: bool = True
     pending: bool = False
@@ -186,6 +195,7 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         changed_outside=bool(change.get("changed_outside")),
         exposes=bool(change.get("exposes")),
         releases=OWNER in (change["attributes"].get("tags") or {}).get("removed", ()),
+        marks=change["row"] == Row.EXPIRING.value,
         takes_over=bool(change.get("takes_over")),
         is_public=not change.get("takes_over") or bool(change.get("show")),
         pending=bool(change.get("pending")),

@@ -43,6 +43,7 @@ KINDS = {
     "conflict": AddressKind("conflict", "conflicts", *_NOT_WRITTEN),
     "detached": AddressKind("detached", "detached", *_LEFT),
     "invalid": AddressKind("invalid", "invalid", *_NOT_WRITTEN),
+    "expiring": AddressKind("expiring", "expiring", "not deleted yet", "not deleted yet"),
     "orphaned": AddressKind("orphaned", "orphaned", *_LEFT),
     "held": AddressKind("held", "held", *_LEFT),
     "opted_out": AddressKind("opted out", "opted out", *_LEFT),

@@ -26,6 +26,7 @@ class OutcomeView:
     exposes: bool = False
     takes_over: bool = False
     releases: bool = False
+    marks: bool = False
 
     @property
     def cause(self) -> str:
@@ -36,7 +37,11 @@ class OutcomeView:
     def change_kind(self) -> ChangeKind:
         """The kind of the change."""
         return kind_from(
-            self.action, exposes=self.exposes, takes_over=self.takes_over, releases=self.releases
+            self.action,
+            exposes=self.exposes,
+            takes_over=self.takes_over,
+            releases=self.releases,
+            marks=self.marks,
         )
 
 

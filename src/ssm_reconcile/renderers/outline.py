@@ -62,6 +62,7 @@ CHANGE_KINDS = (
     ChangeKind("expose", "Expose as plain text", is_dangerous=True),
     ChangeKind("take over", "Take over", is_dangerous=True),
     ChangeKind("release", "Release", is_dangerous=True),
+    ChangeKind("mark", "Mark to expire", "only tags are written"),
     ChangeKind("update", "Update"),
     ChangeKind("create", "Create"),
     ChangeKind("adopt", "Adopt", "only tags are written"),
@@ -74,11 +75,17 @@ _BY_WORD = {kind.word: kind for kind in CHANGE_KINDS}
 def kind_of(change: ChangeView) -> ChangeKind:
     """Return the kind of a planned change."""
     return kind_from(
-        change.action, exposes=change.exposes, takes_over=change.takes_over, releases=change.releases
+        change.action,
+        exposes=change.exposes,
+        takes_over=change.takes_over,
+        releases=change.releases,
+        marks=change.marks,
     )
 
 
-def kind_from(action: str, *, exposes: bool, takes_over: bool, releases: bool) -> ChangeKind:
+def kind_from(
+    action: str, *, exposes: bool, takes_over: bool, releases: bool, marks: bool = False
+) -> ChangeKind:
     """Return the kind of a change.
 
     Args:
@@ -86,8 +93,9 @@ def kind_from(action: str, *, exposes: bool, takes_over: bool, releases: bool) -
         exposes: Whether a SecureString becomes plain text.
         takes_over: Whether the parameter was not a replica.
         releases: Whether the parameter stays and is no longer a replica.
+        marks: Whether a later run deletes or releases the parameter.
     """
-    word = action
+    word = "mark" if marks else action
     if exposes:
         word = "expose"
     elif action not in ("delete", "replace") and (takes_over or releases):

@@ -32,7 +32,7 @@ _NOTED = 20
 """The most names of a notice: the command that applies the plan has all of them."""
 _COLUMNS = (
     "delete", "replace", "update", "create", "adopt", "retag", "withheld", "conflict", "detached", "invalid",
-    "orphaned", "held", "opted_out", "skipped", "in_sync",
+    "expiring", "orphaned", "held", "opted_out", "skipped", "in_sync",
 )  # fmt: skip
 """The counts of a target, in the order of the columns; a column of zeros is left out."""
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 
-from ssm_reconcile.change import writer_name
 from ssm_reconcile.documents.status import EXCLUDED, REPLICA_STATES, ReplicaEntry, StatesEntry, StatusDocument
 from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
 from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.terminal_text import PATHS, ROWS, TerminalText
-from ssm_reconcile.wording import parse_time, span_text, utc_text
+from ssm_reconcile.wording import parse_time, span_text, utc_text, writer_name
 
 COUNTED_BY_PATH = frozenset({"in_sync", EXCLUDED})
 """States whose addresses are counted by path, however few they are."""
@@ -24,7 +23,7 @@ _TITLES = ("name", "source version", "modified", "age", "writer")
 _COLOURS = {
     **dict.fromkeys(("foreign", "copied", "conflict", "invalid"), "loud"),
     **dict.fromkeys(("delete", "replace"), "-"),
-    **dict.fromkeys(("update", "retag", "unproven", "orphan", "detached", "held"), "~"),
+    **dict.fromkeys(("update", "retag", "unproven", "expiring", "orphan", "detached", "held"), "~"),
     **dict.fromkeys(("create", "adopt", "in_sync"), "+"),
 }
 """The colour of a state, as a key of `terminal_text.COLOURS`."""

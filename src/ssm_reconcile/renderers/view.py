@@ -14,6 +14,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.documents import (
     AddressKeys,
     ChangeEntry,
@@ -265,7 +266,7 @@ class PlanView(RunView):
     @property
     def columns(self) -> tuple[str, ...]:
         """The words of the summary that are not zero in all targets, as the columns of a table."""
-        words = (*BY_DANGER, "conflict", "detached", "invalid", "withheld", "held", "in_sync")
+        words = (*BY_DANGER, "conflict", "detached", "invalid", "withheld", "expiring", "held", "in_sync")
         return tuple(word for word in words if self.summary.get(word))
 
     def headline(self, *, count_names: bool = False, quote: Callable[[str], str] = str) -> str:
@@ -456,6 +457,7 @@ def _outcome(outcome: OutcomeEntry, label: str) -> OutcomeView:
         exposes=bool(outcome.get("exposes")),
         takes_over=bool(outcome.get("takes_over")),
         releases=bool(outcome.get("releases")),
+        marks=outcome["row"] == Row.EXPIRING.value,
     )
 
 

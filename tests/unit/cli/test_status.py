@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from ssm_reconcile.change import writer_name
 from ssm_reconcile.cli import COMPLETION_VARIABLE
 from ssm_reconcile.cli.status import COLUMNS, csv_text
 from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.settle import CONFIRM_EACH
 from ssm_reconcile.status import ReplicaState, Status, TargetStates, status_document
+from ssm_reconcile.wording import writer_name
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET

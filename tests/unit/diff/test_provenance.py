@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.diff.results import same_writer
+from ssm_reconcile.diff.compare import same_writer
 from tests.builders import SOMEBODY, US
 
 

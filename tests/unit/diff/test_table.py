@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -25,9 +25,11 @@ from ssm_reconcile.model import (
     KeyState,
 )
 from ssm_reconcile.record import (
+    EXPIRES,
     OWNER,
     RECORD,
     SOURCE,
+    ExpiryMark,
     Origin,
     digest,
     key_digest,
@@ -438,6 +440,31 @@ class TestDelete:
         found = judge([], replica(held(kind=SECURE)))
         assert found.row == "delete"
         assert not found.proof.live
+
+
+class TestExpiring:
+    """More in test_expiring.py."""
+
+    SPEC = replication(grace=timedelta(days=7))
+
+    def marked(self, expires: datetime) -> Held:
+        found = replica(held())
+        mark = ExpiryMark(expires, digest(THERE.arn("/p/a")), 1)
+        return replace(found, tags={**found.tags, EXPIRES: mark.text()})
+
+    def test_expiring_is_a_replica_that_has_no_mark_yet(self) -> None:
+        assert judge([], replica(held()), spec=self.SPEC).change.action == "retag"
+
+    def test_expiring_it_stays_until_its_mark_is_due(self) -> None:
+        assert judge([], self.marked(NOW + timedelta(seconds=1)), spec=self.SPEC).row == "expiring"
+        assert judge([], self.marked(NOW), spec=self.SPEC).row == "delete"
+
+    def test_expiring_ends_where_the_source_comes_back(self) -> None:
+        assert judge(held(), self.marked(NOW), spec=self.SPEC).row == "retag"
+
+    def test_expiring_is_an_orphan_where_the_rules_no_longer_place_the_source(self) -> None:
+        spec = replace(self.SPEC, include=(Glob("/q/**"),))
+        assert judge([], self.marked(NOW), spec=spec).row == "orphan"
 
 
 class TestOrphan:

@@ -71,6 +71,7 @@ def test_the_outputs_of_a_plan_are_its_counts_its_id_and_its_file(tmp_path: Path
         "conflict": "3",
         "detached": "0",
         "invalid": "1",
+        "expiring": "0",
         "orphaned": "0",
         "held": "0",
         "plan-id": plan.plan_id,

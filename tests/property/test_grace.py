@@ -1,0 +1,322 @@
+"""Grace: no run deletes early, none forgets, whatever fails; a saved plan does not change with the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.by_name import NamePlanner
+from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.record import EXPIRES, ExpiryMark, digest, mark_of
+from ssm_reconcile.spec import DeleteMode, Run
+from tests.builders import replication
+from tests.fake_aws.behaviour import AwsBehaviour, Moves
+from tests.fake_aws.refusal import Refusal
+from tests.fake_aws.traffic import FaultPlan
+from tests.fake_aws.world import Lag
+from tests.faults.test_any_faults import Storm, deaths, failures
+from tests.faults.test_kills import Dying, Killed
+from tests.property.places import LIFTED
+from tests.property.profiles import examples
+from tests.property.scenarios import Scenario, scenarios
+from tests.simulated_aws import SimulatedAws, unwatched
+
+NAMES = ("/p/a", "/p/b")
+AFTER = timedelta(days=2)
+SKIPPED = {"skip_sync": ""}
+
+
+@dataclass(slots=True)
+class Town:
+    """An AWS with a few replicas, and what happened to each: what the laws are about.
+
+    Attributes:
+        written: The last time before a run that wrote the replica, its mark excepted.
+        seen: The last time at which a run without a fault saw the source.
+    """
+
+    aws: SimulatedAws
+    faults: FaultPlan | None = None
+    written: dict[str, datetime] = field(default_factory=dict)
+    seen: dict[str, datetime] = field(default_factory=dict)
+
+    def state(self, name: str) -> object:
+        """Return all of a replica except its mark."""
+        found = self.aws.world.peek(self.aws.there, name)
+        if found is None:
+            return None
+        tags = {key: value for key, value in found.tags.items() if key != EXPIRES}
+        return (found.latest.parameter.version, tags)
+
+    def exists(self, name: str) -> bool:
+        return self.aws.world.peek(self.aws.here, name) is not None
+
+    def run(self, act: Callable[[], object], *, deletes: bool) -> None:
+        """Run, with the faults that are due, and check that nothing was deleted early."""
+        aws, storm = self.aws, self.faults
+        self.faults = None
+        aws.world.traffic.forget()
+        aws.world.faults = storm
+        before, now = {name: self.state(name) for name in NAMES}, aws.clock.now()
+        with suppress(Killed, ReconcileError):
+            act()
+        aws.world.faults = None
+        for name in NAMES:
+            after = self.state(name)
+            if before[name] is not None and after is None:
+                self.check_deleted(name, deletes=deletes)
+            elif after != before[name]:
+                self.written[name] = now
+            if storm is None and self.exists(name):
+                self.seen[name] = now
+
+    def check_deleted(self, name: str, *, deletes: bool) -> None:
+        now = self.aws.clock.now()
+        assert deletes, "the event path deletes nothing"
+        assert not self.exists(name)
+        assert now >= self.written[name] + AFTER, "it was written less than the time ago"
+        assert now >= self.seen.get(name, now - AFTER) + AFTER, "its source was seen less than the time ago"
+
+    def whole_run(self) -> None:
+        self.run(self.aws.apply, deletes=True)
+
+    def event(self, name: str) -> None:
+        self.run(lambda: apply_event(self.aws, name), deletes=False)
+
+
+def apply_event(aws: SimulatedAws, name: str) -> None:
+    """Reconcile one name, as an event does."""
+    spec = aws.spec
+    planner = NamePlanner((spec,), aws.places(), aws.run, aws.clock, unwatched, lists_replicas=False)
+    planned = planner.plan({name: frozenset({spec.name})})
+    reconcile.carry_out(planned.plan, planned.specs, planner.session(), aws.stop, planned.listings)
+
+
+Step: TypeAlias = Callable[[Town], None]
+
+
+def whole_run(town: Town) -> None:
+    town.whole_run()
+
+
+def event(name: str) -> Step:
+    def step(town: Town) -> None:
+        town.event(name)
+
+    return step
+
+
+def wait(hours: int) -> Step:
+    def step(town: Town) -> None:
+        town.aws.pass_time(hours=hours)
+
+    return step
+
+
+def delete_source(name: str) -> Step:
+    def step(town: Town) -> None:
+        if town.exists(name):
+            town.aws.delete(name)
+        town.aws.pass_time(minutes=2)
+
+    return step
+
+
+def put_source(name: str, value: str, tags: Mapping[str, str]) -> Step:
+    def step(town: Town) -> None:
+        with suppress(Refusal):
+            town.aws.put(name, value)
+            town.aws.world.tag(town.aws.here, name, dict(tags))
+
+    return step
+
+
+def tamper(name: str, text: str) -> Step:
+    """Write another text into the mark; none of them counts."""
+
+    def step(town: Town) -> None:
+        with suppress(Refusal):
+            town.aws.world.tag(town.aws.there, name, {EXPIRES: text})
+
+    return step
+
+
+def strike(failing: Mapping[tuple[str, int], str], death: tuple[int, bool] | None) -> Step:
+    """Let the next run have faults."""
+
+    def step(town: Town) -> None:
+        town.faults = Storm(failing, death)
+
+    return step
+
+
+def _of_other_parameter(name: str) -> str:
+    return ExpiryMark(datetime.fromisoformat("2020-01-01T00:00:00+00:00"), digest(name), 1).text()
+
+
+TEXTS = ("", "cleared", "2020-01-01T00:00:00Z", _of_other_parameter("x"))
+names = st.sampled_from(NAMES)
+steps = st.one_of(
+    st.just(whole_run),
+    st.just(whole_run),
+    st.builds(event, names),
+    st.builds(wait, st.sampled_from((1, 20, 47, 49, 100))),
+    st.builds(delete_source, names),
+    st.builds(delete_source, names),
+    st.builds(put_source, names, st.sampled_from(("v", "w")), st.sampled_from(({}, {}, SKIPPED))),
+    st.builds(tamper, names, st.sampled_from(TEXTS)),
+    st.builds(strike, failures, deaths),
+    st.builds(strike, failures, deaths),
+)
+behaviours = st.builds(AwsBehaviour, tags_move_modified=st.sampled_from(Moves))
+
+
+def town(behaviour: AwsBehaviour, lag: int) -> Town:
+    """Return a world in sync."""
+    spec = replication(grace=AFTER)
+    aws = SimulatedAws(spec, run=LIFTED, behaviour=behaviour, pause=timedelta(minutes=1))
+    for name in NAMES:
+        aws.put(name, "v")
+    started = aws.clock.now()
+    aws.apply()
+    aws.pass_time(hours=1)
+    aws.world.lag = Lag(resources=timedelta(minutes=lag))
+    return Town(aws, written=dict.fromkeys(NAMES, started))
+
+
+@given(behaviour=behaviours, lag=st.sampled_from((0, 30)), happening=st.lists(steps, max_size=14))
+@examples(200)
+def test_no_run_deletes_early_and_none_forgets(
+    behaviour: AwsBehaviour, lag: int, happening: list[Step]
+) -> None:
+    here = town(behaviour, lag)
+    for step in happening:
+        step(here)
+    here.faults = None
+    for name in NAMES:
+        delete_source(name)(here)
+    here.aws.pass_time(hours=2)
+    here.whole_run()
+    left = [name for name in NAMES if here.state(name) is not None]
+    for name in left:
+        mark = mark_of(here.aws.world.tags(here.aws.there, name) or {}, here.aws.there.arn(name))
+        assert mark is not None, f"{name} was forgotten"
+        assert mark.expires <= here.aws.clock.now() + AFTER + timedelta(seconds=1)
+    here.aws.clock.advance(AFTER + timedelta(minutes=1))
+    for name in left:
+        here.event(name)
+    here.whole_run()
+    assert [name for name in NAMES if here.state(name) is not None] == []
+
+
+def returned(behaviour: AwsBehaviour, value: str, tags: Mapping[str, str]) -> Town:
+    """Return a world in which the mark of /p/a is due, and its source is back."""
+    here = town(behaviour, 0)
+    for step in (delete_source("/p/a"), whole_run, wait(100), put_source("/p/a", value, tags)):
+        step(here)
+    return here
+
+
+@given(
+    behaviour=behaviours,
+    value=st.sampled_from(("v", "w")),
+    tags=st.sampled_from(({}, SKIPPED)),
+    run=st.sampled_from((whole_run, event("/p/a"))),
+    fault=st.tuples(st.just({}), st.tuples(st.integers(1, 24), st.booleans())) | st.tuples(failures, deaths),
+    after=st.sampled_from((wait(0), whole_run, event("/p/a"))),
+)
+@examples(120)
+def test_a_fault_while_a_mark_is_cleared_does_not_shorten_the_next_time(
+    behaviour: AwsBehaviour,
+    value: str,
+    tags: Mapping[str, str],
+    run: Step,
+    fault: tuple[dict[tuple[str, int], str], tuple[int, bool] | None],
+    after: Step,
+) -> None:
+    here = returned(behaviour, value, tags)
+    strike(*fault)(here)
+    for step in (run, after, delete_source("/p/a"), whole_run):
+        step(here)
+    assert here.exists("/p/b")
+
+
+@pytest.mark.parametrize("run", [whole_run, event("/p/a")], ids=["whole run", "event"])
+@pytest.mark.parametrize("moves", Moves)
+@pytest.mark.parametrize("tags", [{}, SKIPPED], ids=["", "skipped"])
+@pytest.mark.parametrize("value", ["v", "w"])
+def test_a_kill_at_any_write_that_clears_a_mark_does_not_shorten_the_next_time(
+    value: str, tags: Mapping[str, str], moves: Moves, run: Step
+) -> None:
+    for number in range(1, 5):
+        for done in (False, True):
+            here = returned(AwsBehaviour(tags_move_modified=moves), value, tags)
+            here.faults = Dying(number, done=done, writes=True)
+            for step in (run, delete_source("/p/a"), whole_run):
+                step(here)
+            assert here.exists("/p/b")
+
+
+@given(happening=st.lists(steps, max_size=10))
+@examples(60)
+def test_a_source_that_stays_is_in_sync_without_a_mark(happening: list[Step]) -> None:
+    here = town(AwsBehaviour(), 0)
+    for step in happening:
+        step(here)
+    here.faults = None
+    here.aws.pass_time(hours=1)
+    for name in NAMES:
+        put_source(name, "v", {})(here)
+        here.aws.world.untag(here.aws.here, name, "skip_sync")
+    here.aws.pass_time(hours=1)
+    here.whole_run()
+    here.aws.pass_time(hours=1)
+    assert here.aws.plan().summary["in_sync"] == len(NAMES)
+    for name in NAMES:
+        assert EXPIRES not in (here.aws.world.tags(here.aws.there, name) or {})
+
+
+@given(scenario=scenarios(), hours=st.lists(st.sampled_from((0, 1, 47, 49, 120)), min_size=2, max_size=2))
+@examples(60)
+def test_the_clock_changes_no_effect_of_a_plan_of_the_same_instant(
+    scenario: Scenario, hours: list[int]
+) -> None:
+    aws = scenario.play()
+    spec = replace(scenario.spec, grace=AFTER)
+    aws.apply(spec, run=scenario.run)
+    aws.pass_time(hours=hours[0])
+    first = aws.plan(spec, run=scenario.run)
+    assert first.as_of is not None
+    aws.pass_time(hours=hours[1])
+    session = replace(aws.session(spec, run=scenario.run), as_of=first.as_of)
+    again = reconcile.make_plan((spec,), session)
+    assert again.plan_id == first.plan_id
+    assert again.summary == first.summary
+
+
+@given(scenario=scenarios(run=st.just(Run())))
+@examples(60)
+def test_a_time_changes_nothing_but_deletes(scenario: Scenario) -> None:
+    """A plan with `delete.after` differs from one without it only where a source is gone."""
+    aws = scenario.play()
+    at_once = aws.plan(scenario.spec, run=scenario.run)
+    later = aws.plan(replace(scenario.spec, grace=AFTER), run=scenario.run)
+
+    def rest(plan: object) -> list[object]:
+        assert isinstance(plan, type(at_once))
+        left = [one for one in plan.changes if one.row not in ("delete", "expiring")]
+        return [(one.order, one.effect, one.row) for one in left]
+
+    assert rest(at_once) == rest(later)
+    gone = {one.order for one in at_once.changes if one.row == "delete"}
+    assert {one.order for one in later.changes if one.row == "expiring"} <= gone
+    if scenario.spec.delete is DeleteMode.NEVER:
+        assert at_once.plan_id == later.plan_id
