@@ -42,7 +42,9 @@ def expires(aws: SimulatedAws) -> str:
 
 
 @pytest.mark.parametrize("flag", ["--detailed-exitcode", "--fail-on-drift"])
-def test_a_mark_that_is_not_due_counts_neither_as_a_change_nor_as_drift(marked: SimulatedAws, cli: Cli, flag: str) -> None:
+def test_a_mark_that_is_not_due_counts_neither_as_a_change_nor_as_drift(
+    marked: SimulatedAws, cli: Cli, flag: str
+) -> None:
     result = cli("plan", flag)
     assert result.exit_code == 0
     assert "Nothing to do: 2 in sync, 1 expiring." in result.stdout
