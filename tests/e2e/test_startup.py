@@ -303,5 +303,6 @@ def test_processes_with_other_hash_seeds_make_the_same_plan_and_one_applies_it(s
     shell.write_spec()
     plans = [json.loads(start(seed, "plan", "--format", "json", "--out", "plan.json")) for seed in (1, 2)]
     assert len(plans[0]["changes"]) == 9
-    assert [{**plan, "created": ""} for plan in plans] == [{**plans[0], "created": ""}] * 2
+    times = {"created": "", "as_of": ""}
+    assert [{**plan, **times} for plan in plans] == [{**plans[0], **times}] * 2
     assert "Applied 9 of 9 changes" in start(3, "apply", "plan.json")
