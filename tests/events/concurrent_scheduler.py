@@ -235,6 +235,7 @@ class Scheduler:
         locks = SimpleNamespace(Lock=partial(Lock, self), BoundedSemaphore=partial(Lock, self))
         others = {"threading": locks, "random": random.Random(seed)}  # noqa: S311 - a repeatable test
         others |= {"ThreadPoolExecutor": pool, "ReadPool": pool}
+        others |= {"_wait_while_busy": lambda _: None}  # in virtual time no processor is busy
         with patch.context() as within:
             for name, module in sorted(sys.modules.items()):
                 if name.startswith("ssm_reconcile."):
