@@ -51,6 +51,7 @@ GUARD_FLAGS = (
     "allow_reversed",
     "allow_exposure",
     "max_deletes",
+    "max_deletes_total",
     "max_change_percent",
 )
 """Fields of a Run that lift a guard. A saved plan does not lift guards: `apply` needs the flags again."""
@@ -97,7 +98,8 @@ def run_of(document: PlanDocument) -> SavedRun:
     if not options:
         raise _damage_error("it has no options of its run")
     adopt = options.get("adopt")
-    numbers = (options.get("max_deletes") or 0, options.get("max_change_percent") or 0)
+    limits = (options.get(key) for key in ("max_deletes", "max_deletes_total", "max_change_percent"))
+    numbers = [number or 0 for number in limits]
     if min(numbers) < 0 or adopt not in (None, *AdoptMode):
         raise _damage_error("it has invalid options of its run")
     if any(change.get("effect") is None for change in document["changes"]):

@@ -1,7 +1,7 @@
 """Plan -> the same plan, with the changes withheld that should not be applied without a closer look.
 
 A guard is a pure function: the changes of one target -> what it withholds of them, and why. It never
-alters what a change does. `GUARDS` has the order: the last two guards compare a count with a limit, and
+alters what a change does. `GUARDS` has the order: the last three guards compare a count with a limit, and
 count only what the others leave. To add a guard, write its function and add it to `GUARDS`.
 """
 
@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeAlias
 
-from ssm_reconcile.change import Action, Change, Fate, Row, Unmark, Update, Withholding
+from ssm_reconcile.change import Action, Change, Fate, Row, Unmark, Withholding
+from ssm_reconcile.delete_counts import counts_in_total, deletes_of_all, excess_of_deletes, may_delete
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
 from ssm_reconcile.lift import Lift, Member, digest_of, member_of
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import Plan, ReplicationPlan, TargetPlan
+from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import NO_ID_REMEDY, ChangedOutside, Replication, Run
 from ssm_reconcile.wording import first_of, plural
 
@@ -49,6 +50,8 @@ class TargetChanges:
     plan: ReplicationPlan
     target: TargetPlan
     changes: Sequence[Change]
+    all_deletes: int = 0
+    """The result of `deletes_of_all`, for the guard on all targets."""
 
     def open(self, *actions: Action) -> list[Change]:
         """Return the changes that no guard withholds yet, of the given actions or of all."""
@@ -123,40 +126,6 @@ def withhold_changes(
     return replace(judged, findings=findings)
 
 
-def withhold_over_window(
-    plan: Plan, guard: str, pair: tuple[str, str], held: Collection[tuple[str, str, str]], reason: Withholding
-) -> Plan:
-    """Return the plan with changes withheld for which a window had no place left.
-
-    The guards of one plan cannot count what other invocations did, so the event path counts in its table.
-
-    Args:
-        plan: The plan.
-        guard: The name of the guard.
-        pair: The names of the replication and the target.
-        held: The changes by their `order`.
-        reason: The reason for each of them.
-    """
-    if not held:
-        return plan
-    message = f"{plural(len(held), 'change')} in {pair[1]} withheld: {reason.why}"
-    finding = Finding(Severity.WARNING, guard, message, pair[1], (Address(pair[1]),))
-    parts = tuple(
-        replace(
-            part,
-            changes=tuple(
-                replace(one, withheld=(*one.withheld, reason)) if one.order in held else one
-                for one in part.changes
-            ),
-            findings=(*part.findings, finding),
-        )
-        if part.name == pair[0]
-        else part
-        for part in plan.replications
-    )
-    return replace(plan, replications=parts)
-
-
 Lifted: TypeAlias = dict[tuple[str, str, Member], Lift]
 """The changes that a guard does not withhold in a target, each with its lift."""
 Withheld: TypeAlias = dict[tuple[str, str], list[Member]]
@@ -190,11 +159,17 @@ def _judge(
     A change that one guard lets through by a lift counts for the guards after it.
     """
     changes = {change.order: change for change in plan.changes}
+    orders: dict[str, list[tuple[str, str, str]]] = {}
+    for change in plan.changes:
+        orders.setdefault(change.target, []).append(change.order)
     findings, withheld = list(plan.findings), Withheld()
     for name, guard in GUARDS.items():
+        is_total = guard is _guard_max_deletes_total
+        limit, checks_half = _limit_of_deletes(rules)
+        due = deletes_of_all(plan, changes.values(), limit, checks_half=checks_half) if is_total else 0
         for target in plan.targets if names is None or name in names else ():
-            of_target = [change for change in changes.values() if change.target == target.name]
-            for found in guard(TargetChanges(plan, target, of_target), rules):
+            of_target = [changes[order] for order in orders.get(target.name, ())]
+            for found in guard(TargetChanges(plan, target, of_target, due), rules):
                 reason = Withholding(name, found.why, found.limit, found.count, found.remedy)
                 held: list[Member] = []
                 for change in found.changes:
@@ -209,8 +184,17 @@ def _judge(
                 if held and found.flag:
                     withheld[name, target.name] = held
                 if held and found.message:
-                    findings.append(_finding(plan, target, name, found, held))
+                    _add_finding(findings, _finding(plan, target, name, found, held))
     return replace(plan, changes=tuple(changes.values()), findings=tuple(findings)), withheld
+
+
+def _add_finding(findings: list[Finding], finding: Finding) -> None:
+    """Add a finding; one that the target before has as well becomes one finding about both targets."""
+    last = findings[-1] if findings else None
+    if last is not None and replace(last, about=finding.about) == finding and finding.remedy is None:
+        findings[-1] = replace(last, about=(*last.about, *finding.about))
+    else:
+        findings.append(finding)
 
 
 def _finding(
@@ -330,7 +314,7 @@ def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[Gu
     plan, changes = target.plan, target.open(Action.DELETE, Action.RETAG, Action.REPLACE)
     if plan.selected or rules.run.allow_empty_source or target.target.counts_elsewhere:
         return
-    deletes = sum(map(_may_delete, changes)) + target.marked
+    deletes = sum(map(may_delete, changes)) + target.marked
     also = f" --max-deletes {deletes}" if deletes > 1 else ""  # all of them are over half of them
     message = (
         f"the source {plan.source} holds nothing that the spec selects, and {target.target.name} has"
@@ -414,11 +398,10 @@ def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Gua
     """
     if target.target.counts_elsewhere:
         return
-    given, replicas = rules.run.max_deletes, target.target.replicas
-    limit = rules.replication.limits.max_deletes if given is None else given
-    changes = [change for change in target.open() if _may_delete(change)]
+    limit, checks_half = _limit_of_deletes(rules)
+    changes = [change for change in target.open() if may_delete(change)]
     count = len(changes) + target.marked + target.target.deletes_outside_run
-    why = excess_of_deletes(count, limit, replicas if given is None else None)
+    why = excess_of_deletes(count, limit, target.target.replicas if checks_half else None)
     if not why:
         return
     marks = target.marked + sum(change.row is Row.EXPIRING for change in changes)
@@ -431,26 +414,36 @@ def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Gua
     yield GuardResult(changes, f"{count} {counted} are {why}", message, where, limit, count, flag=flag)
 
 
-def excess_of_deletes(count: int, limit: int, replicas: int | None) -> str:
-    """Return the limit that a number of deletes exceeds, as a phrase; empty if it exceeds none.
+def _limit_of_deletes(rules: GuardRules) -> tuple[int, bool]:
+    """Return the limit on the deletes of one target, and whether half of its replicas is a limit too."""
+    given = rules.run.max_deletes
+    return (rules.replication.limits.max_deletes, True) if given is None else (given, False)
 
-    Args:
-        count: The deletes and replacements of a target, in one run or over a window.
-        limit: `guards.max_deletes`.
-        replicas: The replicas of the target; None to check only the limit.
+
+def _guard_max_deletes_total(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
+    """Withhold the deletes and replacements of all targets if their sum exceeds the limit.
+
+    Each target may stay below its own limit while one mistake at the source deletes from all of them. Changes
+    that a lift of `max-deletes` names are reviewed one by one: they neither count nor are withheld. A larger
+    limit for one target, given for this run, is a larger limit for all.
     """
-    if count > limit:
-        return f"more than {limit}"
-    if replicas is not None and count > 1 and count * 2 > replicas:
-        return f"over half of its {replicas} replicas"
-    return ""
-
-
-def _may_delete(change: Change) -> bool:
-    """Whether a change deletes, marks for it, or replaces if AWS refuses to change the type in place."""
-    if isinstance(change.effect, Update):
-        return change.effect.may_replace
-    return change.is_to_delete or change.action is Action.REPLACE
+    run, limits = rules.run, rules.replication.limits
+    limit = run.max_deletes_total
+    if limit is None:
+        limit = max(limits.max_deletes_total, run.max_deletes or 0)
+    count = target.all_deletes
+    changes = [change for change in target.open() if counts_in_total(change)]
+    if count <= limit or target.target.counts_elsewhere:
+        return
+    counted, verb = "deletes", "delete or replace"
+    if rules.replication.grace:
+        counted, verb = "deletes and marks", "delete, replace or mark"
+    why = f"{count} {counted} in all targets are more than {limit}"
+    flag = f"--max-deletes-total {count}"
+    remedy = f"If they are meant, give `{flag}`, or raise `guards.max_deletes_total` in the spec"
+    message = f"{count} to {verb} in all targets are more than {limit}: all withheld. {remedy}"
+    where = rules.replication.limit_lines.get("max_deletes_total") or target.plan.name
+    yield GuardResult(changes, why, message, where, limit, count, remedy)
 
 
 def _guard_max_change_percent(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
@@ -486,6 +479,7 @@ GUARDS: Mapping[str, Guard] = {
     "changed-outside": _guard_changed_outside,
     "exposure": _guard_exposure,
     "max-deletes": _guard_max_deletes,
+    "max-deletes-total": _guard_max_deletes_total,
     "max-change-percent": _guard_max_change_percent,
 }
 """The guards by their names, in order. A name is also the code of the finding."""

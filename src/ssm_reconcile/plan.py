@@ -115,6 +115,8 @@ class TargetPlan:
         counts_elsewhere: Whether the caller limits deletes by its own counts: the guards do not count them.
         deletes_outside_run: The number of deletes that a whole run would make at names that this run does
             not select.
+        deletes_outside_only: The number of those at names that `--only` leaves out: they count for the limit
+            on the deletes of all targets.
         lagging: The canonical addresses of which a description and a value of different versions were read.
             Empty in a full run.
     """
@@ -128,6 +130,7 @@ class TargetPlan:
     for_names: bool = False
     counts_elsewhere: bool = False
     deletes_outside_run: int = 0
+    deletes_outside_only: int = 0
     lagging: frozenset[str] = frozenset()
 
 

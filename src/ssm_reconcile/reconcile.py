@@ -374,6 +374,7 @@ def _target_plan(
         for_names=for_names,
         counts_elsewhere=scope.counts_elsewhere,
         deletes_outside_run=found.deletes_outside_run,
+        deletes_outside_only=found.deletes_outside_only,
         lagging=lagging_addresses(context) if for_names and context is not None else frozenset(),
     )
 

@@ -184,7 +184,10 @@ def place_errors(
             yield label, PlaceError(message, remedy)
         if store.place in seen:
             message = f"{spec.name}: {label} and {seen[store.place]} are the same place: {store.place}"
-            yield label, PlaceError(message, f"give them different regions or accounts ({where})")
+            remedy = f"give them different regions or accounts ({where})"
+            if seen[store.place] == "the source" and spec.source.account is None:
+                remedy += "; with `account` under `source`, a matrix leaves the source out"
+            yield label, PlaceError(message, remedy)
         seen[store.place] = label
 
 

@@ -238,7 +238,9 @@ class ChangedOutside(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on the changes to one target in one run. `max_deletes` counts deletes and replacements.
+    """Limits on the changes of one run. `max_deletes` counts the deletes and replacements of one target.
+
+    `max_deletes_total` counts those of all targets.
 
     Events, and the whole runs of their stack, count their deletes over the `window`. `max_updates` limits the
     updates of events over the window; None: no limit.
@@ -248,6 +250,7 @@ class Limits:
     max_change_percent: int = 30
     window: timedelta = timedelta(hours=24)
     max_updates: int | None = None
+    max_deletes_total: int = 50
 
 
 def _matches_any_level(glob: Glob, name: str) -> bool:
@@ -424,6 +427,7 @@ class Run:
     allow_reversed: bool = False
     allow_exposure: bool = False
     max_deletes: int | None = None
+    max_deletes_total: int | None = None
     max_change_percent: int | None = None
     parallelism: int = 8
     leave_out: frozenset[tuple[str, str, str]] = frozenset()

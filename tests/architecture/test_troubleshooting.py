@@ -25,15 +25,17 @@ SOURCE = ROOT / "src" / "ssm_reconcile"
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
 EMITTERS = {"Finding": 1, "stop": 1, "_stop": 1, "_UnreadableError": 0}
 """Calls that emit a finding, and which argument is its code."""
-NOTES = {"error": 1, "warn": 1}
+NOTES = {"error": 1, "warn": 1, "note": 1}
 """The same of the loader's `findings`."""
 PASSED_ON = {
     "apply/work.py": "the callers of `warn`",
     "cli/apply.py": "`finding_code` of each exception, and `UNEXPECTED`",
     "cli/saved_plan.py": "`finding_code` of `PlanChanged`",
     "diff/__init__.py": "`ProblemKind`, `VALUE_NOTES` and `_ID_FINDINGS`",
+    "event/windows.py": "`DELETES`, `DELETES_TOTAL` and `UPDATES`",
     "guards.py": "the callers of `noted`",
     "load/files.py": "the callers of `_UnreadableError`",
+    "load/matrix.py": "the codes that its functions return",
     "load/messages.py": "the callers of `error`, `warn` and `defer`",
     "load/patterns.py": "`*-without-effect`, of two kinds of rules",
     "load/schema.py": "the codes of `_MESSAGES`, and those that its functions return",
@@ -89,11 +91,12 @@ def returned(path: Path) -> Iterator[str]:
 
 def codes() -> set[str]:
     found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
+    found |= set(returned(SOURCE / "load" / "matrix.py"))
     found |= set(returned(SOURCE / "load" / "schema.py")) | {code for code, _ in schema._MESSAGES.values()}
     found |= {kind.value for kind in ProblemKind} | {apply.UNEXPECTED, saved_plan.PlanChanged.finding_code}
     errors: list[type[ReconcileError]] = [ReconcileError, *ReconcileError.__subclasses__()]
     found |= {error.finding_code for error in errors}
-    found |= {*GUARDS, windows.DELETES, windows.UPDATES}
+    found |= {*GUARDS, windows.DELETES, windows.DELETES_TOTAL, windows.UPDATES}
     found |= {note.code for note in diff.VALUE_NOTES} | {code for code, _ in diff._ID_FINDINGS.values()}
     return found | set(re.findall(r'"(\w+-without-effect)"', Path(patterns.__file__).read_text()))
 

@@ -249,6 +249,26 @@ class TestCountsAndDeletes:
         stack.whole_run()
         assert account.world.names(account.there) == names[4:]
 
+    def test_the_deletes_of_all_targets_count_over_the_window(self, account: Account) -> None:
+        """Also those of events: four of the whole run, two of the next eight."""
+        limits = "max_deletes: 5, max_deletes_total: 6"
+        spec = SPEC.replace("{ region: us-east-2 }", "{ regions: [us-east-2, eu-west-1] }")
+        stack = account.deploy(spec.replace("max_deletes: 1000", limits))
+        names = put(account, 20)
+        stack.whole_run()
+        places = (account.there, account.world.place("eu-west-1"))
+        for name in names[:2]:
+            account.world.delete(account.here, name)
+        stack.whole_run()
+        assert [len(account.world.names(place)) for place in places] == [18, 18]
+        for name in names[2:6]:
+            account.delete(account.here, name)
+            account.drain()
+        assert sum(len(account.world.names(place)) for place in places) == 40 - 6
+        account.clock.advance(timedelta(hours=25))
+        stack.whole_run()
+        assert sum(len(account.world.names(place)) for place in places) == 40 - 12
+
     def test_a_delete_that_was_not_sent_gives_its_place_back(self, account: Account, stack: Deployed) -> None:
         names = put(account, 4)
         stack.whole_run()

@@ -234,7 +234,7 @@ def test_delete_has_a_mode_and_a_time_in_hours_or_days(text: str, mode: DeleteMo
 
 def test_a_missing_limit_has_the_position_to_add_it() -> None:
     small = SMALL.format(name="prod")
-    keys = ("max_deletes", "max_change_percent", "window", "max_updates")
+    keys = ("max_deletes", "max_deletes_total", "max_change_percent", "window", "max_updates")
     assert only(small).limit_lines == dict.fromkeys(keys, at(2, 7))
     half = only(small + "guards:\n  max_deletes: 0\n")
     assert half.limits == Limits(0, 30)

@@ -158,8 +158,14 @@ class TestTheRightOnes:
             self.opened(replication(targets=(target(account=OTHER),)))
 
     def test_a_target_that_is_the_source_is_an_error(self) -> None:
-        with pytest.raises(PlaceError, match="target x and the source are the same place"):
-            self.opened(replication(targets=(Target("x", Access("us-east-1")),)))
+        aims = (Target("x", Access("us-east-1")),)
+        with pytest.raises(PlaceError, match="target x and the source are the same place") as error:
+            self.opened(replication(targets=aims))
+        assert "`account` under `source`" in error.value.remedy
+        known = Source(Access("us-east-1"), account="123456789012")
+        with pytest.raises(PlaceError) as error:
+            self.opened(replication(source=known, targets=aims))
+        assert "`account`" not in error.value.remedy
 
     def test_two_targets_that_are_one_place_are_an_error_by_whatever_role(self) -> None:
         role = "arn:aws:iam::123456789012:role/another"

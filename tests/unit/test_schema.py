@@ -81,9 +81,12 @@ def test_properties_that_begin_with_x_are_ignored_at_the_top_only() -> None:
 
 def test_every_key_of_the_design_is_in_the_schema() -> None:
     above = "version name previous_names id previous_ids adopt delete orphans changed_outside hide show"
+    of_target = "name role_arn external_id frozen tier kms kms.default kms.keys"
     below = {
         "source": "region account role_arn external_id",
-        "targets[]": "region name account role_arn external_id frozen tier kms kms.default kms.keys",
+        "targets[]": f"region account regions accounts exclude overrides {of_target}",
+        "targets[].exclude[]": "account region",
+        "targets[].overrides[]": f"account region {of_target}",
         "parameters": "include exclude hold types",
         "parameters.hold[]": "match until reason",
         "skip_sync": "tag values replicas ignore",
@@ -91,7 +94,7 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
         "rewrite[]": "match in from to",
         "tags": "ignore add",
         "delete": "mode after",
-        "guards": "max_deletes max_change_percent window events",
+        "guards": "max_deletes max_deletes_total max_change_percent window events",
         "guards.events": "max_updates",
         "lifts[]": "guard target count changes until reason",
         "rates": "describe get put delete tags list_tags resources kms probe",

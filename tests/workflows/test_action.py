@@ -76,7 +76,8 @@ def test_every_input_of_a_plan_is_a_flag_and_a_list_has_an_item_a_line(script: P
     code, _, calls = run(
         script, command="plan", spec="a b.yaml\n\nspecs\r\n", name="prod", target="x\ny", only="/a/*",
         adopt="never", no_decrypt="true", overwrite_outside="true", allow_replace="true",
-        allow_empty_source="true", max_deletes="0", max_change_percent="50",
+        allow_empty_source="true", max_deletes="0", max_deletes_total="7",
+        max_change_percent="50",
         against="base.yaml\nnowhere.yaml", lift="a@x=1, b@y=2\nc@z=3", unreviewed="true",
     )  # fmt: skip
     assert code == 0
@@ -86,7 +87,7 @@ def test_every_input_of_a_plan_is_a_flag_and_a_list_has_an_item_a_line(script: P
     for flags in (
         "--name prod", "--target x --target y", "--only /a/*", "--adopt never", "--no-decrypt",
         "--overwrite-outside", "--allow-replace", "--allow-empty-source", "--max-deletes 0",
-        "--max-change-percent 50", "--against base.yaml",
+        "--max-deletes-total 7", "--max-change-percent 50", "--against base.yaml",
         "--lift a@x=1 --lift b@y=2 --lift c@z=3", "--unreviewed",
     ):  # fmt: skip
         assert flags in text

@@ -116,6 +116,7 @@ def test_every_input_reaches_the_script_and_every_flag_of_a_guard_has_one() -> N
         "allow-replace",
         "allow-empty-source",
         "max-deletes",
+        "max-deletes-total",
         "max-change-percent",
     }
     assert flags | {"no-decrypt", "verify-values", "target", "only", "against"} <= set(action["inputs"])

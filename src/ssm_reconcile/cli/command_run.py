@@ -48,14 +48,14 @@ def connect_factory(common: CommonOptions, clock: Clock) -> Callable[[Access], R
 
 
 def load_specs(paths: Sequence[str], name: str | None) -> tuple[Replication, ...]:
-    """Return the replications of some files; write warnings to stderr.
+    """Return the replications of some files; write warnings, but no notices, to stderr.
 
     Raises:
         SpecError: A file cannot be used.
         UsageError: No replication has the name `name`.
     """
     loaded = load_all(paths, name)
-    error_output.write_findings(loaded.findings)
+    error_output.write_findings(one for one in loaded.findings if one.severity is not Severity.NOTICE)
     return loaded.replications
 
 

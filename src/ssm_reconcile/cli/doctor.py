@@ -9,10 +9,11 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,13 +23,15 @@ from ssm_reconcile.cli import command_run, options, probe, terminal
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.errors import UsageError
+from ssm_reconcile.errors import Severity, UsageError
 from ssm_reconcile.spec import Run
-from ssm_reconcile.wording import plural
+from ssm_reconcile.wording import join, plural
 
 if TYPE_CHECKING:
     from ssm_reconcile.doctor import Check, Diagnosis
 
+_NAMED = 50
+"""Places that are named below those with the same results."""
 MARKS = {"ok": "ok", "warning": "!", "failed": "FAILED", "unknown": "?"}
 
 EPILOG = """\
@@ -115,10 +118,11 @@ def command(
 
     run = Run(targets=targets, no_decrypt=no_decrypt)
     loaded = command_run.load_all(specs, name)
+    warnings = [one for one in loaded.findings if one.severity is not Severity.NOTICE]
     with command_run.start_runner(loaded.replications, run, common) as runner, runner.reading() as progress:
         again = CommandLine(specs, name, access=common.access)
         found = doctor.diagnose(
-            loaded.replications, runner.connect, run, runner.clock, progress, loaded.findings, again
+            loaded.replications, runner.connect, run, runner.clock, progress, warnings, again
         )
     terminal.write(json.dumps(document(found), indent=2) if output_format == "json" else text(found))
     command_run.note_standard_input(specs, common)
@@ -137,15 +141,40 @@ def text(diagnosis: Diagnosis) -> str:
 
 def _text(checks: Iterable[Check], verdict: Iterable[str]) -> str:
     from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
+    from ssm_reconcile.renderers.groups import merge_alike
 
     lines = []
-    for where, some in groupby(sorted(checks, key=lambda one: one.where), key=lambda one: one.where):
+    sorted_checks = sorted(checks, key=lambda one: one.where)
+    places = [(where, list(some)) for where, some in groupby(sorted_checks, key=lambda one: one.where)]
+    for (where, some), *others in merge_alike(places, _results):
         lines.append(where or "the spec")
         for one in some:
             lines.append(f"  {MARKS[one.answer.value]:<6}  {one.subject}: {one.message}")
             if one.remedy and one.answer.value != "ok":
                 lines.append(f"          what to do: {one.remedy}")
+        if others:
+            names = join([name.removeprefix("target ") for name, _ in others], _NAMED)
+            lines.append(f"  and with the same results {plural(len(others), 'more target')}:")
+            lines += wrap(names, 100, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     return "\n".join(visible(line, LINE_LIMIT) for line in [*lines, "", *verdict])
+
+
+def _results(place: tuple[str, Sequence[Check]]) -> Hashable:
+    """Return the results of the checks of a place, to compare them with those of another place.
+
+    The texts of checks that passed are left out, and so are the names of the place in the others.
+    """
+    from ssm_reconcile.renderers.groups import without_place
+
+    where, checks = place[0].removeprefix("target "), place[1]
+    return tuple(
+        (
+            one.subject,
+            one.answer,
+            one.answer.value == "ok" or without_place(f"{one.message} {one.remedy}", where),
+        )
+        for one in checks
+    )
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:

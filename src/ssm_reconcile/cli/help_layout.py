@@ -27,7 +27,8 @@ GROUPS = {
     ),
     "Guards": (
         "--adopt", "--overwrite-outside", "--allow-replace", "--allow-exposure", "--allow-empty-source",
-        "--allow-reversed", "--max-deletes", "--max-change-percent", "--lift", "--leave-out",
+        "--allow-reversed", "--max-deletes", "--max-deletes-total", "--max-change-percent", "--lift",
+        "--leave-out",
     ),
     "GitHub": (
         "--github", "--github-ids", "--environment", "--branch", "--pull-requests", "--pull-request",

@@ -290,6 +290,10 @@ _PLAN = (
         help="For this run: maximum deletes and replacements per target.",
     ),
     click.option(
+        "--max-deletes-total", metavar="N", type=click.IntRange(min=0),
+        help="For this run: maximum deletes and replacements in all targets of a replication together.",
+    ),
+    click.option(
         "--max-change-percent", metavar="P", type=click.IntRange(0, 100),
         help="For this run: maximum percentage of the replicas of a target that may change.",
     ),

@@ -34,6 +34,8 @@ LARGE_FILE = 1_000_000
 """Bytes of a saved plan whose reading is reported; it takes about 50 ms a megabyte."""
 SLOWED = 30.0
 """Seconds for which a throttled call is reported."""
+MANY_PLACES = 10
+"""Places up to which each has a line, or its finished steps a bar."""
 WIDE = 120
 """Columns that are needed for a bar and the rate of calls."""
 _OPERATIONS = {
@@ -242,7 +244,8 @@ class ProgressLines:
         """Record an event, and write a line when one is due."""
         with self._lock:
             phase = (progress.place, progress.phase)
-            if progress.place not in self._latest or (self._every_phase and phase not in self._phases):
+            is_new = progress.place not in self._latest and len(self._latest) < MANY_PLACES
+            if is_new or (self._every_phase and phase not in self._phases):
                 self._write(f"{progress.place}: {progress.phase.value} ...")
             self._phases.add(phase)
             self._latest[progress.place] = progress, self._speeds.text(progress)
@@ -256,7 +259,18 @@ class ProgressLines:
     def _write_if_due(self) -> None:
         if self._latest and self._monotonic() - self._written >= INTERVAL:
             self._written = self._monotonic()
-            self._write("; ".join(self._line(*self._latest[place]) for place in sorted(self._latest)))
+            self._write("; ".join(self._due_lines()))
+
+    def _due_lines(self) -> list[str]:
+        """Return the state of each place; of many places, that of some that are not done, and counts."""
+        if len(self._latest) <= MANY_PLACES:
+            return [self._line(*self._latest[place]) for place in sorted(self._latest)]
+        working = [one for one, (progress, _) in self._latest.items() if progress.done != progress.total]
+        lines = [self._line(*self._latest[place]) for place in sorted(working)[:MANY_PLACES]]
+        if left := len(working) - len(lines):
+            lines.append(f"{plural(left, 'more place')} at work")
+        idle = len(self._latest) - len(working)
+        return [*lines, f"{plural(idle, 'place')} done with a step"] if idle else lines
 
     def _line(self, progress: Progress, speed: str) -> str:
         more = () if progress.done == progress.total else (speed, self._rates.text(progress))
@@ -297,6 +311,9 @@ def _bars(*, color: bool) -> Iterator[ProgressListener]:
                 if key not in tasks:
                     title = escape(f"{progress.place} {progress.phase.value}")
                     tasks[key] = bars.add_task(title, **texts)
-                bars.update(tasks[key], completed=progress.done, total=progress.total, **texts)
+                is_hidden = over and len({place for place, _ in tasks}) > MANY_PLACES
+                bars.update(
+                    tasks[key], completed=progress.done, total=progress.total, visible=not is_hidden, **texts
+                )
 
         yield move

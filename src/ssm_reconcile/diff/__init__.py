@@ -73,6 +73,7 @@ class TargetDiff:
         reversed_roles: Source parameters that were replicas of this place until they were detached, sorted.
         deletes_outside_run: The number of replicas outside of this run that a whole run would delete or mark
             to be deleted, and of those that are marked.
+        deletes_outside_only: The number of those at names that `--only` leaves out.
         matched: The patterns of `--only` that match an address of a row, or its source.
         value_notes: Notes on values, each with the name of the source parameter.
     """
@@ -84,6 +85,7 @@ class TargetDiff:
     findings: tuple[Finding, ...]
     reversed_roles: tuple[str, ...] = ()
     deletes_outside_run: int = 0
+    deletes_outside_only: int = 0
     matched: frozenset[str] = frozenset()
     value_notes: tuple[tuple[ValueNote, str], ...] = ()
 
@@ -97,7 +99,7 @@ def diff(context: TargetContext) -> TargetDiff:
     others: list[Other] = []
     problems: list[tuple[Problem, str]] = []
     notes: list[tuple[ValueNote, str]] = []
-    in_sync = replicas = deletes_outside_run = 0
+    in_sync = replicas = deletes_outside_run = deletes_outside_only = 0
     matched: set[str] = set()
     for case in cases(context):
         replicas += case.standing is Standing.OURS
@@ -106,6 +108,7 @@ def diff(context: TargetContext) -> TargetDiff:
             continue
         patterns = matching_patterns(context.only, names_of(case)) if context.only else frozenset()
         if context.only and not patterns:
+            deletes_outside_only += _would_go(case)
             continue
         matched |= patterns
         row = row_of(case)
@@ -135,6 +138,7 @@ def diff(context: TargetContext) -> TargetDiff:
         ),
         reversed_roles=_reversed_roles(context),
         deletes_outside_run=deletes_outside_run,
+        deletes_outside_only=deletes_outside_only,
         value_notes=tuple(notes),
         matched=frozenset(matched),
     )

@@ -23,7 +23,7 @@ from ssm_reconcile.event.leases import Leases
 from ssm_reconcile.event.name_run import find_unavailable
 from ssm_reconcile.event.state import State, TableUnavailableError, lease_of
 from ssm_reconcile.event.timer import Timer
-from ssm_reconcile.event.windows import DELETES, Windows, entry_of_mark
+from ssm_reconcile.event.windows import DELETES, Windows, entry_of_mark, keep_marks_of_all
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.report import Outcome, Report, Result
@@ -186,6 +186,7 @@ class FullRunSlice:
                         if one.is_to_delete and (one.replication, one.target) == pair
                     )
                     self.state.keep(DELETES, pair, marked, spec.limits.window)
+                keep_marks_of_all(self.state, result.plan, spec)
         except TableUnavailableError as failure:
             result.table_error = failure.message
 

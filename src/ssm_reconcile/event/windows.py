@@ -1,9 +1,9 @@
 """Changes that count over a window: places in the table -> the plan with the changes that got one.
 
-Deletes of events and whole runs count (`guards.max_deletes`), and updates of events if the spec limits them
-(`guards.events.max_updates`). At the limit, the changes without a place are withheld, one by one: which of
-them go does not depend on how messages were batched. Without a recent count of the replicas, one delete for
-each target and window goes, and the others wait for a whole run.
+Deletes of events and whole runs count (`guards.max_deletes`, and `guards.max_deletes_total` of all targets),
+and updates of events if the spec limits them (`guards.events.max_updates`). At the limit, the changes without
+a place are withheld, one by one: which of them go does not depend on how messages were batched. Without a
+recent count of the replicas, one delete for each target and window goes, and the others wait for a whole run.
 
 With `delete.after`, a replica counts once from its mark to its delete: both have one entry, and each whole
 run keeps the entries of the marks that are not due.
@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ssm_reconcile.change import Action, Change, Delete, Fate, Mark, Withholding
+from ssm_reconcile.delete_counts import excess_of_deletes
+from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.event.requests import Retry, RetryCause
 from ssm_reconcile.event.state import (
     MOST_ENTRIES,
@@ -25,15 +27,17 @@ from ssm_reconcile.event.state import (
     TableUnavailableError,
     entry_of,
 )
-from ssm_reconcile.guards import excess_of_deletes, withhold_over_window
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import SAME_MOMENT
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Limits, Replication
 from ssm_reconcile.system import Clock
+from ssm_reconcile.wording import plural
 
-DELETES, UPDATES = "max-deletes", "max-updates"
+DELETES, DELETES_TOTAL, UPDATES = "max-deletes", "max-deletes-total", "max-updates"
 """The guards that count over a window."""
+ALL_TARGETS = ""
+"""The target of a window that counts the changes of all targets."""
 NO_TABLE = "the table cannot be reached, so deletes wait"
 NO_COUNT = "a whole run has to count the replicas of the target before another delete"
 UNSENT = frozenset({Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED})
@@ -78,31 +82,53 @@ class Windows:
                     changes = [one for one in plan.changes if counts(one) and _is_open(one, pair)]
                     if changes:
                         plan = self._reserve(plan, guard, pair, changes, spec.limits, allows)
+            plan = self._reserve_total(plan, spec)
         return without_changes(plan, self.waiting)
 
     def give_back(self, outcomes: Iterable[Outcome]) -> None:
         """Free the places of changes that certainly did not happen: nothing was sent for them."""
         unsent = [one.change for one in outcomes if one.result in UNSENT and not one.sent]
         for made, window in self._made:
-            entries = {_entry(one) for one in unsent if (one.replication, one.target) == made.pair}
+            entries = {_entry(one, made.guard) for one in unsent if _is_of(one, made.pair)}
             try:
                 self.state.give_back(made, entries, window)
             except TableUnavailableError as failure:  # the places are free when the window is over
                 self.table_error = failure.message
+
+    def _reserve_total(self, plan: Plan, spec: Replication) -> Plan:
+        """Return the plan with the deletes withheld that got no place in the window of all targets.
+
+        The places in the windows of their targets are free again when the run ends: nothing is sent for them.
+        """
+        limits, pair = spec.limits, (spec.name, ALL_TARGETS)
+        changes = [
+            one
+            for one in plan.changes
+            if one.is_to_delete and _is_open(one, (spec.name, one.target)) and one.order not in self.waiting
+        ]
+        if not changes or not _has_total_window(spec):
+            return plan
+
+        def allows(total: int, _: ReplicaCount | None) -> bool:
+            return total <= limits.max_deletes_total
+
+        return self._reserve(plan, DELETES_TOTAL, pair, changes, limits, allows)
 
     def _reserve(
         self, plan: Plan, guard: str, pair: tuple[str, str], changes: Sequence[Change],
         limits: Limits, allows: Allows,
     ) -> Plan:  # fmt: skip
         try:
-            made = self.state.reserve(guard, pair, map(_entry, changes), limits.window, allows)
+            made = self.state.reserve(
+                guard, pair, (_entry(one, guard) for one in changes), limits.window, allows
+            )
         except TableUnavailableError as failure:
             self.table_error = failure.message
-            if guard == DELETES:
+            if guard != UPDATES:
                 self.waiting |= {one.order: Retry(RetryCause.OUTAGE, NO_TABLE) for one in changes}
             return plan
         self._made.append((made, limits.window))
-        over = [one for one in changes if _entry(one) not in made.reserved]
+        over = [one for one in changes if _entry(one, guard) not in made.reserved]
         if guard == DELETES:
             waiting = [one for one in over if self._needs_count(one, made, limits)]
             self.waiting |= {one.order: Retry(RetryCause.COUNT, NO_COUNT) for one in waiting}
@@ -141,14 +167,42 @@ class Windows:
         return count is not None and self.clock.now() - count.at <= self.longest
 
 
-def _entry(change: Change) -> str:
+def _is_of(change: Change, pair: tuple[str, str]) -> bool:
+    return change.replication == pair[0] and pair[1] in (ALL_TARGETS, change.target)
+
+
+def _entry(change: Change, guard: str) -> str:
     """Return the entry of a change in a window: a repeated delivery of its event has the same entry."""
+    if guard == DELETES_TOTAL:
+        return entry_of(change.target, _entry(change, DELETES))
     expected, effect = change.expected, change.effect
     if isinstance(effect, Mark) or (isinstance(effect, Delete) and effect.expires is not None):
         return entry_of_mark(change.name)
     if change.action is Action.DELETE:
         return entry_of(change.name, expected.version, expected.modified)
     return entry_of(change.name, expected.source_version, expected.source_modified)
+
+
+def _has_total_window(spec: Replication) -> bool:
+    """Whether the windows of the targets together allow more than the limit on all targets."""
+    return len(spec.targets) * spec.limits.max_deletes > spec.limits.max_deletes_total
+
+
+def keep_marks_of_all(state: State, plan: Plan, spec: Replication) -> None:
+    """Keep the entries of marks that are not due in the window of all targets, if there is one.
+
+    Args:
+        state: The state of the stack.
+        plan: A plan for everything.
+        spec: The replication.
+
+    Raises:
+        TableUnavailableError: The table gave no answer.
+    """
+    if _has_total_window(spec):
+        marks = [one for one in plan.others if one.is_to_delete and one.replication == spec.name]
+        entries = (entry_of(one.target, entry_of_mark(one.name)) for one in marks)
+        state.keep(DELETES_TOTAL, (spec.name, ALL_TARGETS), entries, spec.limits.window)
 
 
 def entry_of_mark(name: str) -> str:
@@ -158,10 +212,11 @@ def entry_of_mark(name: str) -> str:
 
 def _reason(guard: str, limits: Limits, made: Reservation, over: Sequence[Change]) -> Withholding:
     """Return the reason for changes that got no place."""
-    limit = limits.max_deletes if guard == DELETES else limits.max_updates or 0
-    count, noun = made.total + len(over), "deletes" if guard == DELETES else "updates by events"
-    if any(isinstance(one.effect, Mark) for one in over):
-        noun = "deletes and marks"
+    every = {DELETES: limits.max_deletes, DELETES_TOTAL: limits.max_deletes_total}
+    deletes = "deletes and marks" if any(isinstance(one.effect, Mark) for one in over) else "deletes"
+    nouns = {DELETES: deletes, DELETES_TOTAL: f"{deletes} in all targets"}
+    limit = every.get(guard, limits.max_updates or 0)
+    count, noun = made.total + len(over), nouns.get(guard, "updates by events")
     replicas = made.count.replicas if guard == DELETES and made.count is not None else None
     hours = int(limits.window.total_seconds() // 3600)
     excess = excess_of_deletes(count, limit, replicas) or f"more than the {MOST_ENTRIES:,} of one window"
@@ -171,6 +226,42 @@ def _reason(guard: str, limits: Limits, made: Reservation, over: Sequence[Change
 
 def _is_open(change: Change, pair: tuple[str, str]) -> bool:
     return (change.replication, change.target) == pair and change.fate is Fate.APPLY
+
+
+def withhold_over_window(
+    plan: Plan, guard: str, pair: tuple[str, str], held: Collection[tuple[str, str, str]], reason: Withholding
+) -> Plan:
+    """Return the plan with changes withheld for which a window had no place left.
+
+    The guards of one plan cannot count what other invocations did, so the event path counts in its table.
+
+    Args:
+        plan: The plan.
+        guard: The name of the guard.
+        pair: The names of the replication and the target; an empty target stands for all.
+        held: The changes by their `order`.
+        reason: The reason for each of them.
+    """
+    if not held:
+        return plan
+    about = tuple(Address(target) for target in sorted({target for _, target, _ in held}))
+    place = pair[1] or plural(len(about), "target")
+    message = f"{plural(len(held), 'change')} in {place} withheld: {reason.why}"
+    finding = Finding(Severity.WARNING, guard, message, pair[1] or pair[0], about)
+    parts = tuple(
+        replace(
+            part,
+            changes=tuple(
+                replace(one, withheld=(*one.withheld, reason)) if one.order in held else one
+                for one in part.changes
+            ),
+            findings=(*part.findings, finding),
+        )
+        if part.name == pair[0]
+        else part
+        for part in plan.replications
+    )
+    return replace(plan, replications=parts)
 
 
 def without_changes(plan: Plan, orders: Collection[Order]) -> Plan:

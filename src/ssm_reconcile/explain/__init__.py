@@ -9,7 +9,7 @@ remedies.py  what to do: by row, by guard, by selection rule
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,8 +25,10 @@ from ssm_reconcile.model import SOURCE, DesiredParameter, Listing, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.record import OWNER, detached_from
 from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
+from ssm_reconcile.renderers.groups import merge_alike, without_place
 from ssm_reconcile.renderers.terminal_text import LONGEST_NAME, TerminalText
 from ssm_reconcile.spec import Glob, Replication
+from ssm_reconcile.wording import plural
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _LONGEST_CELL = 30
@@ -279,12 +281,27 @@ def explanation_text(
         verbose: Whether the rows that do not fit are shown.
     """
     page = TerminalText(width, color=False)
-    for one in explanations:
+    for one, *others in merge_alike(explanations, _common_part):
         page.add()
         for indent, label, text in _block(one, verbose=verbose):
             sentence = label.replace(" ", _NO_BREAK) + _unbroken_commands(visible(text, LINE_LIMIT))
             page.add(sentence, indent=indent, hang=max(2, len(label)))
+        if others:
+            all_of_one = [
+                it for it in explanations if (it.replication, it.name) == (one.replication, one.name)
+            ]
+            is_all = len(others) + 1 == len(all_of_one)
+            which = f"all {len(others)} other targets" if is_all else plural(len(others), "other target")
+            page.add(f"the same in {which} (--target NAME shows one){'' if is_all else ':'}", indent=2)
+            names = [] if is_all else [visible(other.target, LINE_LIMIT) for other in others]
+            page.lines += page.packed("    ", names)
     return page.text().replace(_NO_BREAK, " ").rstrip("\n")
+
+
+def _common_part(one: Explanation) -> Hashable:
+    """Return what is equal in the explanations of targets of which one is shown."""
+    texts = (one.answer, *one.plan, *one.withheld_by, *one.remedies)
+    return one.replication, one.name, one.state, *(without_place(text, one.target) for text in texts)
 
 
 def _unbroken_commands(text: str) -> str:

@@ -260,10 +260,11 @@ _FIELDS = {
     "changed-outside": "overwrite_outside",
     "exposure": "allow_exposure",
     "max-deletes": "max_deletes",
+    "max-deletes-total": "max_deletes_total",
     "max-change-percent": "max_change_percent",
 }
 """The field of `Run` that lifts a guard; a guard that counts is lifted by its count."""
-_COUNTING = frozenset({"max-deletes", "max-change-percent", "empty-source"})
+_COUNTING = frozenset({"max-deletes", "max-deletes-total", "max-change-percent", "empty-source"})
 _FROZEN = "frozen-target"
 MOST_PERCENT = 100
 

@@ -3,6 +3,7 @@
     files      paths -> texts                        bounded; links stay in their directory
     tree       text -> trees with positions          strict YAML; bounded
     schema     tree -> view of its valid values      errors against the JSON Schema
+    matrix     view -> view with plain targets       lists of regions and accounts, placeholders
     meaning    views -> errors beyond a schema       one document alone, then all together
       places   regions, accounts, roles, KMS keys
       patterns patterns of names
@@ -24,6 +25,7 @@ from ssm_reconcile.aws_limits import used_classes
 from ssm_reconcile.errors import Finding, Severity, SpecError, Where, unknown_name
 from ssm_reconcile.lift import Lift
 from ssm_reconcile.load.files import SpecText, read_texts
+from ssm_reconcile.load.matrix import expand_targets
 from ssm_reconcile.load.meaning import check_document, check_documents
 from ssm_reconcile.load.messages import SpecFindings
 from ssm_reconcile.load.schema import NodeView, check
@@ -87,7 +89,7 @@ def _load(texts: Sequence[SpecText], findings: SpecFindings, name: str | None) -
     ]
     check_documents(views, findings)
     files = [one.file for one in texts]
-    warnings = findings.sorted(Severity.WARNING, files)
+    warnings = (*findings.sorted(Severity.WARNING, files), *findings.sorted(Severity.NOTICE, files))
     if findings.failed:
         errors = findings.sorted(Severity.ERROR, files)
         raise SpecError([one.finding() for one in (*errors, *findings.deferred, *warnings)])
@@ -117,6 +119,7 @@ def _checked(document: YamlDocument, findings: SpecFindings) -> NodeView | None:
     view = check(root, findings)
     name = view.at("name").text
     findings.about = () if name is None else (name,)
+    view = expand_targets(view, findings)
     check_document(view, findings)
     findings.about = ()
     return view
@@ -263,6 +266,10 @@ def _limits(view: NodeView) -> tuple[spec.Limits, dict[str, Where]]:
     limits: dict[str, Any] = {
         key: _duration(raw) if key == "window" else int(raw) for key, raw in given.items()
     }
+    if "max_deletes_total" not in given:  # a total below the limit of one target would replace that limit
+        default = spec.Limits()
+        most = limits.get("max_deletes", default.max_deletes)
+        limits["max_deletes_total"] = max(default.max_deletes_total, most)
     lines = {key: (one or guards or view.at("name")).where for key, one in written.items()}
     return spec.Limits(**limits), lines
 

@@ -85,6 +85,16 @@ class SpecFindings:
         """
         self._add(SpecFinding(where, Severity.WARNING, code, message, tuple(about) or self.about))
 
+    def note(self, where: Where, code: str, message: str) -> None:
+        """Add a notice: a consequence of the spec that may surprise. Only `validate` shows it.
+
+        Args:
+            where: The position in the spec.
+            code: The message code.
+            message: The text of the finding.
+        """
+        self._add(SpecFinding(where, Severity.NOTICE, code, message, self.about))
+
     def _add(self, one: SpecFinding) -> None:
         count = self.counts.get(one.severity, 0)
         if one in self.all or count > FINDING_LIMIT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,7 +17,7 @@ from ssm_reconcile.model import MANAGED_KEY
 from ssm_reconcile.wording import did_you_mean
 
 PlaceKey: TypeAlias = tuple[str, str | None]
-_ROLE = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/.*")
+ROLE = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/.*")
 _KEY_ARN = re.compile(r"arn:(aws[a-z-]*):kms:([a-z0-9-]+):([0-9]{12}):(.*)", re.DOTALL)
 _NEAR = 2
 """Typing errors between a region and the known region that is suggested."""
@@ -54,20 +55,24 @@ def places_of(view: NodeView) -> tuple[PlaceSpec, list[PlaceSpec]]:
     Places without a role are all reached with the default credentials, so they share an account.
     """
     views = [view.at("source"), *view.at("targets").each()]
-    default = _default_account(views)
+    default = default_account(views)
     source, *targets = (_place(one, None if default is None else default.text) for one in views)
     return source, targets
 
 
-def _default_account(views: Sequence[NodeView]) -> NodeView | None:
-    """Return the first account in the spec that must be that of the default credentials."""
+def default_account(views: Sequence[NodeView]) -> NodeView | None:
+    """Return the first account in the spec that must be that of the default credentials.
+
+    Args:
+        views: The source and the targets.
+    """
     free = (one.at("account") for one in views if one.at("role_arn").node is None)
     return next((account for account in free if account.text is not None), None)
 
 
 def _place(view: NodeView, default: str | None) -> PlaceSpec:
     region, arn = view.at("region").text, view.at("role_arn")
-    role = _ROLE.fullmatch(arn.text or "")
+    role = ROLE.fullmatch(arn.text or "")
     account = view.at("account").text or (role[2] if role else default)
     is_open = role is None and arn.node is not None
     return PlaceSpec(None if is_open else region, account, view.at("name").text or region or "", view.where)
@@ -90,7 +95,7 @@ def _check_targets(
     """Report targets that are the source, that are one place, or that have one name."""
     names: dict[str, Where] = {}
     places: dict[PlaceKey, PlaceSpec] = {}
-    regions = [target.region for target in targets]
+    regions = Counter(key[0] for key in {target.key for target in targets} if key is not None)
     for one, target in zip(views, targets, strict=True):
         where = one.at("region").where if one.at("region") else one.where
         if target.key is None:
@@ -99,10 +104,11 @@ def _check_targets(
             message = f"this target is the source ({target}): write another region or `account`"
             findings.error(where, "target-is-source", message)
         elif target.key in places:
-            other = echo(places[target.key].name)
-            message = f"this target is the same place as `{other}` ({target}): remove one of them"
+            other = places[target.key]
+            named = f"`{echo(other.name)}` (line {other.where.line})"
+            message = f"this target is the same place as {named}, {target}: remove one of them"
             findings.error(where, "same-place", message)
-        elif one.at("name").node is None and regions.count(target.region) > 1:
+        elif one.at("name").node is None and regions[target.key[0]] > 1:
             message = f"several targets are in {target.region}: give each a `name`"
             findings.error(where, "target-name-required", message)
         elif target.name in names:
@@ -128,7 +134,7 @@ def _check_partitions(source: NodeView, targets: Sequence[NodeView], findings: S
 
 def _check_accounts(views: Sequence[NodeView], findings: SpecFindings) -> None:
     """Report accounts that the default credentials cannot be in: they are in one account only."""
-    default = _default_account(views)
+    default = default_account(views)
     for one in views:
         account = one.at("account")
         if default is None or account.text in {None, default.text} or one.at("role_arn").node is not None:
@@ -143,7 +149,7 @@ def _check_accounts(views: Sequence[NodeView], findings: SpecFindings) -> None:
 def _check_access(view: NodeView, findings: SpecFindings) -> None:
     """Report a role that does not fit the account or the region of its place."""
     account, arn, region = view.at("account").text, view.at("role_arn"), view.at("region").text
-    role = _ROLE.fullmatch(arn.text or "")
+    role = ROLE.fullmatch(arn.text or "")
     if view.at("external_id") and arn.node is None:
         message = "`external_id` has no effect without `role_arn`: write `role_arn`, or remove `external_id`"
         findings.error(view.at("external_id").where, "external-id-without-role", message)

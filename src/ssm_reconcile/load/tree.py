@@ -389,6 +389,10 @@ _INDICATORS = {
 """Contexts in which a character of YAML's own was most likely meant as text, and the YAML reading of it."""
 
 
+_PLACEHOLDER_FIRST = re.compile(r":\s+(\{[a-z.]+\}[^\s,]+)")
+"""A value without quotes that begins with a placeholder and goes on, as in `name: {target.account}-dr`."""
+
+
 def explain(
     error: yaml.MarkedYAMLError, text: str, file: str, bracket: Where | None, findings: SpecFindings
 ) -> None:
@@ -417,6 +421,8 @@ def explain(
         context not in _INDICATORS and "node content" in problem and rest[:1] in {",", "]", "}"}
     ):
         message = _bad_start(_token(before, rest))
+    elif placeholder := _PLACEHOLDER_FIRST.search(lines[line] if line < len(lines) else ""):
+        message = f"YAML reads a `{{` at the start of a value as a mapping: quote it: {quote(placeholder[1])}"
     elif context in _INDICATORS:
         token = _token(before, rest)
         reading = _INDICATORS[context]

@@ -2,16 +2,19 @@
 
 group_addresses   addresses with the same reason      merge_findings   findings with the same message
 path_patterns     many names -> `path/* x N`; each name is under exactly one pattern
+merge_alike       many targets -> those of which an output shows the same
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
+from typing import TypeVar
 
 from ssm_reconcile.documents import FindingEntry, OtherEntry, RemedyEntry
 from ssm_reconcile.model import canonical
@@ -20,6 +23,41 @@ from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.wording import plural
 
 _SEVERITIES = ("error", "warning", "notice")
+MANY_TARGETS = 10
+"""Targets up to which an output shows each; of more, those that are alike are shown once."""
+_PLACE = re.compile(r"\b[0-9]{12}\b(/[a-z0-9-]+)?")
+_T = TypeVar("_T")
+
+
+def merge_alike(items: Sequence[_T], key: Callable[[_T], Hashable]) -> list[list[_T]]:
+    """Return the items in groups of which the key is equal, in the order of the first of each group.
+
+    Up to `MANY_TARGETS` items, each is a group of its own.
+    """
+    if len(items) <= MANY_TARGETS:
+        return [[item] for item in items]
+    groups: dict[Hashable, list[_T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
+
+
+def alike_label(names: Sequence[str], total: int, word: str = "target") -> str:
+    """Return the label of targets that are alike: `us-east-2`, `us-east-2 and 3 alike`, `each of 40 targets`.
+
+    Args:
+        names: The targets.
+        total: The number of all targets.
+        word: The noun for a target.
+    """
+    if len(names) == total > 1:
+        return f"each of {total:,} {word}s"
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} alike"
+
+
+def without_place(text: str, target: str) -> str:
+    """Return a text about a target without its name and place, to compare it with that of another target."""
+    return _PLACE.sub("PLACE", text.replace(target, "TARGET"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ssm_reconcile.renderers.escaping import visible
-from ssm_reconcile.renderers.groups import KINDS
+from ssm_reconcile.renderers.groups import KINDS, MANY_TARGETS, alike_label, merge_alike
 from ssm_reconcile.renderers.outline import (
     DANGERS,
     LISTED,
@@ -21,7 +21,7 @@ from ssm_reconcile.renderers.outline import (
     run_flags,
 )
 from ssm_reconcile.renderers.terminal_text import TerminalText, add_incomplete, place_of
-from ssm_reconcile.renderers.view import PlanView, ReplicationView
+from ssm_reconcile.renderers.view import PlanView, ReplicationView, TargetView
 from ssm_reconcile.wording import cut, join, plural
 
 Extent: TypeAlias = Literal["grouped", "summary", "full"]
@@ -70,14 +70,17 @@ class PlanSummaryText(TerminalText):
         super().__init__(width, color=color)
         self.view = view
         self.detail = detail
+        self.merges_targets = False
 
     def add_summary(self, extent: Extent) -> None:
         """Add the replications, the sums, the targets, the withheld changes and the notices."""
         view = self.view
         has_table = len(view.targets) > 1 and bool(view.changes or extent == "summary")
+        self.merges_targets = extent == "grouped"
         shown = view.replications[: self.detail.targets]
         for replication in shown:
-            self._add_replication(replication, names_targets=not has_table)
+            named = not has_table and len(replication.targets) <= MANY_TARGETS
+            self._add_replication(replication, names_targets=named)
         if left := len(view.replications) - len(shown):
             self.is_cut = True
             self.add(f"... and {plural(left, 'more replication')}")
@@ -142,16 +145,24 @@ class PlanSummaryText(TerminalText):
         self.lines[start:] = [line.replace(_NO_BREAK, " ") for line in self.lines[start:]]
 
     def _add_targets(self) -> None:
-        """Add the counts of each target: a table where it fits, otherwise a sentence for each."""
+        """Add the counts of each target: a table where it fits, otherwise a sentence for each.
+
+        Of many targets, those with equal counts share a row.
+        """
         view = self.view
         words = [word for word in _COLUMNS if any(target.summary.get(word) for target in view.targets)]
-        shown = list(view.targets)
+        alike = self._alike_targets()
+        shown = [group[0] for group in alike]
         if self.detail.targets is not None and len(shown) > self.detail.targets:
             shown.sort(key=lambda one: [-one.summary.get(word, 0) for word in words])
             shown = shown[: self.detail.targets]
+        labels = {
+            id(group[0]): alike_label([one.label for one in group], len(view.targets), view.place_word)
+            for group in alike
+        }
         titles = ["", *(word.replace("_", " ") for word in words)]
         rows = [
-            [one.label, *(f"{n:,}" if (n := one.summary.get(word)) else "-" for word in words)]
+            [labels[id(one)], *(f"{n:,}" if (n := one.summary.get(word)) else "-" for word in words)]
             for one in shown
         ]
         widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
@@ -165,9 +176,21 @@ class PlanSummaryText(TerminalText):
             else:
                 counts = [f"{n} {title}" for n, title in zip(numbers, titles[1:], strict=True) if n != "-"]
                 self.add(f"{label}: {', '.join([*notes, *counts]) or 'nothing'}", hang=2)
-        if left := len(view.targets) - len(shown):
+        if left := len(alike) - len(shown):
             self.is_cut = True
             self.add(f"... and {left:,} more {view.place_word}s: --summary lists all of them")
+        elif len(alike) < len(view.targets):
+            self.add(f"The numbers are those of one {view.place_word}: --summary lists each.")
+
+    def _alike_targets(self) -> list[list[TargetView]]:
+        """Return the targets that share a row."""
+        if not self.merges_targets:
+            return [[one] for one in self.view.targets]
+
+        def counts(one: TargetView) -> Hashable:
+            return one.complete, one.frozen, *((word, one.summary.get(word, 0)) for word in _COLUMNS)
+
+        return merge_alike(self.view.targets, counts)
 
     def _add_guards(self) -> None:
         """Add each guard that withholds changes, with its reasons and the flags that lift it."""

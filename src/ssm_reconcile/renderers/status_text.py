@@ -7,18 +7,21 @@ their own. No name is cut.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from datetime import timedelta
 
 from ssm_reconcile.documents.status import EXCLUDED, REPLICA_STATES, ReplicaEntry, StatesEntry, StatusDocument
 from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
-from ssm_reconcile.renderers.groups import path_patterns
+from ssm_reconcile.renderers.groups import alike_label, merge_alike, path_patterns, without_place
 from ssm_reconcile.renderers.terminal_text import PATHS, ROWS, TerminalText
-from ssm_reconcile.wording import parse_time, span_text, utc_text, writer_name
+from ssm_reconcile.wording import cut, parse_time, span_text, utc_text, writer_name
 
 COUNTED_BY_PATH = frozenset({"in_sync", EXCLUDED})
 """States whose addresses are counted by path, however few they are."""
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+_NAMED = 50
+"""Targets that are named above what they have in common."""
 _TITLES = ("name", "source version", "modified", "age", "writer")
 _COLOURS = {
     **dict.fromkeys(("foreign", "copied", "conflict", "invalid"), "loud"),
@@ -49,12 +52,18 @@ def status_text(
     page = TerminalText(width, color=color)
     _add_summary(page, document)
     several = len({target["replication"] for target in document["targets"]}) > 1
-    for target in document["targets"]:
-        mine = [one for one in document["replicas"] if _is_of(one, target)]
-        if mine:
-            label = f"{target['replication']}, {target['target']}" if several else target["target"]
-            page.add_heading(visible(label), f" ({visible(target['place'])})")
-            _add_groups(page, mine, listed)
+    replicas: dict[tuple[str, str], list[ReplicaEntry]] = {}
+    for one in document["replicas"]:
+        replicas.setdefault((one["replication"], one["target"]), []).append(one)
+    targets = [(target, mine) for target in document["targets"] if (mine := replicas.get(_key(target)))]
+    for alike in merge_alike(targets, lambda pair: tuple(map(_facts, pair[1]))):
+        labels = [f"{one['replication']}, {one['target']}" if several else one["target"] for one, _ in alike]
+        target, _ = alike[0]
+        note = f" ({target['place']})" if len(alike) == 1 else ""
+        page.add_heading(visible(alike_label(labels, len(document["targets"]))), visible(note))
+        if 1 < len(alike) < len(document["targets"]):
+            page.lines += page.packed("  ", cut([visible(label) for label in labels], _NAMED))
+        _add_groups(page, _merged([mine for _, mine in alike]), listed)
     if page.is_cut or next_step:
         page.add()
     if page.is_cut:
@@ -64,16 +73,44 @@ def status_text(
     return page.text().replace(_NO_BREAK, " ")
 
 
-def _is_of(one: ReplicaEntry, target: StatesEntry) -> bool:
-    return (one["replication"], one["target"]) == (target["replication"], target["target"])
+def _key(target: StatesEntry) -> tuple[str, str]:
+    return target["replication"], target["target"]
+
+
+def _facts(one: ReplicaEntry) -> tuple[object, ...]:
+    """Return the facts of an address that are equal in targets that are shown once."""
+    reasons = tuple(without_place(reason, one["target"]) for reason in one["reasons"])
+    versions = (one["source_version"], one["recorded_source_version"])
+    return one["replication"], one["name"], one["state"], reasons, versions, writer_name(one["writer"])
+
+
+def _merged(every: Sequence[Sequence[ReplicaEntry]]) -> list[ReplicaEntry]:
+    """Return the addresses of targets that are alike, without times that differ."""
+    merged = []
+    for one, *others in zip(*every, strict=True):
+        is_same = all(_utc(other["last_modified"]) == _utc(one["last_modified"]) for other in others)
+        shown = one.copy()
+        if not is_same:
+            shown["last_modified"] = shown["age_seconds"] = None
+        merged.append(shown)
+    return merged
 
 
 def _add_summary(page: TerminalText, document: StatusDocument) -> None:
     """Add a line for each replication, and the counts of each of its targets."""
-    targets = document["targets"]
-    label_width = max(len(visible(target["target"])) for target in targets)
+
+    def states(target: StatesEntry) -> Hashable:
+        return target["replication"], target["source"], target["complete"], tuple(target["counts"].items())
+
+    groups = merge_alike(document["targets"], states)
+    sums = Counter(target["replication"] for target in document["targets"])
+    labels = [
+        visible(alike_label([one["target"] for one in alike], sums[alike[0]["replication"]]))
+        for alike in groups
+    ]
+    label_width = max(map(len, labels))
     replication = None
-    for target in targets:
+    for label, (target, *_) in zip(labels, groups, strict=True):
         if target["replication"] != replication:
             replication = target["replication"]
             at = f"status at {_utc(document['created'])}"
@@ -81,9 +118,9 @@ def _add_summary(page: TerminalText, document: StatusDocument) -> None:
         counts = [f"{number:,} {visible(state)}" for state, number in target["counts"].items()]
         if not target["complete"]:
             counts.insert(0, "NOT LISTED COMPLETELY")
-        label = f"{visible(target['target']):<{label_width}}".replace(" ", _NO_BREAK)
+        begin = f"{label:<{label_width}}".replace(" ", _NO_BREAK)
         colour = "" if target["complete"] else "loud"
-        text = f"{label}{_NO_BREAK * 2}{_unbroken(counts or ['nothing selected'])}"
+        text = f"{begin}{_NO_BREAK * 2}{_unbroken(counts or ['nothing selected'])}"
         page.add(text, indent=2, hang=label_width + 2, colour=colour)
 
 

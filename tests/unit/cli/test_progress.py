@@ -143,6 +143,20 @@ def test_the_line_has_all_places() -> None:
     assert printed == ["b: listing ...", "a: reading tags ...", "a: reading tags, 2 of 3; b: listing, 1"]
 
 
+def test_of_many_places_some_that_are_at_work_have_a_line() -> None:
+    printed: list[str] = []
+    now = [0.0]
+    lines = ProgressLines(printed.append, lambda: now[0])
+    for number in range(40):
+        lines(Progress(f"place-{number:02}", Phase.LISTING, 5, 5 if number < 20 else 9))
+    assert printed == [f"place-{number:02}: listing ..." for number in range(10)]
+    now[0] = 11
+    lines.beat()
+    (line,) = printed[10:]
+    assert line.startswith("place-20: listing, 5 of 9; place-21: ")
+    assert line.endswith("place-29: listing, 5 of 9; 10 more places at work; 20 places done with a step")
+
+
 def test_verbose_says_each_phase() -> None:
     printed: list[str] = []
     lines = ProgressLines(printed.append, lambda: 0.0, every_phase=True)

@@ -16,7 +16,7 @@ from ssm_reconcile.event.windows import Windows
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Limits
-from tests.builders import NOW, deletes, part, replication, updates
+from tests.builders import NOW, deletes, part, replication, target, updates
 from tests.doubles.clock import FakeClock
 from tests.events.memory_table import MemoryTable
 
@@ -209,3 +209,64 @@ def test_a_full_window_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -
     plan = stage.windows(is_whole_run=True).reserve(Plan((part(*deletes(3)),)), [spec])
     (hold,) = (hold for one in plan.changes for hold in one.withheld)
     assert hold.why.endswith("are more than the 5,000 of one window")
+
+
+class TestAllTargets:
+    """`max_deletes_total` counts the deletes of all targets over the window."""
+
+    NAMES = tuple(f"t{number}" for number in range(6))
+    WINDOW = "window#max-deletes-total#prod#"
+
+    def reserve(
+        self, stage: Stage, each: int, limits: Limits | None = None, **more: Any
+    ) -> tuple[Windows, Plan, list[Change]]:
+        stage.state.write_counts({("prod", name): 100 for name in self.NAMES})
+        changes = [replace(one, target=name) for name in self.NAMES for one in deletes(each, **more)]
+        spec = replication(targets=tuple(target(name) for name in self.NAMES), limits=limits or Limits())
+        windows = stage.windows()
+        return windows, windows.reserve(Plan((part(*changes),)), [spec]), changes
+
+    def test_the_deletes_over_the_limit_are_withheld_in_whichever_targets(self, stage: Stage) -> None:
+        _, plan, _ = self.reserve(stage, 9)
+        assert sum(one.fate is Fate.APPLY for one in plan.changes) == 50
+        (finding,) = plan.all_findings
+        assert (finding.code, finding.where) == ("max-deletes-total", "prod")
+        assert "54 deletes in all targets in 24 hours are more than 50" in finding.message
+        _, later, _ = self.reserve(stage, 1, prefix="/p/later")
+        assert sum(one.fate is Fate.APPLY for one in later.changes) == 0
+        assert stage.entries(self.WINDOW) == 50
+
+    def test_a_repeated_event_counts_once_in_each_target(self, stage: Stage) -> None:
+        for _ in range(2):
+            self.reserve(stage, 5)
+            assert stage.entries(self.WINDOW) == 30
+
+    def test_deletes_that_got_no_place_leave_none_in_the_windows_of_their_targets(self, stage: Stage) -> None:
+        windows, plan, _ = self.reserve(stage, 9)
+        windows.give_back(
+            [Outcome(one, Result.WITHHELD) for one in plan.changes if one.fate is Fate.WITHHELD]
+        )
+        entries = [stage.entries(f"window#max-deletes#prod#{name}") for name in self.NAMES]
+        assert sum(entries) == stage.entries(self.WINDOW) == 50
+        windows.give_back([Outcome(plan.changes[0], Result.STALE)])
+        assert stage.entries(self.WINDOW) == 49
+
+    def test_few_targets_need_no_window_of_their_own(self, stage: Stage) -> None:
+        self.reserve(stage, 3, Limits(max_deletes=8))
+        assert self.WINDOW not in stage.table.items
+        self.reserve(stage, 3, Limits(max_deletes=8, max_deletes_total=47))
+        assert stage.entries(self.WINDOW) == 18
+
+    def test_without_the_table_the_deletes_wait(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        reserve = State.reserve
+
+        def fails(state: State, guard: str, *given: Any) -> Any:
+            if guard == "max-deletes-total":
+                raise TableUnavailableError("DynamoDB: ConnectTimeoutError")
+            return reserve(state, guard, *given)
+
+        monkeypatch.setattr(State, "reserve", fails)
+        windows, plan, changes = self.reserve(stage, 1)
+        assert not plan.changes
+        assert windows.waiting.keys() == {one.order for one in changes}
+        assert windows.table_error == "DynamoDB: ConnectTimeoutError"

@@ -14,7 +14,7 @@ RULES = GuardRules(replication())
 
 
 def test_guards_that_compare_a_count_with_a_limit_come_last() -> None:
-    assert list(GUARDS)[-2:] == ["max-deletes", "max-change-percent"]
+    assert list(GUARDS)[-3:] == ["max-deletes", "max-deletes-total", "max-change-percent"]
 
 
 def test_replacements_that_are_not_allowed_do_not_hold_back_deletes() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ssm_reconcile.change import Fate, Withholding
-from ssm_reconcile.guards import excess_of_deletes, withhold_over_window
+from ssm_reconcile.delete_counts import excess_of_deletes
+from ssm_reconcile.event.windows import withhold_over_window
 from ssm_reconcile.plan import Plan
 from tests.builders import deletes, part, updates
 

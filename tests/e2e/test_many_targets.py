@@ -1,0 +1,104 @@
+"""Forty places by a matrix of accounts and regions: each command from end to end, with assumed roles."""
+
+from __future__ import annotations
+
+import re
+
+from tests.e2e.conftest import HERE, SECRET, Shell
+
+HOME = "123456789012"
+ACCOUNTS = (HOME, *(f"{number}" * 12 for number in range(1, 8)))
+REGIONS = (HERE, "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")
+TARGETS = [f"{account}-{region}" for account in ACCOUNTS for region in REGIONS][1:]
+"""All but the place of the source."""
+PARAMETERS = 5
+EVERY = len(TARGETS) * PARAMETERS
+MOST_LINES = 150
+
+
+def write_spec(shell: Shell, more: str = "") -> None:
+    listed = ", ".join(f'"{account}"' for account in ACCOUNTS)
+    (shell.folder / "replication.yaml").write_text(f"""\
+version: 1
+name: many-{shell.path.rpartition("-")[2]}
+id: k3v9x2m7qa
+source: {{ region: {HERE}, account: "{HOME}" }}
+targets:
+  - accounts: [{listed}]
+    regions: [{", ".join(REGIONS)}]
+    name: "{{target.account}}-{{target.region}}"
+    role_arn: "arn:{{target.partition}}:iam::{{target.account}}:role/ssm-reconcile"
+parameters: {{ include: ["{shell.path}/**"] }}
+delete: owned
+rates: {{ put: 50, list_tags: 50, tags: 50, describe: 50, get: 50, resources: 50, delete: 50 }}
+{more}""")
+
+
+def readable(text: str, width: int) -> str:
+    """Check the size of a text: few lines, of which only names that do not break are wider."""
+    lines = text.splitlines()
+    assert len(lines) <= MOST_LINES, f"{len(lines)} lines"
+    assert [line for line in lines if len(line) > width and " " in line.strip()] == []
+    return text
+
+
+def test_forty_places_from_the_first_plan_to_the_last_delete(shell: Shell) -> None:
+    for number in range(PARAMETERS - 1):
+        shell.put(f"/service/{number:02}/url", f"https://{number}.example.com")
+    shell.put("/token", SECRET, kind="SecureString")
+    write_spec(shell)
+    shell.environment["COLUMNS"] = "80"
+    done = shell.run("validate")
+    assert (done.returncode, done.stdout) == (0, "replication.yaml: 1 replication, valid\n")
+    assert f"the source, {HOME}/{HERE}, is a place of this matrix: it is left out" in done.stderr
+
+    done = shell.run("plan", "--out", "plan.json")
+    assert done.returncode == 0, done.stderr
+    text = readable(done.stdout, 80)
+    assert "39 targets" in text
+    assert f"{EVERY} to create" in text
+    assert done.stderr.startswith("Opening 40 places ...\n")
+    assert done.stderr.count(" ...\n") < 20
+    readable(shell.run("show", "plan.json", env={"COLUMNS": "120"}).stdout, 120)
+    comment = shell.run("show", "plan.json", "--format", "markdown").stdout
+    assert (len(comment) < 65_000, len(comment.splitlines()) < MOST_LINES) == (True, True)
+    assert len(shell.run("show", "plan.json", "--format", "html").stdout) < 200_000
+
+    done = shell.run("apply", "plan.json", "--out", "report.json", "--metrics", "metrics.prom")
+    assert done.returncode == 0, done.stderr
+    assert f"Applied {EVERY} of {EVERY} changes" in readable(done.stdout, 80)
+    assert sorted(one["name"] for one in shell.report()["targets"]) == sorted(TARGETS)
+    metrics = (shell.folder / "metrics.prom").read_text()
+    assert {name for name in TARGETS if f'"{name}"' in metrics} == set(TARGETS)
+
+    done = shell.run("plan", "--detailed-exitcode")
+    assert done.returncode == 0, done.stdout
+    assert f"Nothing to do: {EVERY} in sync." in readable(done.stdout, 80)
+    _read_the_state(shell)
+    _delete_in_all_targets(shell)
+
+
+def _read_the_state(shell: Shell) -> None:
+    for width in (80, 120):
+        shell.environment["COLUMNS"] = str(width)
+        readable(shell.run("status").stdout, width)
+        explained = shell.run("explain", f"{shell.path}/token")
+        assert explained.returncode == 0, explained.stderr
+        assert "the same in all 38 other targets" in readable(explained.stdout, width)
+    diagnosis = shell.run("doctor")
+    assert (diagnosis.returncode, len(diagnosis.stdout.splitlines()) <= MOST_LINES) == (0, True)
+    assert "and with the same results 38 more targets" in diagnosis.stdout
+
+
+def _delete_in_all_targets(shell: Shell) -> None:
+    for number in (0, 1):
+        shell.ssm(HERE).delete_parameter(Name=f"{shell.path}/service/{number:02}/url")
+    done = shell.run("apply", "--yes", "--out", "report.json", env={"COLUMNS": "80"})
+    assert done.returncode == 5
+    text = re.sub(r"\s+", " ", readable(done.stdout, 80))
+    assert "78 to delete or replace in all targets are more than 50" in text
+    assert text.count("--max-deletes-total 78") == 1
+    assert shell.report()["summary"]["withheld"] == 78
+    done = shell.run("apply", "--yes", "--max-deletes-total", "78")
+    assert done.returncode == 0, done.stderr
+    assert "Applied 78 of 78 changes" in done.stdout

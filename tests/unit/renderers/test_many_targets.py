@@ -1,0 +1,161 @@
+"""Texts of many targets: those that are alike are shown once, the others one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ssm_reconcile.change import Row
+from ssm_reconcile.cli.doctor import text as doctor_text
+from ssm_reconcile.doctor import Answer, Check, Diagnosis
+from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
+from ssm_reconcile.explain import Explanation, explanation_text
+from ssm_reconcile.renderers.groups import MANY_TARGETS, alike_label, merge_alike, without_place
+from ssm_reconcile.renderers.status_text import status_text
+from ssm_reconcile.renderers.text import plan_text
+from ssm_reconcile.renderers.view import PlanView
+from tests.unit.cli.test_status import entry
+from tests.unit.renderers import plans
+
+REGIONS = ("us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2", "sa-east-1")
+NAMES = [f"{account}-{region}" for account in ("1" * 12, "2" * 12, "3" * 12) for region in REGIONS]
+FEW = NAMES[:MANY_TARGETS]
+
+
+def test_up_to_ten_targets_stay_apart_and_of_more_those_that_are_alike_are_one_group() -> None:
+    assert merge_alike(FEW, len) == [[name] for name in FEW]
+    groups = merge_alike(NAMES, lambda name: name[:12])
+    assert groups == [NAMES[:5], NAMES[5:10], NAMES[10:]]
+
+
+def test_a_label_names_the_first_of_some_and_none_of_all() -> None:
+    assert alike_label(["a"], 1) == "a"
+    assert alike_label(["a"], 3) == "a"
+    assert alike_label(["a", "b"], 3) == "a and 1 alike"
+    assert alike_label(["a", "b", "c"], 3) == "each of 3 targets"
+
+
+def test_a_text_is_compared_without_its_target_account_and_region() -> None:
+    first, second = (
+        without_place(f"{name}: no access to {name[:12]}/{name[13:]} of {name[:12]}", name)
+        for name in (NAMES[0], NAMES[-1])
+    )
+    assert first == second
+
+
+class TestAPlan:
+    def text(self, targets: Sequence[str], *exceptions: str, **more: Any) -> str:
+        changes = [plans.create(target, "/a") for target in targets]
+        changes += [plans.delete(target, "/b") for target in exceptions]
+        plan = plans.plan_of(changes, targets=targets)
+        return plan_text(PlanView(plans.document_of(plan)), width=80, **more)
+
+    def test_equal_counts_share_a_row_and_others_have_their_own(self) -> None:
+        lines = self.text(NAMES, NAMES[3]).splitlines()
+        rows = [line for line in lines if line.endswith((" 160", " in sync"))]
+        assert [line.split("  ")[0].strip() for line in rows[1:]] == [f"{NAMES[0]} and 13 alike", NAMES[3]]
+        assert "--summary lists each" in "\n".join(lines)
+
+    def test_a_summary_and_a_full_text_have_a_row_for_each(self) -> None:
+        for extent in ("summary", "full"):
+            rows = [line for line in self.text(NAMES, extent=extent).splitlines() if line.endswith(" 160")]
+            assert [row.split()[0] for row in rows] == NAMES
+
+    def test_few_targets_have_a_row_each(self) -> None:
+        rows = [line for line in self.text(FEW).splitlines() if line.endswith(" 160")]
+        assert [row.split()[0] for row in rows] == FEW
+
+    def test_the_first_line_counts_them_also_without_changes(self) -> None:
+        text = plan_text(PlanView(plans.document_of(plans.plan_of([], targets=NAMES))), width=80)
+        assert text.startswith("prod: 123456789012/us-east-1 -> 15 regions        498 selected")
+
+
+class TestStatus:
+    def text(self, *replicas: ReplicaEntry, names: Sequence[str] = NAMES) -> str:
+        targets = [
+            {
+                "replication": "prod", "source": "1/us-east-1", "target": name, "place": name,
+                "complete": True, "counts": {"in_sync": sum(one["target"] == name for one in replicas)},
+            }
+            for name in names
+        ]  # fmt: skip
+        document: Any = {
+            "created": "2026-11-23T12:01:00.000Z",
+            "targets": targets,
+            "replicas": list(replicas),
+        }
+        found: StatusDocument = document
+        return status_text(found, width=100)
+
+    def of(self, target: str, **more: Any) -> ReplicaEntry:
+        one: Any = {**entry(), **more, "target": target}
+        found: ReplicaEntry = one
+        return found
+
+    def test_targets_that_are_alike_are_shown_once(self) -> None:
+        text = self.text(*map(self.of, NAMES))
+        assert "\n  each of 15 targets  1 in_sync\n\neach of 15 targets\n  in_sync (1)\n    /a\n" in text
+
+    def test_one_that_differs_has_its_own_block_and_the_others_are_named(self) -> None:
+        *others, last = NAMES
+        text = self.text(*map(self.of, others), self.of(last, state="conflict", reasons=["another owner"]))
+        assert f"\n{NAMES[0]} and 13 alike\n  {NAMES[0]}, {NAMES[1]}" in text
+        assert f"\n{last} ({last})\n" in text
+        assert "  conflict (1): another owner" in text
+
+    def test_times_that_differ_are_left_out(self) -> None:
+        times = {name: f"2026-11-{number + 1:02}T12:00:00.000Z" for number, name in enumerate(NAMES)}
+        text = self.text(*(self.of(name, state="update", last_modified=times[name]) for name in NAMES))
+        assert "2026-11-01" not in text
+        same = self.text(*(self.of(name, state="update") for name in NAMES))
+        assert "2026-11-23 12:00 UTC" in same
+
+    def test_few_targets_are_shown_one_by_one(self) -> None:
+        text = self.text(*map(self.of, FEW), names=FEW)
+        assert text.count("in_sync (1)") == len(FEW)
+
+
+class TestExplain:
+    def text(self, *answers: str, names: Sequence[str] = NAMES) -> str:
+        found = [
+            Explanation("prod", name, f"{name[:12]}/{name[13:]}", "/a", Row.IN_SYNC, answer=answer)
+            for name, answer in zip(names, answers, strict=True)
+        ]
+        return explanation_text(found, width=100)
+
+    def test_one_target_is_explained_for_all_that_are_alike(self) -> None:
+        text = self.text(*(f"it is in sync in {name}" for name in NAMES))
+        assert text.count("it is in sync") == 1
+        assert text.endswith("  the same in all 14 other targets (--target NAME shows one)")
+
+    def test_the_others_are_named_if_some_differ(self) -> None:
+        text = self.text("another owner", *["it is in sync"] * 14)
+        assert "/a in 111111111111-us-west-2" in text
+        assert f"  the same in 13 other targets (--target NAME shows one):\n    {NAMES[2]}" in text
+
+    def test_few_targets_are_explained_one_by_one(self) -> None:
+        assert self.text(*["it is in sync"] * len(FEW), names=FEW).count("it is in sync") == len(FEW)
+
+
+class TestDoctor:
+    def text(self, **messages: str) -> str:
+        checks: list[Check] = []
+        for name in NAMES:
+            message = messages.get(name, f"no access to {name[:12]}/{name[13:]}")
+            checks += [
+                Check(f"target {name}", "clock", Answer.OK, f"{len(checks)} s apart"),
+                Check(f"target {name}", "settings", Answer.UNKNOWN, message, "compare the role"),
+            ]
+        return doctor_text(Diagnosis(tuple(checks)))
+
+    def test_the_results_of_one_target_stand_for_all_that_are_alike(self) -> None:
+        text = self.text()
+        assert text.count("s apart") == 1
+        assert "and with the same results 14 more targets:" in text
+        assert all(name in text for name in NAMES)
+
+    def test_another_result_is_shown_for_itself(self) -> None:
+        text = self.text(**{NAMES[4]: "the endpoint does not exist"})
+        assert text.count("s apart") == 2
+        assert f"target {NAMES[4]}\n  ok      clock:" in text
+        assert "and with the same results 13 more targets:" in text
