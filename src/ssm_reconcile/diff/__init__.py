@@ -91,10 +91,7 @@ class TargetDiff:
 
 
 def diff(context: TargetContext) -> TargetDiff:
-    """Assign each address of one target to its row, and return the changes that follow.
-
-    A run with `--only` considers the addresses that match; `replicas` counts all of them.
-    """
+    """Assign each address of one target that the run selects to its row; return the changes that follow."""
     changes: list[Change] = []
     others: list[Other] = []
     problems: list[tuple[Problem, str]] = []

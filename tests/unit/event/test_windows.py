@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Fate, Withholding
+from ssm_reconcile.change import Change, Delete, Fate, Withholding
 from ssm_reconcile.event.requests import RetryCause
 from ssm_reconcile.event.state import State, TableUnavailableError
-from ssm_reconcile.event.windows import Windows
+from ssm_reconcile.event.windows import Windows, keep_marks_of_all
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Limits
 from tests.builders import NOW, deletes, part, replication, target, updates
 from tests.doubles.clock import FakeClock
 from tests.events.memory_table import MemoryTable
+from tests.unit.guards.test_marks import waiting
 
 PAIR = ("prod", "us-east-2")
 DAY, SECOND = timedelta(hours=24), timedelta(seconds=1)
@@ -250,6 +251,27 @@ class TestAllTargets:
         assert sum(entries) == stage.entries(self.WINDOW) == 50
         windows.give_back([Outcome(plan.changes[0], Result.STALE)])
         assert stage.entries(self.WINDOW) == 49
+
+    def test_a_replica_counts_once_from_its_mark_to_its_delete(self, stage: Stage) -> None:
+        """A whole run keeps the entries of the marks that are not due."""
+        spec = replication(targets=tuple(target(name) for name in self.NAMES), limits=Limits())
+        marked = waiting(9, target="t0")
+        state = stage.state
+        keep_marks_of_all(state, Plan((part(others=marked),)), spec)
+        assert stage.entries(self.WINDOW) == 9
+        state.write_counts({("prod", name): 100 for name in self.NAMES})
+        due = [
+            replace(one, name=mark.name, target="t0", effect=Delete(mark.name, NOW))
+            for one, mark in zip(deletes(3), marked, strict=False)
+        ]
+        plan = stage.windows(is_whole_run=True).reserve(Plan((part(*due),)), [spec])
+        assert [one.fate for one in plan.changes] == [Fate.APPLY] * 3
+        assert stage.entries(self.WINDOW) == 9
+        few = replication(targets=(target("t0"),), limits=Limits())
+        stage.clock.advance(DAY + SECOND)
+        keep_marks_of_all(state, Plan((part(others=marked),)), few)
+        keep_marks_of_all(state, Plan((part(others=waiting(9, target="t0", is_released=True)),)), spec)
+        assert stage.entries(self.WINDOW) == 9, "nothing is kept; the old entries end with the window"
 
     def test_few_targets_need_no_window_of_their_own(self, stage: Stage) -> None:
         self.reserve(stage, 3, Limits(max_deletes=8))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import Limits, Run
 from tests.builders import creates, deletes, fates, part, replaces, replication, target, updates
 from tests.simulated_aws import SimulatedAws
+from tests.unit.guards.test_marks import marks, waiting
 
 TARGETS = tuple(f"t{number}" for number in range(8))
 SPEC = replication(targets=tuple(target(name) for name in TARGETS))
@@ -110,6 +111,37 @@ def test_changes_that_a_lift_names_do_not_count_and_are_not_withheld() -> None:
     found = withhold_changes(more, lifted)
     assert {one.target for one in found.changes if one.fate is Fate.APPLY} == {"t0"}
     assert found.summary()["withheld"] == 54
+
+
+class TestMarks:
+    """With `delete.after`, marks count when they are written and while they wait, as for one target."""
+
+    def plan(self, new: int, outstanding: int, due: int) -> ReplicationPlan:
+        """A plan with that many of each kind in each of six targets."""
+        found = plan_of(*(due,) * 6)
+        changes = [one for name in TARGETS[:6] for one in there(marks(new), name)]
+        others = [one for name in TARGETS[:6] for one in waiting(outstanding, target=name)]
+        return replace(found, changes=(*found.changes, *changes), others=tuple(others))
+
+    @pytest.mark.parametrize(
+        ("new", "outstanding", "due", "withheld"),
+        [(8, 0, 0, 0), (9, 0, 0, 54), (1, 8, 0, 6), (0, 8, 1, 6), (3, 3, 2, 0), (3, 3, 3, 36), (0, 9, 0, 0)],
+    )
+    def test_new_marks_outstanding_marks_and_due_deletes_count_together(
+        self, new: int, outstanding: int, due: int, withheld: int
+    ) -> None:
+        spec = replace(SPEC, grace=timedelta(days=7))
+        found = withhold_changes(self.plan(new, outstanding, due), GuardRules(spec))
+        assert found.summary()["withheld"] == withheld
+        assert {one.code for one in found.findings} == ({"max-deletes-total"} if withheld else set())
+        number = 6 * (new + outstanding + due)
+        assert (
+            not withheld or f"{number} to delete, replace or mark in all targets" in found.findings[0].message
+        )
+
+    def test_outstanding_marks_of_a_target_over_its_own_limit_do_not_count(self) -> None:
+        found = replace(plan_of(9, 9, 9, 9, 9, 0), others=waiting(60, target="t5"))
+        assert fates(withhold_changes(found, rules())) == {"apply": 45}
 
 
 class TestANarrowedRun:
