@@ -357,6 +357,8 @@ _LABELS = {
     "tags_added": "tags to add",
     "tags_removed": "tags to remove",
     "differs": "attributes that differ",
+    "expires": "end of its mark",
+    "after": "seconds from its mark to its delete",
 }
 _DESIRED = {"type": "type", "tier": "tier", "key": "KeyId", "shaping": "key or rewrite rules"}
 _DESIRED |= {one.field: one.name for one in COPIED}

@@ -15,6 +15,7 @@ from ssm_reconcile.change import (
     Create,
     Delete,
     Difference,
+    Mark,
     Preconditions,
     Row,
     TagDiff,
@@ -60,7 +61,8 @@ def update(**given: Any) -> Change:
 
 def delete(name: str = "/app/c", **given: Any) -> Change:
     expected = Preconditions(None, None, 4, NOON)
-    return Change("prod", "us-east-2", name, Row.DELETE, Delete(name), expected, **given)
+    effect = given.pop("effect", Delete(name))
+    return Change("prod", "us-east-2", name, Row.DELETE, effect, expected, **given)
 
 
 def plan(*changes: Change, **given: Any) -> Plan:
@@ -185,6 +187,16 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
                 ),
             ),
             "KeyId none became alias/k",
+        ),
+        (
+            delete(effect=Delete("/app/c", NOON)),
+            delete(effect=Delete("/app/c", NOON.replace(minute=1))),
+            "end of its mark 2026-11-23T12:00:00Z became 2026-11-23T12:01:00Z",
+        ),
+        (
+            delete(effect=Mark("/app/c", timedelta(days=7))),
+            delete(effect=Mark("/app/c", timedelta(days=1))),
+            "seconds from its mark to its delete 604800 became 86400",
         ),
     ],
 )
