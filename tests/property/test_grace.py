@@ -302,6 +302,20 @@ def test_the_clock_changes_no_effect_of_a_plan_of_the_same_instant(
     assert again.summary == first.summary
 
 
+def test_the_clock_does_not_make_a_parameter_policy_expire_in_a_plan_of_the_same_instant() -> None:
+    aws = SimulatedAws(replication())
+    moment = (aws.clock.now() + timedelta(days=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    policy = f'{{"Type":"Expiration","Version":"1.0","Attributes":{{"Timestamp":"{moment}"}}}}'
+    aws.put("/p/a", "v", tier="Advanced", policies=(policy,))
+    first = aws.plan()
+    assert first.summary["create"] == 1
+    aws.pass_time(days=2)
+    assert first.as_of is not None
+    session = replace(aws.session(), as_of=first.as_of)
+    assert reconcile.make_plan((aws.spec,), session).plan_id == first.plan_id
+    assert aws.plan().summary["invalid"] == 1
+
+
 @given(scenario=scenarios(run=st.just(Run())))
 @examples(60)
 def test_a_time_changes_nothing_but_deletes(scenario: Scenario) -> None:

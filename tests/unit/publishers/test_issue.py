@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.plan import Plan
@@ -86,6 +87,13 @@ def test_new_drift_after_that_is_a_new_issue(hub: Hub, look: Look) -> None:
     look(plans.in_sync())
     assert look(drifting()) == [("prod", PageResult.CREATED)]
     assert [issue.state for issue in hub.issues] == ["closed", "open"]
+
+
+def test_replicas_that_wait_for_their_deletion_open_no_issue(hub: Hub, look: Look) -> None:
+    waiting = plans.other("eu-west-1", "/shop/a", Row.EXPIRING, "expiring", "its source is gone")
+    assert look(plans.plan_of([], others=[waiting])) == [("prod", PageResult.NOTHING)]
+    look(drifting())
+    assert look(plans.plan_of([], others=[waiting])) == [("prod", PageResult.CLOSED)]
 
 
 def test_without_drift_no_issue_is_opened(hub: Hub, look: Look) -> None:
