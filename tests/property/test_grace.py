@@ -20,10 +20,11 @@ from ssm_reconcile.spec import DeleteMode, Run
 from tests.builders import replication
 from tests.fake_aws.behaviour import AwsBehaviour, Moves
 from tests.fake_aws.refusal import Refusal
-from tests.fake_aws.traffic import FaultPlan
+from tests.fake_aws.traffic import FaultPlan, at_call
 from tests.fake_aws.world import Lag
 from tests.faults.test_any_faults import Storm, deaths, failures
 from tests.faults.test_kills import Dying, Killed
+from tests.faults.test_matrix import KINDS, OPERATIONS
 from tests.property.places import LIFTED
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
@@ -263,6 +264,31 @@ def test_a_kill_at_any_write_that_clears_a_mark_does_not_shorten_the_next_time(
             for step in (run, delete_source("/p/a"), whole_run):
                 step(here)
             assert here.exists("/p/b")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("phase", ["mark", "delete"])
+def test_whatever_fails_when_it_is_marked_or_deleted_a_later_run_deletes_it_in_time(
+    phase: str, operation: str, kind: str
+) -> None:
+    for nth in (None, 1):
+        here = town(AwsBehaviour(), 0)
+        delete_source("/p/a")(here)
+        if phase == "delete":
+            for step in (whole_run, wait(49)):
+                step(here)
+        here.faults = at_call(operation, KINDS[kind], nth=nth)
+        here.whole_run()
+        here.whole_run()
+        if phase == "mark":
+            assert here.state("/p/a") is not None
+            mark = mark_of(here.aws.world.tags(here.aws.there, "/p/a") or {}, here.aws.there.arn("/p/a"))
+            assert mark is not None
+            wait(49)(here)
+            here.whole_run()
+        assert here.state("/p/a") is None
+        assert here.state("/p/b") is not None
 
 
 @given(happening=st.lists(steps, max_size=10))
