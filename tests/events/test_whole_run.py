@@ -12,6 +12,7 @@ import pytest
 from ssm_reconcile.errors import ReconcileError, Trouble
 from ssm_reconcile.event.full_run import GROUP
 from ssm_reconcile.event.state import ReplicaCount, State, TableUnavailableError, lease_of
+from ssm_reconcile.record import EXPIRES
 from tests.events.pump import SCHEDULED, STATEFUL, WHOLE_TIMEOUT, Account, Deployed
 from tests.events.test_deployed import SPEC, assert_converged, writes
 from tests.fake_aws.traffic import refused
@@ -268,6 +269,30 @@ class TestCountsAndDeletes:
         account.clock.advance(timedelta(hours=25))
         stack.whole_run()
         assert sum(len(account.world.names(place)) for place in places) == 40 - 12
+
+    def test_marks_in_all_targets_count_until_their_replicas_are_deleted(self, account: Account) -> None:
+        """A whole run keeps their entries, so the marks for the others wait also after the window."""
+        spec = SPEC.replace("{ region: us-east-2 }", "{ regions: [us-east-2, eu-west-1] }")
+        spec = spec.replace("delete: owned", "delete: { mode: owned, after: 3d }")
+        stack = account.deploy(spec.replace("max_deletes: 1000", "max_deletes: 5, max_deletes_total: 6"))
+        names = put(account, 20)
+        stack.whole_run()
+        places = (account.there, account.world.place("eu-west-1"))
+
+        def marked() -> int:
+            tags = (account.world.tags(place, name) or {} for place in places for name in names)
+            return sum(EXPIRES in one for one in tags)
+
+        for name in names[:4]:
+            account.delete(account.here, name)
+            account.drain()
+        assert marked() == 6
+        for _ in range(3):
+            account.clock.advance(timedelta(hours=15))
+            stack.whole_run()
+            account.publish(account.event(account.here, names[3], "Delete"))
+            account.drain()
+            assert marked() == 6
 
     def test_a_delete_that_was_not_sent_gives_its_place_back(self, account: Account, stack: Deployed) -> None:
         names = put(account, 4)

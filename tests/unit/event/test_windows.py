@@ -267,11 +267,14 @@ class TestAllTargets:
         plan = stage.windows(is_whole_run=True).reserve(Plan((part(*due),)), [spec])
         assert [one.fate for one in plan.changes] == [Fate.APPLY] * 3
         assert stage.entries(self.WINDOW) == 9
+
+    def test_marks_to_release_and_marks_of_few_targets_take_no_place(self, stage: Stage) -> None:
+        several = replication(targets=tuple(target(name) for name in self.NAMES), limits=Limits())
         few = replication(targets=(target("t0"),), limits=Limits())
-        stage.clock.advance(DAY + SECOND)
-        keep_marks_of_all(state, Plan((part(others=marked),)), few)
-        keep_marks_of_all(state, Plan((part(others=waiting(9, target="t0", is_released=True)),)), spec)
-        assert stage.entries(self.WINDOW) == 9, "nothing is kept; the old entries end with the window"
+        released = Plan((part(others=waiting(9, target="t0", is_released=True)),))
+        keep_marks_of_all(stage.state, released, several)
+        keep_marks_of_all(stage.state, Plan((part(others=waiting(9, target="t0")),)), few)
+        assert self.WINDOW not in stage.table.items
 
     def test_few_targets_need_no_window_of_their_own(self, stage: Stage) -> None:
         self.reserve(stage, 3, Limits(max_deletes=8))

@@ -139,6 +139,11 @@ class TestMarks:
             not withheld or f"{number} to delete, replace or mark in all targets" in found.findings[0].message
         )
 
+    def test_marks_to_release_do_not_count(self) -> None:
+        released = [one for name in TARGETS[:5] for one in waiting(10, target=name, is_released=True)]
+        found = replace(plan_of(9, 9, 9, 9, 9), others=tuple(released))
+        assert fates(withhold_changes(found, rules())) == {"apply": 45}
+
     def test_outstanding_marks_of_a_target_over_its_own_limit_do_not_count(self) -> None:
         found = replace(plan_of(9, 9, 9, 9, 9, 0), others=waiting(60, target="t5"))
         assert fates(withhold_changes(found, rules())) == {"apply": 45}
