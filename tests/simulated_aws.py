@@ -9,12 +9,17 @@ import pytest
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.cli import command_run
+from ssm_reconcile.documents.decode import read_report_document
+from ssm_reconcile.documents.encode import report_document
+from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.model import Parameter, Place
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.renderers.escaping import json_blocks
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Connect, Places, Session, open_places
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.system import Progress
+from ssm_reconcile.undo import make_undo_plan
 from tests.builders import replication
 from tests.doubles.clock import FakeClock, StopFlag
 from tests.fake_aws.behaviour import AwsBehaviour
@@ -130,6 +135,20 @@ class SimulatedAws:
         report = reconcile.carry_out(plan, specs or (self.spec,), session, self.stop)
         self.clock.advance(self.pause)
         return report
+
+    def plan_undo(self, report: Report, *specs: Replication, run: Run | None = None) -> Plan:
+        """Return the plan that takes a report back; the report is written and read as a file."""
+        session = self.session(*specs, run=run)
+        document = report_document(report, tool_version="1", created=self.clock.now())
+        text = "".join(json_blocks(printable_tree(document)))
+        return make_undo_plan(read_report_document(text), specs or (self.spec,), session)
+
+    def undo(self, report: Report, *specs: Replication, run: Run | None = None) -> Report:
+        """Take a report back in one run; `pause` passes before and after."""
+        self.clock.advance(self.pause)
+        done = self.carry_out(self.plan_undo(report, *specs, run=run), *specs, run=run)
+        self.clock.advance(self.pause)
+        return done
 
     def replicate(self, name: str = "/p/a", value: str = "v", kind: str = "String", **more: Any) -> None:
         """Put a parameter at the source, and its replica as an apply leaves it."""

@@ -22,12 +22,12 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from ssm_reconcile.attributes import COPIED
-from ssm_reconcile.change import Change, Fate, effect_of
+from ssm_reconcile.change import Change, Fate
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Address, Finding, PlanRefused, Severity, UsageError
 from ssm_reconcile.lift import Lift, Member, read_lift
-from ssm_reconcile.plan import Plan, ReplicationPlan, fingerprint
+from ssm_reconcile.plan import Plan, ReplicationPlan, effect_of, fingerprint
 from ssm_reconcile.spec import AdoptMode, Replication, Run
 from ssm_reconcile.wording import first_of, plural, utc_text
 
@@ -92,8 +92,12 @@ def run_of(document: PlanDocument) -> SavedRun:
     """Return the run that made a saved plan.
 
     Raises:
-        UsageError: The plan lacks its options or effects, or its plan id is not the id of its effects.
+        UsageError: The plan is one of `undo`, lacks its options or effects, or its plan id is not the id of
+            its effects.
     """
+    if "undoes" in document:
+        message = "this is a plan of `undo`, which `apply` cannot make again"
+        raise UsageError(message, "apply it with `ssm-reconcile undo REPORT --expect-plan ID`")
     options = document.get("run")
     if not options:
         raise _damage_error("it has no options of its run")

@@ -104,6 +104,7 @@ its quota.
 CALL_CLASSES: Mapping[str, CallClass] = {
     "DescribeParameters": CallClass.DESCRIBE,
     "GetServiceSetting": CallClass.DESCRIBE,
+    "GetParameterHistory": CallClass.DESCRIBE,  # its quota is not public
     "GetCallerIdentity": CallClass.DESCRIBE,
     "GetParameters": CallClass.GET,
     "PutParameter": CallClass.PUT,

@@ -27,6 +27,7 @@ from ssm_reconcile.change import (
     Mark,
     Release,
     Replace,
+    Restore,
     Retag,
     Unmark,
     Update,
@@ -39,9 +40,10 @@ SOURCE_VALUE = "GetParameters (source values)"
 SOURCE_GONE = "GetParameters (sources that must not exist)"
 VERSION = "GetParameters (versions before a delete)"
 VERIFY = "GetParameters (verification)"
+FORMER_VALUE = "GetParameters (former values)"
 FOR_ONE = "GetParameters (one source)"
 AT_THE_SOURCE = frozenset({SOURCE_VALUE, SOURCE_GONE, FOR_ONE})
-BY_TEN = frozenset({SOURCE_VALUE, SOURCE_GONE, VERSION, VERIFY, "DeleteParameters"})
+BY_TEN = frozenset({SOURCE_VALUE, SOURCE_GONE, FORMER_VALUE, VERSION, VERIFY, "DeleteParameters"})
 """Calls that take ten names each; each kind is counted on its own."""
 ONE_DELETE = "DeleteParameters (one)"
 _READS = frozenset({CallClass.GET, CallClass.LIST_TAGS})
@@ -88,7 +90,7 @@ def budget(changes: Iterable[Change], ends: EndPlaces) -> Budget:
     sources = {
         (_site(ends, change.replication, SOURCE).place, change.source_name)
         for change in todo
-        if change.source_name is not None and change.desired is not None
+        if change.source_name is not None and change.desired is not None and not change.is_undo
     }
     calls: Counter[str] = Counter({"ListTagsForResource": len(sources)})
     loads: Counter[tuple[str, CallClass]] = Counter()
@@ -175,6 +177,10 @@ def _calls_of(change: Change) -> list[tuple[str, int]]:
             reads = change.effect.unproven + 2 * (EXPIRES in change.tags.removed)
             compared = [("GetParameters", reads)] * bool(reads)
             return [*checks, (SOURCE_VALUE, 1), *compared, *put, *tagging, *verify]
+        case Restore(put=put_again):
+            writes = [(FORMER_VALUE, 1), *put] if put_again else []
+            writes += [("GetParameters", 2)] * (change.effect.equal_to is not None)
+            return [*checks, *writes, *tagging, *verify]
         case Update():
             return [*checks, *tagging, *verify]
         case Retag() | Adopt():

@@ -2,6 +2,7 @@
 
 Change        one address, with its row, the reasons, and the guards that withhold it
 └── Effect    what is done: Create | Update | Retag | Adopt | Replace | Delete | Release | Mark | Unmark
+              | Restore
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
-from ssm_reconcile.attributes import COPIED, FIRST
-from ssm_reconcile.model import SECURE, DesiredParameter, Tags, sorted_tags
-from ssm_reconcile.record import EXPIRES, Origin, Record, instant, key_digest, rewrite_digest
+from ssm_reconcile.model import DesiredParameter, Tags, sorted_tags
+from ssm_reconcile.record import EXPIRES, Origin, Record
 
 WITHHELD_MARK = "withheld: "
 """Start of a reason why a guard withholds a change, among the reasons of the change."""
@@ -41,6 +41,8 @@ class Row(StrEnum):
     UPDATE = "update"
     RETAG = "retag"
     IN_SYNC = "in_sync"
+    UNDONE = "undone"
+    """Not in the table: a parameter that an apply created or marked, and that `undo` deletes or unmarks."""
 
 
 class Action(StrEnum):
@@ -251,6 +253,7 @@ class Delete:
     """Delete the replica, after apply has confirmed that `source_name`, if any, does not exist.
 
     `expires`: the instant of its mark, which must still be there; None for a replica without a mark.
+    `record` is the record tag that the replica must have; None for the record of any write.
     """
 
     action: ClassVar[Action] = Action.DELETE
@@ -258,6 +261,7 @@ class Delete:
     tags: ClassVar[TagDiff] = TagDiff()
     source_name: str | None
     expires: datetime | None = None
+    record: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +302,35 @@ class Unmark:
     tags: TagDiff
 
 
-Effect: TypeAlias = Create | Update | Retag | Adopt | Replace | Delete | Release | Mark | Unmark
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Take back an earlier change: write a former version again, its former tags, or both.
+
+    Attributes:
+        desired: The former version: its `source` is this parameter as it was; the live one if `put` is false.
+        tags: The tags to write and to remove; those of the ownership only if it begins or ends.
+        live_record: The record tag that the parameter must have; None: it must not be a replica.
+        put: Whether a version is written.
+        equal_to: The version whose value the live one must have: an undo that failed has written it.
+        owner: The owner tag to write; None if the parameter is not a replica any more.
+        record: The record to write, with the version and the time of the write.
+    """
+
+    desired: DesiredParameter
+    tags: TagDiff
+    live_record: str | None
+    put: bool
+    equal_to: int | None = None
+    owner: str | None = None
+    record: Record | None = None
+
+    @property
+    def action(self) -> Action:
+        """The action under which summaries count the change."""
+        return Action.UPDATE if self.put else Action.RETAG
+
+
+Effect: TypeAlias = Create | Update | Retag | Adopt | Replace | Delete | Release | Mark | Unmark | Restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +422,7 @@ class Change:
     def writes_value(self) -> bool:
         """Whether this change is a PutParameter."""
         return isinstance(self.effect, Create | Replace) or (
-            isinstance(self.effect, Update) and self.effect.put
+            isinstance(self.effect, Update | Restore) and self.effect.put
         )
 
     @property
@@ -398,6 +430,16 @@ class Change:
         """Whether this run deletes the replica, or marks it for a later one."""
         effect = self.effect
         return isinstance(effect, Delete) or (isinstance(effect, Mark) and not effect.releases)
+
+    @property
+    def is_undo(self) -> bool:
+        """Whether this change takes back an earlier one, so that the next run would make that one again."""
+        return isinstance(self.effect, Restore) or self.row is Row.UNDONE
+
+    @property
+    def former(self) -> DesiredParameter | None:
+        """The former version that this change writes again; None for any other change."""
+        return self.effect.desired if isinstance(self.effect, Restore) and self.effect.put else None
 
     @property
     def rests_on_source_tags(self) -> bool:
@@ -409,62 +451,6 @@ class Change:
     def order(self) -> tuple[str, str, str]:
         """The sort key: replication, target and name."""
         return (self.replication, self.target, self.name)
-
-
-def effect_of(change: Change) -> dict[str, Any]:
-    """Return the effect and the preconditions of a change, without any value or digest of one.
-
-    The plan id is computed from these documents.
-    """
-    desired = change.desired
-    document: dict[str, Any] = {
-        "target": change.target,
-        "place": change.place,
-        "name": change.name,
-        "action": change.action.value,
-        "row": change.row.value,
-        "fate": change.fate.value,
-        "expected": versions_of(change.expected),
-        "tags_added": change.tags.added,
-        "tags_removed": list(change.tags.removed),
-        "differs": sorted(difference.attribute for difference in change.differences),
-    }
-    if isinstance(change.effect, Update):
-        document["takes_over"] = change.effect.takes_over
-        document["unproven"] = change.effect.unproven
-        document["may_replace"] = change.effect.may_replace
-    match change.effect:
-        case Delete(expires=datetime() as expires) | Release(expires=datetime() as expires):
-            document["expires"] = instant(expires)
-        case Mark(after=after, releases=releases):
-            document |= {"after": int(after.total_seconds()), "releases": releases}
-        case _:
-            pass
-    if desired is not None:
-        source = desired.source
-        document["source"] = source.name
-        document["desired"] = {
-            "type": source.type,
-            "tier": desired.tier,
-            "key": desired.key_identity,
-            "shaping": [key_digest(desired.key_identity), rewrite_digest(desired.substitutions)],
-        }
-        for one in COPIED:
-            value = one.of(source)
-            if value != one.default or one.since == FIRST:
-                # not shown for a secret; the source version represents it
-                hidden = one.is_private and _of_a_secret(change)
-                shown = value if isinstance(value, str) else list(value)
-                document["desired"][one.field] = None if hidden else shown
-        if desired.may_rise:
-            document["desired"]["may_rise"] = True
-    return document
-
-
-def _of_a_secret(change: Change) -> bool:
-    """Whether either side is a SecureString: both may have the same AllowedPattern."""
-    kinds = {kind for d in change.differences if d.attribute == "type" for kind in (d.before, d.after)}
-    return SECURE in kinds or (change.desired is not None and change.desired.source.is_secret)
 
 
 def versions_of(expected: Preconditions) -> list[int | None]:

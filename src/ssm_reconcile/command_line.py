@@ -50,6 +50,23 @@ class CommandLine:
         specs = _repeated("--spec", self._specs)
         return _joined(["apply", _path(file), *specs, *self.lifts, *words, *self.access])
 
+    def undo(self, *words: str, file: str) -> str:
+        """Return the command that takes back the apply of a report."""
+        specs, narrowing = _repeated("--spec", self._specs), self._narrowing
+        return _joined(
+            [
+                "undo",
+                _path(file),
+                *specs,
+                *self._name,
+                *narrowing,
+                *self.mode,
+                *self.lifts,
+                *self.access,
+                *words,
+            ]
+        )
+
     def explain(self, parameter: str) -> str:
         """Return the command that explains one parameter."""
         specs = _repeated("--spec", self._specs)
@@ -85,9 +102,12 @@ class CommandLine:
     def _name(self) -> list[str]:
         return [] if self.name is None else ["--name", self.name]
 
+    @property
+    def _narrowing(self) -> list[str]:
+        return [*_repeated("--target", self.targets), *_repeated("--only", self.only)]
+
     def _planning(self, command: str, words: Iterable[str]) -> str:
-        narrowing = [*_repeated("--target", self.targets), *_repeated("--only", self.only)]
-        given = [*self._name, *narrowing, *self.mode, *self.lifts, *self.access]
+        given = [*self._name, *self._narrowing, *self.mode, *self.lifts, *self.access]
         return _joined([command, *self._specs, *given, *words])
 
 

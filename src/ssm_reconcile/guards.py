@@ -360,6 +360,20 @@ def _guard_replace(target: TargetChanges, rules: GuardRules) -> Iterator[GuardRe
         yield GuardResult(changes, "reads fail between delete and create", message, flag="--allow-replace")
 
 
+def _guard_undo_without_hold(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
+    """Withhold what `undo` takes back while no hold of the spec matches: the next run would make it again."""
+    hold_on, where = rules.replication.hold_on, rules.replication.where
+    changes = [one for one in target.open() if one.is_undo and not hold_on(one.source_name or "")]
+    why, remedy = (
+        "the next run would undo the undo",
+        "Add the source to `parameters.hold`, or give --without-hold",
+    )
+    held = f"{plural(len(changes), 'change')} in {target.target.name} withheld"
+    if not rules.run.without_hold:
+        message = f"{held}: no hold of the spec matches, and {why}. {remedy}"
+        yield GuardResult(changes, why, message, where, remedy=remedy)
+
+
 def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold updates and replacements of replicas that another writer has changed."""
     changes = [change for change in target.open() if change.changed_outside]
@@ -477,6 +491,7 @@ GUARDS: Mapping[str, Guard] = {
     "unconfirmed": _guard_unconfirmed,
     "replace": _guard_replace,
     "changed-outside": _guard_changed_outside,
+    "undo-without-hold": _guard_undo_without_hold,
     "exposure": _guard_exposure,
     "max-deletes": _guard_max_deletes,
     "max-deletes-total": _guard_max_deletes_total,

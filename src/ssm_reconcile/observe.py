@@ -6,7 +6,7 @@ parameters: N/50 DescribeParameters and N/100 GetResources, in parallel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import TypeVar
@@ -26,7 +26,7 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.shape import read as read_one
-from ssm_reconcile.stores.base import Answers, Reader
+from ssm_reconcile.stores.base import Answers, PastVersion, Reader
 from ssm_reconcile.system import Clock, Phase, Progress, ProgressListener, ReadPool
 
 _K = TypeVar("_K")
@@ -132,28 +132,52 @@ def confirm_tags(
         watch: Receives the progress.
         before_read: Called with each name right before its read, from several threads.
     """
+
+    def read_tags(name: str) -> Tags | None:
+        before_read(name)
+        return reader.tags(name)
+
+    return _read_by_name(reader, names, read_tags, Phase.CONFIRMING, watch)
+
+
+def read_histories(
+    reader: Reader, names: Iterable[str], watch: ProgressListener
+) -> tuple[dict[str, Sequence[PastVersion]], dict[str, StoreError]]:
+    """Return the kept versions of some names by GetParameterHistory, and the failures by name.
+
+    Args:
+        reader: The place.
+        names: Canonical names.
+        watch: Receives the progress.
+    """
+    return _read_by_name(reader, names, reader.history, Phase.HISTORY, watch)
+
+
+def _read_by_name(
+    reader: Reader, names: Iterable[str], ask: Callable[[str], _T], phase: Phase, watch: ProgressListener
+) -> tuple[dict[str, _T], dict[str, StoreError]]:
+    """Return the answers and the failures of reads for which AWS has no batch call."""
     wanted = sorted(set(names))
     place, total = str(reader.place), len(wanted)
-    fresh: dict[str, Tags | None] = {}
+    found: dict[str, _T] = {}
     failed: dict[str, StoreError] = {}
     if wanted:
-        watch(Progress(place, Phase.CONFIRMING, 0, total))
+        watch(Progress(place, phase, 0, total))
 
-    def read_tags(name: str) -> Tags | StoreError | None:
-        before_read(name)
+    def read_one(name: str) -> _T | StoreError:
         try:
-            return reader.tags(name)
+            return ask(name)
         except StoreError as failure:
             return failure
 
     with ReadPool(max_workers=AT_ONCE) as pool:
-        for done, (name, answer) in enumerate(zip(wanted, pool.map(read_tags, wanted), strict=True), start=1):
+        for done, (name, answer) in enumerate(zip(wanted, pool.map(read_one, wanted), strict=True), start=1):
             if isinstance(answer, StoreError):
                 failed[name] = answer
             else:
-                fresh[name] = answer
-            watch(Progress(place, Phase.CONFIRMING, done, total))  # a few a second: this may take minutes
-    return fresh, failed
+                found[name] = answer
+            watch(Progress(place, phase, done, total))  # a few a second: this may take minutes
+    return found, failed
 
 
 @dataclass(frozen=True, slots=True)

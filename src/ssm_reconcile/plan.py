@@ -18,11 +18,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from ssm_reconcile.change import Change, Difference, Fate, Row, TagDiff, effect_of
+from ssm_reconcile.attributes import COPIED, FIRST
+from ssm_reconcile.change import (
+    Change,
+    Delete,
+    Difference,
+    Fate,
+    Mark,
+    Preconditions,
+    Release,
+    Restore,
+    Row,
+    TagDiff,
+    Update,
+    versions_of,
+)
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding
-from ssm_reconcile.model import ProblemKind
+from ssm_reconcile.model import SECURE, ProblemKind
+from ssm_reconcile.record import instant, key_digest, rewrite_digest
 
 
 class Mode(StrEnum):
@@ -311,6 +327,72 @@ class Budget:
 
 
 WRITES = frozenset({"PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters"})
+
+
+def effect_of(change: Change) -> dict[str, Any]:
+    """Return the effect and the preconditions of a change, without any value or digest of one.
+
+    The plan id is computed from these documents.
+    """
+    desired = change.desired
+    document: dict[str, Any] = {
+        "target": change.target,
+        "place": change.place,
+        "name": change.name,
+        "action": change.action.value,
+        "row": change.row.value,
+        "fate": change.fate.value,
+        "expected": versions_of(change.expected),
+        "tags_added": change.tags.added,
+        "tags_removed": list(change.tags.removed),
+        "differs": sorted(difference.attribute for difference in change.differences),
+    }
+    if isinstance(change.effect, Update):
+        document["takes_over"] = change.effect.takes_over
+        document["unproven"] = change.effect.unproven
+        document["may_replace"] = change.effect.may_replace
+    match change.effect:
+        case Delete(expires=datetime() as expires) | Release(expires=datetime() as expires):
+            document["expires"] = instant(expires)
+        case Mark(after=after, releases=releases):
+            document |= {"after": int(after.total_seconds()), "releases": releases}
+        case Restore() as effect:
+            document["restores"] = _restored(effect)
+        case _:
+            pass
+    if desired is not None:
+        source = desired.source
+        document["source"] = source.name
+        document["desired"] = {
+            "type": source.type,
+            "tier": desired.tier,
+            "key": desired.key_identity,
+            "shaping": [key_digest(desired.key_identity), rewrite_digest(desired.substitutions)],
+        }
+        for one in COPIED:
+            value = one.of(source)
+            if value != one.default or one.since == FIRST:
+                # not shown for a secret; the source version represents it
+                hidden = one.is_private and _of_a_secret(change)
+                shown = value if isinstance(value, str) else list(value)
+                document["desired"][one.field] = None if hidden else shown
+        if desired.may_rise:
+            document["desired"]["may_rise"] = True
+    return document
+
+
+def _restored(effect: Restore) -> list[int | str | None]:
+    """Return the former version with its time, the owner, and the source version that the record names."""
+    former, record = effect.desired.source, effect.record
+    made_from = None if record is None else record.source_version
+    version = Preconditions(version=former.version, modified=former.last_modified)
+    return [*versions_of(version)[2:], effect.owner, made_from]
+
+
+def _of_a_secret(change: Change) -> bool:
+    """Whether either side is a SecureString: both may have the same AllowedPattern."""
+    kinds = {kind for d in change.differences if d.attribute == "type" for kind in (d.before, d.after)}
+    return SECURE in kinds or (change.desired is not None and change.desired.source.is_secret)
 
 
 def fingerprint(document: object) -> str:

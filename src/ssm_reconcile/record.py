@@ -58,6 +58,9 @@ WRITE_WINDOW = timedelta(minutes=10)
 """The most by which the LastModifiedDate of a write may differ from the local clock."""
 
 
+NO_SOURCE = 0
+"""The source version of a record that names none. No parameter has it."""
+_EPOCH = datetime.fromtimestamp(0, tz=UTC)
 _ARN_DIGITS = 19
 _ID_DIGITS = 12
 _NO_ID = "0" * _ID_DIGITS
@@ -163,7 +166,7 @@ class Record:
     """The source version that a replica was made from. Times are timezone-aware, in milliseconds.
 
     Attributes:
-        source_version: The version of the source.
+        source_version: The version of the source; `NO_SOURCE` if it is not known, after an undo.
         source_modified: The LastModifiedDate of the source.
         version: The version of the replica after the write or the comparison.
         written: The local time at which the value was written, or the LastModifiedDate of a comparison.
@@ -191,6 +194,15 @@ class Record:
             f" replica={self.version}@{_millis(self.written)} origin={self.origin}"
             f" own={self.own} from={self.source} key={self.key} rewrite={self.rewrite}"
         )
+
+    @property
+    def names_source_version(self) -> bool:
+        """Whether the value is that of a known source version. After an undo it may not be."""
+        return self.source_version != NO_SOURCE
+
+    def without_source(self) -> Record:
+        """Return this record without a source version, so that it proves nothing."""
+        return replace(self, source_version=NO_SOURCE, source_modified=_EPOCH, rewrite="none")
 
     def is_for(self, arn: str) -> bool:
         """Whether this record was written for the parameter with that ARN."""

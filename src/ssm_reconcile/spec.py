@@ -413,7 +413,7 @@ class Run:
     None and False leave the value of the spec. `targets` and `only` narrow the run. `leave_out` has addresses
     of plans that were refused, or that wait for an approval: replication, target, name. `lift` adds lifts to
     those of the spec; both count with `lifts_allowed` only. `saved_lifts` has the sets that a saved plan
-    lifted, by replication and lift (`str(lift)`).
+    lifted, by replication and lift (`str(lift)`). `without_hold` lifts a guard of `undo`.
     """
 
     verify_values: bool = False
@@ -433,4 +433,5 @@ class Run:
     leave_out: frozenset[tuple[str, str, str]] = frozenset()
     lift: tuple[Lift, ...] = ()
     lifts_allowed: bool = False
+    without_hold: bool = False
     saved_lifts: Mapping[tuple[str, str], frozenset[Member]] = field(default_factory=dict)

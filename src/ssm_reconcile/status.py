@@ -194,7 +194,7 @@ def _state_of(case: Case) -> ReplicaState:
         kind=next((one.type for one in (live, source) if one is not None), ""),
         source=case.source_name,
         source_version=None if source is None else source.version,
-        recorded_version=None if case.record is None else case.record.source_version,
+        recorded_version=None if case.record is None else case.record.source_version or None,
         reasons=(_why_unproven(case),) if unproven else _reasons(case, row),
     )
     if live is None:

@@ -54,6 +54,7 @@ class Phase(StrEnum):
     TAGS = "reading tags"
     READING = "reading values"
     CONFIRMING = "confirming tags"
+    HISTORY = "reading history"
     WRITING = "writing"
     CHECKING = "verifying"
 

@@ -33,8 +33,23 @@ WITH_JSON = {
     "76-two-documents",
 }
 """The cases that keep `plan.json` and `report.json`; README.md says why these."""
-GOLDEN = ("plan.txt", "plan.md", "plan.json", "report.txt", "report.json", "state-after.yaml", "stderr.txt")
-KNOWN = {"title", "rows", "withheld_by", "attributes", "flags", "apply_flags", "plan", "apply", "again"}
+OF_UNDO = ("undo.txt", "undo.md", "undone.txt", "state-undone.yaml")
+GOLDEN = (
+    "plan.txt", "plan.md", "plan.json", "report.txt", "report.json", "state-after.yaml", *OF_UNDO,
+    "stderr.txt",
+)  # fmt: skip
+KNOWN = {
+    "title",
+    "rows",
+    "withheld_by",
+    "attributes",
+    "flags",
+    "apply_flags",
+    "plan",
+    "apply",
+    "again",
+    "undo",
+}
 SCHEMAS = Path(__file__).parents[2] / "schema"
 
 
@@ -52,6 +67,7 @@ class Case:
     plan: int
     apply: int | None
     again: dict[str, int]
+    undo: dict[str, Any]
 
 
 @lru_cache
@@ -69,6 +85,7 @@ def case_of(folder: Path) -> Case:
         plan=content.get("plan", 0),
         apply=content.get("apply", 0),
         again=content.get("again", {}),
+        undo=content.get("undo", {}),
     )
 
 
@@ -140,6 +157,7 @@ def test_plan_apply_and_plan_again(cli: Cli) -> None:
         assert _guards(plan) == set(case.withheld_by)
         assert {name for change in plan["changes"] for name in change["attributes"]} >= set(case.attributes)
         _applied(cli, case, plan)
+        _undone(cli, case)
     written = [call for call in cli.aws.world.traffic.writes() if call.place in sources]
     assert written == [], "an apply wrote to the source"
     if "meanwhile" not in cli.content:
@@ -217,6 +235,34 @@ def _applied(cli: Cli, case: Case, plan: dict[str, Any]) -> None:
     assert left == case.again, "what a second plan still finds"
 
 
+def _undone(cli: Cli, case: Case) -> None:
+    """The apply is taken back, if the case says so: its plan, exactly that plan, and the state after it."""
+    if not case.undo:
+        for name in OF_UNDO:
+            golden.absent(cli.folder / name)
+        return
+    words, code = list(map(str, case.undo.get("flags", ()))), case.undo.get("code", 0)
+    every = {
+        form: cli.run("undo", "report.json", "-q", "--plan-only", "--format", form, *words)
+        for form in ("json", "text", "markdown")
+    }
+    plan = cli.document(every["json"])
+    assert list(_schema("plan").iter_errors(plan)) == []
+    assert text_at_once(read_plan_document(every["json"].out)) == every["json"].out
+    golden.compare(cli.folder / "undo.txt", every["text"].out)
+    golden.compare(cli.folder / "undo.md", every["markdown"].out)
+    assert _rows(plan) >= set(case.undo["rows"])
+    assert _guards(plan) == set(case.undo.get("withheld_by", ()))
+    words += ["--expect-plan", plan["plan_id"], "--out", "undone.json"]
+    ran = cli.run("undo", "report.json", "-q", *words)
+    assert ran.code == code, f"{ran.out}{ran.err}"
+    assert list(_schema("report").iter_errors(json.loads(Path("undone.json").read_text()))) == []
+    cli.wrote.append(Path("undone.json").read_text())
+    golden.compare(cli.folder / "undone.txt", ran.out)
+    held = steps.held(cli.aws, but=_sources_of(cli)[0])
+    golden.compare(cli.folder / "state-undone.yaml", golden.as_yaml(held))
+
+
 def _rows(plan: dict[str, Any]) -> set[str]:
     rows = {item["row"] for item in (*plan["changes"], *plan["others"])}
     return rows | ({"in_sync"} if plan["summary"]["in_sync"] else set())
@@ -238,13 +284,19 @@ def _hold_silence(cli: Cli) -> None:
 
 
 def test_every_row_of_the_table_has_a_case() -> None:
-    shown: Counter[str] = Counter(row for folder in FOLDERS for row in case_of(folder).rows)
+    shown: Counter[str] = Counter(
+        row for case in map(case_of, FOLDERS) for row in (*case.rows, *case.undo.get("rows", ()))
+    )
     assert set(shown) == {row.value for row in Row}
 
 
 def test_every_guard_withholds_something_in_some_case() -> None:
     known = set(GUARDS)
-    shown = {guard for folder in FOLDERS for guard in case_of(folder).withheld_by}
+    shown = {
+        guard
+        for case in map(case_of, FOLDERS)
+        for guard in (*case.withheld_by, *case.undo.get("withheld_by", ()))
+    }
     assert known - shown <= {"incomplete-place"}, "diff plans nothing that this guard would have to withhold"
 
 

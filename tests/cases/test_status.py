@@ -74,7 +74,7 @@ def test_each_state_is_the_row_of_a_plan_or_what_its_values_decide(cli: Cli) -> 
         assert secret not in ran.out + ran.err
 
 
-@pytest.mark.parametrize("row", Row)
+@pytest.mark.parametrize("row", [row for row in Row if row is not Row.UNDONE])
 def test_every_row_is_a_state_of_its_case(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Only values prove that a parameter can be adopted: `adopt` is `unproven`."""
     monkeypatch.chdir(tmp_path)

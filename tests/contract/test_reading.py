@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -184,6 +185,22 @@ def test_versions_and_labels_are_read_under_the_name_they_were_asked_by(bench: B
     }
     assert answers.found["/a:1"].version == 1
     assert answers.missing == {"/a:3", "/a:second"}
+
+
+def test_the_history_has_every_version_with_its_attributes_and_no_decrypted_secret(store: Store) -> None:
+    assert store.history("/a") == []
+    store.put(replace(plain("/a", "one"), description="first"))
+    for number in range(2, 61):  # two pages
+        store.put(plain("/a", f"version {number}", overwrite=True))
+    found = store.history("/a")
+    assert [past.parameter.version for past in found] == list(range(1, 61))
+    assert (found[0].text.reveal(), found[0].parameter.description) == ("one", "first")
+    assert found[-1].text.reveal() == "version 60"
+    assert found[-1].parameter.last_modified == store.values(["/a"], decrypt=False).found["/a"].last_modified
+    store.put(secret("/b", "hunter2"))
+    (past,) = store.history("/b")
+    assert past.text.reveal() != "hunter2"
+    assert (past.parameter.type, past.parameter.key_id) == ("SecureString", "alias/aws/ssm")
 
 
 @pytest.mark.parametrize("text", ["multi\nline\r\n\ttabs ", "ünïcödé 日本 🗾", " spaces around ", "a" * 4096])

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import STANDARD, Access, Key, Parameter, Place, SealedText, Tags, Value, canonical
-from ssm_reconcile.stores.base import Answers, Put, Settings
+from ssm_reconcile.stores.base import Answers, PastVersion, Put, Settings
 from ssm_reconcile.stores.buckets import Bucket, Rates
 from ssm_reconcile.stores.wire import batches
 from tests.fake_aws.keys import Keyhole
@@ -176,10 +176,39 @@ class MemoryStore:
         shown, text = version.parameter, version.settled.value
         if shown.is_secret:
             if not decrypt:
-                text = SealedText(f"encrypted:{self._place}:{shown.version}")
+                text = self._shown(version)
             elif version.key_arn is None or not self._keys.usable(version.key_arn):
                 raise Refusal("InvalidKeyId", "KMS cannot use the key", Trouble.KEY)
         return Value(canonical(shown.name), shown.type, shown.version, shown.last_modified, text)
+
+    def history(self, name: str) -> Sequence[PastVersion]:
+        """All kept versions, oldest first, fifty a call; a SecureString is not decrypted."""
+        found: list[PastVersion] = []
+        more = True
+        while more:
+            page = partial(self._past, canonical(name), len(found))
+            try:
+                versions, more = self._call("GetParameterHistory", (name,), page)
+            except StoreError as failure:
+                if failure.kind is Trouble.MISSING:
+                    return []
+                raise
+            found += versions
+        return found
+
+    def _past(self, name: str, start: int) -> tuple[list[PastVersion], bool]:
+        stored = self._view(self.world.lag.values).stored.get(name)
+        if stored is None:
+            raise Refusal("ParameterNotFound", "the parameter does not exist", Trouble.MISSING)
+        versions = stored.versions[start : start + PAGE]
+        past = [PastVersion(one.parameter, self._shown(one)) for one in versions]
+        return past, start + PAGE < len(stored.versions)
+
+    def _shown(self, version: Version) -> SealedText:
+        """The value without decryption."""
+        shown = version.parameter
+        encrypted = SealedText(f"encrypted:{self._place}:{shown.version}")
+        return encrypted if shown.is_secret else version.settled.value
 
     def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """Keys by the references that were given, asked once a store, or now."""

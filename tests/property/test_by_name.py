@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlan, NamePlanner
-from ssm_reconcile.change import effect_of
 from ssm_reconcile.event.events import Names
 from ssm_reconcile.event.requests import match_replications, source_places
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import Plan, effect_of
 from ssm_reconcile.report import Result
 from tests.doubles.clock import StopFlag
 from tests.property.places import LIFTED

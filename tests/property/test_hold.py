@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.change import Row, effect_of
+from ssm_reconcile.change import Row
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.model import Place, canonical
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import Plan, effect_of
 from ssm_reconcile.spec import Replication
 from tests.doubles.clock import StopFlag
 from tests.fake_aws.world import Seen

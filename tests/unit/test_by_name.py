@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlan, NamePlanner, source_candidates
-from ssm_reconcile.change import Fate, Row, effect_of
+from ssm_reconcile.change import Fate, Row
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.event.requests import Applied, NameRequest, NameResult, RetryCause, results_of
 from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.observe import list_names
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import Plan, effect_of
 from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.spec import (
     AdoptMode,

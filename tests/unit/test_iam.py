@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from ssm_reconcile import detach, doctor, reconcile
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.by_name import plan_one_name
+from ssm_reconcile.change import Action
+from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.iam import (
     DEFAULT,
@@ -32,7 +34,8 @@ from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Substit
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.session import HigherThroughput, Session, open_places
 from ssm_reconcile.spec import Glob, Orphans, Replication, Run
-from ssm_reconcile.stores.base import Answers, Put, Settings
+from ssm_reconcile.stores.base import Answers, PastVersion, Put, Settings
+from ssm_reconcile.undo import make_undo_plan
 from tests.doubles import iam
 from tests.doubles.clock import FakeClock, StopFlag
 from tests.doubles.iam import Request
@@ -123,6 +126,10 @@ class Watched:
             if decrypt and there is not None and there.latest.parameter.is_secret:
                 self._ask_kms("kms:Decrypt", name.partition(":")[0], there.latest.key_arn)
         return self.store.values(asked, decrypt=decrypt)
+
+    def history(self, name: str) -> Sequence[PastVersion]:
+        self._ask("ssm:GetParameterHistory", name)
+        return self.store.history(name)
 
     def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         before = len(self.store.world.calls)
@@ -240,6 +247,29 @@ class Firm:
                 assert done.exit_code == 0
                 assert "/elsewhere/orphan" in names
 
+    def undo(self, *, write: bool) -> None:
+        """Takes an apply back that has created and updated; only these requests are kept."""
+        first, second, _ = self._steps()
+        loud = Run(max_deletes=99, max_change_percent=100, without_hold=True)
+        first()
+        self.run(loud, write=True)
+        second()
+        self.world.put(self.here, "/prod/new", "one")
+        places = open_places([self.spec], self.connect, loud)
+        session = Session(places, loud, self.clock, unwatched)
+        report = reconcile.carry_out(
+            reconcile.make_plan([self.spec], session), [self.spec], session, StopFlag()
+        )
+        self.clock.sleep(3600)
+        self.requests.clear()
+        session = Session(open_places([self.spec], self.connect, loud), loud, self.clock, unwatched)
+        document = report_document(report, tool_version="1", created=self.clock.now())
+        plan = make_undo_plan(document, [self.spec], session)
+        assert {change.action for change in plan.changes} >= {Action.UPDATE, Action.DELETE}
+        if write:
+            done = reconcile.carry_out(plan, [self.spec], session, StopFlag())
+            assert done.summary["applied"] == len(plan.changes), done.outcomes
+
     def history(self, *, write: bool, no_decrypt: bool = False, with_doctor: bool = True) -> None:
         """Creates, updates, retags, deletes, orphans and replacements, with a look around before."""
         loud = Run(allow_replace=True, max_deletes=99, max_change_percent=100, overwrite_outside=True)
@@ -339,6 +369,28 @@ def test_a_policy_grants_every_call_of_a_run_and_no_other(phase: PolicyPhase, wr
         ]
         # a key may be used under either tier, and every path by every call: what is tied to one is telling
         assert not unused, "\n".join(unused)
+
+
+@pytest.mark.parametrize(("phase", "write"), [(PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True)])
+def test_an_undo_runs_on_the_policy_for_it_and_on_no_other(phase: PolicyPhase, write: bool) -> None:
+    firm = Firm()
+    firm.undo(write=write)
+    granted, without = (
+        documents(policies([firm.spec], phase, undo=undo, no_decrypt=phase is PolicyPhase.PLAN))
+        for undo in (True, False)
+    )
+    for identity, requests in firm.requests.items():
+        missing = {str(one) for one in requests if not iam.allowed(granted[identity], one)}
+        assert missing == set(), identity
+        refused = {one.action for one in requests if not iam.allowed(without[identity], one)}
+        assert refused == {"ssm:GetParameterHistory"}
+    decrypted = any(one.action == "kms:Decrypt" for every in firm.requests.values() for one in every)
+    assert decrypted == write, "a plan decrypts nothing"
+
+
+def test_an_event_has_no_report_to_undo() -> None:
+    with pytest.raises(UsageError, match="no report"):
+        policies([Firm().spec], PolicyPhase.EVENT, undo=True)
 
 
 def test_a_plan_without_decryption_runs_on_a_policy_that_denies_it() -> None:

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_reconcile.change import effect_of
 from ssm_reconcile.cli import command_run
 from ssm_reconcile.cli.options import CommonOptions
-from ssm_reconcile.plan import Mode, Narrowing, Plan
+from ssm_reconcile.plan import Mode, Narrowing, Plan, effect_of
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.stores.ssm import Aws
 from ssm_reconcile.stores.wire import RecordedTags, moment_of, name_in, parameter_of, tags_of

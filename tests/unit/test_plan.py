@@ -25,7 +25,6 @@ from ssm_reconcile.change import (
     TagDiff,
     Update,
     Withholding,
-    effect_of,
 )
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.model import ADVANCED, SECURE, Substitution
@@ -39,6 +38,7 @@ from ssm_reconcile.plan import (
     Plan,
     ReplicationPlan,
     TargetPlan,
+    effect_of,
     fingerprint,
 )
 from ssm_reconcile.record import OWNER, RECORD

@@ -3,7 +3,8 @@
     work.py        what the apply of one target works with   attempts.py   one write, repeated only if safe
     checks.py      what must be true right before a write    put.py        creates and updates
     tag.py         adopts, retags, releases, marks           replace.py    delete, wait, create
-    delete.py      deletes                                   verify.py     reads of what was written
+    delete.py      deletes                                   restore.py    former versions and tags
+    verify.py      reads of what was written
     work_queue.py  which worker takes which batch
 
 Targets are written in parallel. Within a target, each worker takes up to ten changes at a time: it reads
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from typing import TypeAlias, assert_never
 
-from ssm_reconcile.apply import checks, delete, put, replace, tag
+from ssm_reconcile.apply import checks, delete, put, replace, restore, tag
 from ssm_reconcile.apply.verify import remaining, verify_target
 from ssm_reconcile.apply.work import ChangeStopped, Work, failed_reason
 from ssm_reconcile.apply.work_queue import run_queues
@@ -34,6 +35,7 @@ from ssm_reconcile.change import (
     Mark,
     Release,
     Replace,
+    Restore,
     Retag,
     Unmark,
     Update,
@@ -175,7 +177,10 @@ def _apply_batch(work: Work, changes: list[Change], counter: _OutcomeCounter) ->
     if isinstance(changes[0].effect, Delete):
         return counter.count(delete.delete_replicas(work, changes))
     with_value = [change for change in changes if change.writes_value]
-    values = checks.source_values(work, with_value) if with_value else {}
+    values: checks.Values = {}
+    if with_value:  # a plan of `undo` has no other writes
+        is_undo = isinstance(with_value[0].effect, Restore)
+        values = (restore.former_values if is_undo else checks.source_values)(work, with_value)
     return [outcome for change in changes for outcome in counter.count([_apply_one(work, change, values)])]
 
 
@@ -212,6 +217,8 @@ def _carry_out(work: Work, change: Change, values: checks.Values) -> str:
             return tag.unmark(work, change, change.effect)
         case Replace(origin=origin):
             return replace.replace_replica(work, change, origin, values)
+        case Restore():
+            return restore.restore(work, change, change.effect, values)
         case Delete():
             raise AssertionError("deletes are applied in batches, after all other changes")
         case _:

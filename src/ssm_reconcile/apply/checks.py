@@ -9,9 +9,10 @@ from ssm_reconcile.change import Adopt, Change, Create, Delete, Mark, Release, U
 from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import SECURE, SealedText, Tags, Value, canonical
-from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, mark_of, standing, was_replica_of
+from ssm_reconcile.record import RECORD, SAME_MOMENT, Standing, is_replica, mark_of, standing, was_replica_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import shape
+from ssm_reconcile.stores.base import Reader
 
 Values = Mapping[str, Value | StoreError]
 """Source values by the name of the change, or the error of the read."""
@@ -89,6 +90,12 @@ def check_mark(work: Work, change: Change, tags: Tags) -> None:
         raise_stale("its mark has changed since the plan")
 
 
+def check_record(tags: Tags, wanted: str | None) -> None:
+    """Check that a parameter still has the record tag that the plan saw."""
+    if tags.get(RECORD) != wanted:
+        raise_stale("its record has changed since the plan")
+
+
 def check_version(work: Work, change: Change) -> None:
     """Check that the live parameter has the version of the plan. The value is not decrypted."""
     value = live_value(work, change, decrypt=False, doing="its version could not be confirmed")
@@ -143,13 +150,20 @@ def version_moved(change: Change, value: Value) -> str:
 
 def source_values(work: Work, changes: list[Change]) -> Values:
     """Read the source values of up to ten changes, each of the version that the plan saw (`name:version`)."""
-    selectors = {
-        change.name: f"{change.desired.source.name}:{change.expected.source_version}"
-        for change in changes
-        if change.desired is not None
-    }
+    return read_versions(
+        work.source,
+        {
+            change.name: f"{change.desired.source.name}:{change.expected.source_version}"
+            for change in changes
+            if change.desired is not None
+        },
+    )
+
+
+def read_versions(reader: Reader, selectors: Mapping[str, str]) -> Values:
+    """Read values by `name:version`, decrypted; `selectors` has them by the name of the change."""
     try:
-        answers = work.source.values(sorted(set(selectors.values())), decrypt=True)
+        answers = reader.values(sorted(set(selectors.values())), decrypt=True)
     except StoreError as failure:
         return dict.fromkeys(selectors, failure)
     found: dict[str, Value | StoreError] = {}

@@ -8,7 +8,7 @@ from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import send_write
 from ssm_reconcile.apply.work import ChangeStopped, Work, failed_reason
 from ssm_reconcile.aws_limits import CallClass
-from ssm_reconcile.change import Change
+from ssm_reconcile.change import Change, Delete
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import canonical
 from ssm_reconcile.record import Standing
@@ -51,6 +51,8 @@ def _owned(work: Work, changes: list[Change]) -> tuple[list[Change], list[Outcom
         try:
             tags = checks.confirm_target(work, change, Standing.OURS)
             checks.check_mark(work, change, tags)
+            if isinstance(change.effect, Delete) and change.effect.record is not None:
+                checks.check_record(tags, change.effect.record)
         except ChangeStopped as stopped:
             if stopped.failure is not None:
                 work.record_failure(stopped.failure)

@@ -158,10 +158,7 @@ def update(work: Work, change: Change, effect: Update, values: checks.Values) ->
             write_tags(work, change, effect.tags, record, live_tags)
             work.written[canonical(change.name)] = record.version
             return "its value was equal: only tags were written"
-    version = _overwrite_unmarked(work, change, text, standing, live_tags)
-    work.written[canonical(change.name)] = version
-    _await_image(work, change, version)
-    note = _note(work, change, version)
+    version, note = _overwrite_unmarked(work, change, text, standing, live_tags)
     tags, had = effect.tags, {key: value for key, value in live_tags.items() if key != EXPIRES}
     if version == 1:  # the parameter was deleted right before the write, and its tags with it
         tags, had = TagDiff({}, effect.desired.tags), {}
@@ -194,13 +191,15 @@ def _decrypted_value(work: Work, change: Change) -> Value:
     return value
 
 
-def _overwrite_unmarked(work: Work, change: Change, text: SealedText, standing: Standing, live: Tags) -> int:
-    """Overwrite the value, after the removal of a mark; return the version."""
+def _overwrite_unmarked(
+    work: Work, change: Change, text: SealedText, standing: Standing, live: Tags
+) -> tuple[int, str]:
+    """Overwrite the value, after the removal of a mark; return the version and a note."""
     if EXPIRES not in live:
-        return _overwrite(work, change, text, standing)
+        return overwrite(work, change, text, standing)
     change = remove_mark(work, change, standing)
     try:
-        return _overwrite(work, change, text, standing)
+        return overwrite(work, change, text, standing)
     except ChangeStopped as stopped:
         if stopped.result is Result.FAILED:
             raise
@@ -208,7 +207,20 @@ def _overwrite_unmarked(work: Work, change: Change, text: SealedText, standing: 
         raise ChangeStopped(Result.FAILED, reason) from None
 
 
-def _overwrite(work: Work, change: Change, text: SealedText, standing: Standing) -> int:
+def overwrite(work: Work, change: Change, text: SealedText, standing: Standing) -> tuple[int, str]:
+    """Overwrite a parameter with the attributes of a change; return the version and a note on it.
+
+    Args:
+        work: the target.
+        change: the change.
+        text: the value.
+        standing: the owner that is confirmed before a repetition.
+
+    Raises:
+        ChangeStopped: stale or failed.
+        InPlaceRefused: AWS does not change this parameter in place.
+    """
+
     def recover() -> int | None:
         """Return the version when the live value is the one that was sent; None when nothing was written."""
         value = _decrypted_value(work, change)
@@ -225,7 +237,7 @@ def _overwrite(work: Work, change: Change, text: SealedText, standing: Standing)
 
     request = put_request(change, text, None)
     try:
-        return send_write(
+        version = send_write(
             work,
             CallClass.PUT,
             check=lambda: checks.check_version(work, change),
@@ -237,6 +249,9 @@ def _overwrite(work: Work, change: Change, text: SealedText, standing: Standing)
         if failure.kind not in (Trouble.TYPE, Trouble.DOWNGRADE):
             raise_failed(failure)
         raise InPlaceRefused(failure.code) from None
+    work.written[canonical(change.name)] = version
+    _await_image(work, change, version)
+    return version, _note(work, change, version)
 
 
 def _note(work: Work, change: Change, version: int) -> str:

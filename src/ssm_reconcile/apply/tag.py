@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -181,12 +181,39 @@ def write_tags(
     added = {**tags.added, **work.ownership(change, record)}
     outdated = {EXPIRES} if SOURCE in added else {EXPIRES, SOURCE}
     removed = [key for key in sorted({*tags.removed, *outdated}) if key in live]
+    send_tags(work, change, added, removed, live, check=check, standing=standing)
+
+
+def send_tags(
+    work: Work,
+    change: Change,
+    added: Tags,
+    removed: Sequence[str],
+    live: Tags,
+    *,
+    removes_first: bool = False,
+    check: WriteCheck = lambda: None,
+    standing: Standing | None = None,
+) -> None:
+    """Add and remove tags with at most two calls.
+
+    Args:
+        work: the target.
+        change: the change.
+        added: the tags to add or to overwrite; at least one, or one is removed.
+        removed: the keys to remove.
+        live: as for `write_tags`.
+        removes_first: whether tags are removed before others are added, also where there is room for all.
+        check: as for `write_tags`.
+        standing: as for `write_tags`.
+    """
     countable = {key for key in live if not key.startswith(RESERVED_TAG_PREFIX)}
     add = partial(work.store.add_tags, change.name, added)
-    calls = [add, partial(work.store.remove_tags, change.name, removed)] if removed else [add]
+    calls = [add] if added else []
+    calls += [partial(work.store.remove_tags, change.name, removed)] if removed else []
     # AWS counts the tags after each call, so the removal comes first where the sum would pass the limit. So
     # does that of a mark: a run that is killed in between must not leave a mark that counts.
-    if len(countable | added.keys()) > TAG_LIMIT or EXPIRES in removed:
+    if removes_first or len(countable | added.keys()) > TAG_LIMIT or EXPIRES in removed:
         calls.reverse()
     for call in calls:
         _send(work, change, call, check, standing)

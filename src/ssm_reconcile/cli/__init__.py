@@ -40,6 +40,7 @@ SECTIONS = {
         "explain": "Explain the state of a parameter in each target.",
     },
     "Recover": {
+        "undo": "Take back what an apply did.",
         "detach": "At a failover: stop the replication to a target.",
     },
     "CI": {

@@ -277,6 +277,7 @@ class ApplyRun:
         max_age: The maximum age of that instant, in days.
         saved: The plan with the changes that are approved.
         planner: Makes the plan.
+        again: Returns the command that applies the same plan.
         rest: Whether changes that were not reviewed, and that the former spec makes as well, are applied or
             left: `apply` or `leave`.
     """
@@ -294,6 +295,7 @@ class ApplyRun:
     max_age: float = approve.MAX_AGE_DAYS
     saved: SavedPlan | None = None
     planner: Callable[[Runner], Plan] = Runner.plan
+    again: Callable[[CommandLine], str] = CommandLine.apply
     rest: str = "leave"
     _plan: Plan | None = None
     _shown: PlanDocument | None = None
@@ -370,6 +372,10 @@ class ApplyRun:
         line = options.command_line(specs, self.name, self.run, self.common)
         return replace(line, lifts=(*line.lifts, *self._missing_lifts()))
 
+    def command_line(self) -> str:
+        """Return the command that applies the same plan, without its id."""
+        return self.again(self._command_line())
+
     def _is_approved(self, plan: Plan, runner: Runner) -> bool:
         """Whether the plan may be applied; raise PlanRefused when it is not the approved one."""
         if self.approval == "event":
@@ -437,7 +443,7 @@ class ApplyRun:
         """
         document = command_run.saved_document(plan, self.run, self.name, self.specs, runner.clock.now())
         hidden = is_asked or self._missing_lifts() or is_unreviewed(document)
-        again = "" if hidden else self._command_line().apply()
+        again = "" if hidden else self.command_line()
         color = terminal.use_color(sys.stderr, self.common.color)
         terminal.log(render_plan("text", document, color=color, apply_command=again))
         command_run.note_standard_input(self.specs, self.common)

@@ -22,13 +22,13 @@ GROUPS = {
     "Input": ("--plan", "--failed", "--approval", "--refused", "--artifact", "--workflow"),
     "Comparison": ("--verify-values", "--no-decrypt", "--compare-secrets"),
     "Review": (
-        "--yes", "--expect-plan", "--as-of", "--reviewed", "--unreviewed", "--max-plan-age", "--against",
-        "--also", "--rest", "--review", "--separate-approver",
+        "--yes", "--expect-plan", "--plan-only", "--as-of", "--reviewed", "--unreviewed", "--max-plan-age",
+        "--against", "--also", "--rest", "--review", "--separate-approver",
     ),
     "Guards": (
         "--adopt", "--overwrite-outside", "--allow-replace", "--allow-exposure", "--allow-empty-source",
         "--allow-reversed", "--max-deletes", "--max-deletes-total", "--max-change-percent", "--lift",
-        "--leave-out",
+        "--leave-out", "--without-hold",
     ),
     "GitHub": (
         "--github", "--github-ids", "--environment", "--branch", "--pull-requests", "--pull-request",

@@ -65,6 +65,10 @@ def _add_phase(phase: PolicyPhase, help_text: str) -> None:
         "--document", is_flag=True, help="Print one policy document, for `aws iam put-role-policy`."
     )
     @click.option("--no-decrypt", is_flag=True, help="Deny kms:Decrypt (iam plan only).")
+    @click.option(
+        "--undo", is_flag=True,
+        help="Also allow `undo` to read the history of replicas (iam plan, iam apply).",
+    )  # fmt: skip
     @_form
     @options.basic_options
     def print_policies(
@@ -74,12 +78,14 @@ def _add_phase(phase: PolicyPhase, help_text: str) -> None:
         identity: str | None,
         document: bool,
         no_decrypt: bool,
+        undo: bool,
         output_format: str,
         common: CommonOptions,
     ) -> int:
         if document and output_format != "json":
             raise click.UsageError(f"--document prints JSON: leave out --format {output_format}.")
-        found = iam.policies(command_run.load_specs(specs, name), phase, no_decrypt=no_decrypt)
+        loaded = command_run.load_specs(specs, name)
+        found = iam.policies(loaded, phase, no_decrypt=no_decrypt, undo=undo)
         found = _of_identity(found, identity, single=document)
         notes = iam.too_long(found)
         if document:

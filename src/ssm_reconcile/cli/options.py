@@ -86,7 +86,7 @@ def lift_flags(run: Run) -> list[str]:
     """Return the flags that lift a guard, such as `--max-deletes 5`."""
     from ssm_reconcile.approve import GUARD_FLAGS
 
-    flags = [flag for field in GUARD_FLAGS if (flag := _flag(field, run))]
+    flags = [flag for field in (*GUARD_FLAGS, "without_hold") if (flag := _flag(field, run))]
     return [*flags, *(f"--lift {lift}" for lift in run.lift)]
 
 
@@ -107,7 +107,7 @@ def _run_of(given: dict[str, Any]) -> Run:
             **mine,
             "targets": tuple(dict.fromkeys(mine["targets"])),
             "only": tuple(dict.fromkeys(mine["only"])),
-            "adopt": None if mine["adopt"] is None else AdoptMode(mine["adopt"]),
+            "adopt": None if mine.get("adopt") is None else AdoptMode(mine["adopt"]),
         }
     )
     if run.verify_values and run.no_decrypt:
@@ -150,6 +150,18 @@ only_option = click.option(
     "--only", metavar="GLOB", multiple=True,
     help="Only parameters whose names match, such as '/prod/db/**' (repeat for more). Exit 64 when no"
     " parameter matches.",
+)  # fmt: skip
+max_deletes_option = click.option(
+    "--max-deletes", metavar="N", type=click.IntRange(min=0),
+    help="For this run: maximum deletes and replacements per target.",
+)  # fmt: skip
+max_deletes_total_option = click.option(
+    "--max-deletes-total", metavar="N", type=click.IntRange(min=0),
+    help="For this run: maximum deletes and replacements in all targets of a replication together.",
+)  # fmt: skip
+max_change_percent_option = click.option(
+    "--max-change-percent", metavar="P", type=click.IntRange(0, 100),
+    help="For this run: maximum percentage of the replicas of a target that may change.",
 )  # fmt: skip
 no_decrypt_option = click.option(
     "--no-decrypt", is_flag=True, help="Read no SecureString; needs no kms:Decrypt."
@@ -285,18 +297,9 @@ _PLAN = (
     click.option(
         "--allow-reversed", is_flag=True, help="Write to a place that the source was replicated from before."
     ),
-    click.option(
-        "--max-deletes", metavar="N", type=click.IntRange(min=0),
-        help="For this run: maximum deletes and replacements per target.",
-    ),
-    click.option(
-        "--max-deletes-total", metavar="N", type=click.IntRange(min=0),
-        help="For this run: maximum deletes and replacements in all targets of a replication together.",
-    ),
-    click.option(
-        "--max-change-percent", metavar="P", type=click.IntRange(0, 100),
-        help="For this run: maximum percentage of the replicas of a target that may change.",
-    ),
+    max_deletes_option,
+    max_deletes_total_option,
+    max_change_percent_option,
 )  # fmt: skip
 
 
@@ -328,6 +331,24 @@ aws_options = _packed("common", _common_of, *_AWS, *_BASIC)
 """The options of commands that call AWS; the command gets them as `common`."""
 plan_options = _packed("run", _run_of, *_PLAN)
 """The options that say what to plan; the command gets them as `run` and `name`."""
+
+
+undo_options = _packed(
+    "run",
+    _run_of,
+    name_option,
+    target_option,
+    only_option,
+    exposure_option,
+    max_deletes_option,
+    max_deletes_total_option,
+    max_change_percent_option,
+    click.option(
+        "--without-hold", is_flag=True,
+        help="Take back also what no hold of the spec matches: the next apply makes these changes again.",
+    ),
+)  # fmt: skip
+"""The options of an undo; the command gets them as `run` and `name`."""
 
 
 def format_option(*choices: str) -> Decorator:

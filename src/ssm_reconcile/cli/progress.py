@@ -43,6 +43,7 @@ _OPERATIONS = {
     Phase.TAGS: ("GetResources",),
     Phase.READING: ("GetParameters",),
     Phase.CONFIRMING: ("ListTagsForResource",),
+    Phase.HISTORY: ("GetParameterHistory",),
     Phase.WRITING: ("PutParameter", "AddTagsToResource", "ListTagsForResource", "DeleteParameters"),
     Phase.CHECKING: ("GetParameters",),
 }

@@ -71,6 +71,8 @@ def _apply_command(document: PlanDocument) -> str | None:
 
     None when the plan does not say how it was made.
     """
+    if "undoes" in document:
+        return ""  # it does not name the file of the report
     try:
         saved = approve.run_of(document)
     except UsageError:

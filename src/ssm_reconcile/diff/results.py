@@ -106,8 +106,8 @@ def _result(case: Case, row: Row) -> Change | Other:
             return _update(case)
         case Row.RETAG:
             return _retag(case)
-        case Row.IN_SYNC:
-            raise AssertionError("an address in sync has no result")
+        case Row.IN_SYNC | Row.UNDONE:
+            raise AssertionError("an address in sync has no result, and `undo` plans from a report")
         case _:
             assert_never(row)
 

@@ -207,6 +207,18 @@ class ExpectedEntry(TypedDict):
     last_modified: Moment | None
 
 
+class VersionEntry(TypedDict):
+    """A version of a parameter.
+
+    Attributes:
+        version: The version.
+        last_modified: The time at which it was written, as AWS reports it; null if no read showed it.
+    """
+
+    version: Version
+    last_modified: Moment | None
+
+
 class ChangeEntry(AddressKeys):
     """A planned change of one address.
 
@@ -229,6 +241,7 @@ class ChangeEntry(AddressKeys):
         takes_over: Whether an update takes over a parameter that no replication owned.
         show: Of an update that takes over, true if `show` of the spec matches the name: comments and pages
             show the attributes too. Since 1.2.
+        restores: Of a change by `undo` that writes a former version again, that version. Since 1.3.
         unproven: Whether the values were not compared (`--no-decrypt`).
         expires: Of a delete after `delete.after`, the instant in the mark. Since 1.3.
         pending: Whether the spec that the plan was compared with makes exactly the same change.
@@ -251,6 +264,7 @@ class ChangeEntry(AddressKeys):
     writer: NotRequired[str]
     takes_over: NotRequired[bool]
     show: NotRequired[bool]
+    restores: NotRequired[VersionEntry]
     unproven: NotRequired[bool]
     expires: NotRequired[Moment]
     pending: NotRequired[bool]
@@ -347,7 +361,7 @@ class _CommonKeys(TypedDict):
     findings: list[FindingEntry]
 
 
-UNSAVED_OPTIONS = {"parallelism", "leave_out", "lifts_allowed", "saved_lifts"}
+UNSAVED_OPTIONS = {"parallelism", "leave_out", "lifts_allowed", "saved_lifts", "without_hold"}
 """Fields of `Run` that are not saved: the first changes no plan, the others are true during one run only."""
 _OPTIONS = {
     "bool": bool,
@@ -378,6 +392,7 @@ class PlanDocument(_CommonKeys):
         against: The comparison with the spec before (`plan --against`), or null. Not part of the plan id.
         run: The options of the command line, so that `apply` of a saved plan can repeat the run. Only in
             plans that can be applied.
+        undoes: Of a plan of `undo`, the plan id in the report that it takes back. Since 1.3.
         spec_files: The spec files of the run.
     """
 
@@ -389,19 +404,8 @@ class PlanDocument(_CommonKeys):
     budget: NotRequired[BudgetEntry | None]
     against: NotRequired[AgainstEntry | None]
     run: NotRequired[OptionsEntry]
+    undoes: NotRequired[PlanId]
     spec_files: NotRequired[list[str]]
-
-
-class VersionEntry(TypedDict):
-    """A version of a parameter.
-
-    Attributes:
-        version: The version.
-        last_modified: The time at which it was written, as AWS reports it; null if no read showed it.
-    """
-
-    version: Version
-    last_modified: Moment | None
 
 
 class WrittenTagsEntry(TypedDict):
@@ -430,6 +434,7 @@ class OutcomeEntry(AddressKeys):
         exposes: True if the change turns a SecureString into plain text. Since 1.2.
         takes_over: True if an update takes over a parameter that no replication owned. Since 1.2.
         releases: True if the parameter stays and is no longer a replica. Since 1.2.
+        restores: Of a change by `undo` that writes a former version again, that version. Since 1.3.
         before: The version that the change overwrote, tagged or deleted; null for a create, and if unknown.
             Like `after` and `tags`, only of a change that was applied or failed. `undo` needs it. Since 1.3.
         after: The version that the change left; null after a delete, and if unknown. Since 1.3.
@@ -446,6 +451,7 @@ class OutcomeEntry(AddressKeys):
     exposes: NotRequired[bool]
     takes_over: NotRequired[bool]
     releases: NotRequired[bool]
+    restores: NotRequired[VersionEntry]
     before: NotRequired[VersionEntry | None]
     after: NotRequired[VersionEntry | None]
     tags: NotRequired[WrittenTagsEntry | None]

@@ -17,11 +17,11 @@ from ssm_reconcile.change import (
     Delete,
     Difference,
     Release,
+    Restore,
     TagDiff,
     Update,
     ValuePart,
     ValueParts,
-    effect_of,
 )
 from ssm_reconcile.documents import (
     FORMAT_VERSION,
@@ -43,7 +43,7 @@ from ssm_reconcile.documents.counts import AttributeEntry, LimitEntry, ValuePart
 from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, DesiredParameter
-from ssm_reconcile.plan import BudgetLimit, Other, Plan, ReplicationPlan
+from ssm_reconcile.plan import BudgetLimit, Other, Plan, ReplicationPlan, effect_of
 from ssm_reconcile.report import Outcome, ParameterVersion, Remaining, Report, Result, Written
 from ssm_reconcile.spec import Run
 
@@ -205,14 +205,23 @@ def _outcome(outcome: Outcome) -> OutcomeEntry:
         entry["exposes"] = True
     if isinstance(change.effect, Update) and change.effect.takes_over:
         entry["takes_over"] = True
-    if isinstance(change.effect, Release):
+    if isinstance(change.effect, Release) or (
+        isinstance(change.effect, Restore) and change.effect.owner is None
+    ):
         entry["releases"] = True
+    if change.former is not None:
+        entry["restores"] = _restored(change.former)
     if outcome.result in (Result.APPLIED, Result.FAILED):
         written = outcome.written or Written(None, None, None)
         entry["before"], entry["after"] = _version(written.before), _version(written.after)
         tags = written.tags
         entry["tags"] = None if tags is None else {"before": dict(tags.before), "after": dict(tags.after)}
     return printable_tree(entry)
+
+
+def _restored(former: DesiredParameter) -> VersionEntry:
+    """Return the former version that a change writes again."""
+    return {"version": former.source.version, "last_modified": moment(former.source.last_modified)}
 
 
 def _version(found: ParameterVersion | None) -> VersionEntry | None:
@@ -313,6 +322,8 @@ def change_entry(change: Change) -> ChangeEntry:
         entry["show"] = True
     if isinstance(change.effect, Delete | Release) and change.effect.expires is not None:
         entry["expires"] = moment(change.effect.expires)
+    if change.former is not None:
+        entry["restores"] = _restored(change.former)
     if change.lifted:
         entry["lifted"] = [
             {"guard": guard, "target": change.target, "changes": digest} for guard, digest in change.lifted

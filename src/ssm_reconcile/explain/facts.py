@@ -152,6 +152,8 @@ def _ownership(case: Case) -> Iterator[Fact]:
         does_not_count = "it does not count: it is of another parameter or source version, or cannot be read"
         yield Fact("mark", does_not_count if mark is None else f"expires at {utc_text(mark.expires)}")
     made = f"made from source version {record.source_version} of {utc_text(record.source_modified)}"
+    if not record.names_source_version:
+        made = "the source version that its value is of is not known"
     written = f"written as version {record.version} at {utc_text(record.written)}"
     yield Fact("record", f"{record.origin.value}; {made}; {written}")
     wanted, live = case.desired, case.live

@@ -75,7 +75,7 @@ class Policy:
 
 
 def policies(
-    specs: Sequence[Replication], phase: PolicyPhase, *, no_decrypt: bool = False
+    specs: Sequence[Replication], phase: PolicyPhase, *, no_decrypt: bool = False, undo: bool = False
 ) -> tuple[Policy, ...]:
     """Return the policies of a phase, sorted by identity; statements of several replications are joined.
 
@@ -83,10 +83,14 @@ def policies(
         specs: The replications.
         phase: The command that the policies are for.
         no_decrypt: Whether plans run with `--no-decrypt`.
+        undo: Whether `undo` runs as well.
 
     Raises:
-        UsageError: `no_decrypt` in a phase that writes: a SecureString is decrypted to be written.
+        UsageError: `no_decrypt` in a phase that writes: a SecureString is decrypted to be written. Or `undo`
+            for events, which have no report.
     """
+    if undo and phase is PolicyPhase.EVENT:
+        raise UsageError("an event run has no report to undo", "use --undo with `iam plan` or `iam apply`")
     if no_decrypt and phase is not PolicyPhase.PLAN:
         message = f"`iam {phase.value}` needs kms:Decrypt: a SecureString is decrypted before it is written"
         raise UsageError(message, "use --no-decrypt with `iam plan` only")
@@ -103,7 +107,7 @@ def policies(
         source = place_of(spec.source.access, spec.source.account)
         grant(spec.source, source_statements(spec, source, phase))
         for target in spec.targets:
-            grant(target, target_statements(spec, target, source, phase))
+            grant(target, target_statements(spec, target, source, phase, undo=undo))
     assumed = tuple(sorted(set(statements) - {DEFAULT}))
     if assumed:
         statements[DEFAULT].append(Statement("AssumeRolesOfTheSpec", ("sts:AssumeRole",), assumed))

@@ -4,6 +4,7 @@ phase   source                                    target
 plan    list, read tags and values, decrypt       the same
 apply   the same                                  the same, and write: put, tag, delete, encrypt;
                                                   and `detach`: tag replicas, also orphans
+undo    as plan or apply, and the history of replicas: the option `--undo` of both
 event   as apply, without `detach` and without the settings that only `doctor` reads: a run for some names
         does the same as an apply. Deletes need the owner tag of a replication of this source. That prevents
         mistakes only, because the same identity may add tags.
@@ -41,6 +42,7 @@ from ssm_reconcile.spec import Glob, Orphans, Replication, RewriteIn, Target
 
 _MANAGED = "alias/aws/"
 _READ = ("ssm:GetParameters", "ssm:ListTagsForResource")
+_HISTORY = ("ssm:GetParameterHistory",)
 _DELETE = ("ssm:DeleteParameters",)
 _WRITE = ("ssm:AddTagsToResource", "ssm:PutParameter", "ssm:RemoveTagsFromResource")
 DECRYPT = ("kms:Decrypt",)
@@ -115,7 +117,7 @@ def source_statements(spec: Replication, source: Place, phase: PolicyPhase) -> l
 
 
 def target_statements(
-    spec: Replication, target: Target, source: Place, phase: PolicyPhase
+    spec: Replication, target: Target, source: Place, phase: PolicyPhase, *, undo: bool = False
 ) -> list[Statement]:
     """Return the statements for one target.
 
@@ -124,11 +126,14 @@ def target_statements(
         target: One of its targets.
         source: The place of its source.
         phase: The command to run.
+        undo: Whether `undo` runs as well, which reads the history of replicas.
     """
     place = place_of(target.access, target.account)
     names = _parameters(place, _target_patterns(spec, source, place, target.name))
     keys = _target_keys(spec, target)
     found = _read_statements(place, names, "DecryptReplicas", keys)
+    if undo:
+        found.append(Statement("ReadHistory", _HISTORY, names))
     found += _setting_statements(place, phase, is_target=True)
     found += _orphan_statements(spec, source, place, phase)
     if phase is PolicyPhase.APPLY:

@@ -15,6 +15,7 @@ from ssm_reconcile.change import Action
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.renderers.changes import returns_secret
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET
 
 ANNOTATIONS = 10
@@ -87,7 +88,7 @@ def findings_in(document: PlanDocument | ReportDocument) -> list[Finding]:
 def plan_outputs(document: PlanDocument, path: Path) -> dict[str, str]:
     """Return the step outputs of a plan that was saved at `path`: counts, `plan-id` and `plan-path`."""
     dangerous = sum(
-        change["action"] in ("delete", "replace") or bool(change.get("exposes"))
+        change["action"] in ("delete", "replace") or bool(change.get("exposes")) or returns_secret(change)
         for change in document["changes"]
     )
     return {

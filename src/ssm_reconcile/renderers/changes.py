@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from ssm_reconcile.attributes import ATTRIBUTES, COPIED
 from ssm_reconcile.change import Row
-from ssm_reconcile.documents import ChangeEntry, OtherEntry
+from ssm_reconcile.documents import ChangeEntry, OtherEntry, OutcomeEntry
 from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER, PREFIX
@@ -120,6 +120,7 @@ class ChangeView:
 
     `exposes`: a SecureString becomes plain text. `releases`: the parameter stays and is no longer a replica.
     `marks`: a later run deletes or releases it.
+    `returns_secret`: `undo` writes a former version of a SecureString.
     `takes_over`: the parameter was no replica; `is_public`: comments and pages show both sides even then
     (`show` of the spec). `last_change_with_age` is the last change for a terminal, with
     its time relative to the plan, too. `holds` are the reasons of `guards`, in their order.
@@ -142,6 +143,7 @@ class ChangeView:
     releases: bool = False
     marks: bool = False
     takes_over: bool = False
+    returns_secret: bool = False
     is_public: bool = True
     pending: bool = False
 
@@ -197,9 +199,15 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         releases=OWNER in (change["attributes"].get("tags") or {}).get("removed", ()),
         marks=change["row"] == Row.EXPIRING.value,
         takes_over=bool(change.get("takes_over")),
+        returns_secret=returns_secret(change),
         is_public=not change.get("takes_over") or bool(change.get("show")),
         pending=bool(change.get("pending")),
     )
+
+
+def returns_secret(change: ChangeEntry | OutcomeEntry) -> bool:
+    """Whether a change writes a former version of a SecureString again."""
+    return bool(change.get("restores")) and change.get("type") == SECURE
 
 
 def _type(change: ChangeEntry) -> str:
@@ -342,8 +350,10 @@ def _secret(name: str, change: ChangeEntry, source: str) -> str:
     mark = _secret_mark(name, change["attributes"], change.get("type"))
     if name != "value":
         return mark if change["action"] == "create" else f"{mark} changed"
-    version = change["expected"].get("source_version")
+    version, former = change["expected"].get("source_version"), change.get("restores")
     origin = "" if version is None else f"from {visible(source)} version {version}"
+    if former:
+        return f"{mark} written again as in version {former['version']}"
     if change["action"] == "create":
         return f"{mark} {origin}".rstrip()
     state = "not compared" if change.get("unproven") else "changed"

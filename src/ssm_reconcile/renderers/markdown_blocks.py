@@ -168,7 +168,7 @@ def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str
 
 def notes(view: RunView) -> str:
     """Return the notices on how the plan was made."""
-    notices = view.notices_of("narrowed", "no-decrypt")
+    notices = view.notices_of("undo", "narrowed", "no-decrypt")
     return " ".join(n.sentence(lambda names: join([span(name) for name in names], 20)) for n in notices)
 
 

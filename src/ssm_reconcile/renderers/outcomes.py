@@ -27,6 +27,7 @@ class OutcomeView:
     takes_over: bool = False
     releases: bool = False
     marks: bool = False
+    returns_secret: bool = False
 
     @property
     def cause(self) -> str:
@@ -42,6 +43,7 @@ class OutcomeView:
             takes_over=self.takes_over,
             releases=self.releases,
             marks=self.marks,
+            returns_secret=self.returns_secret,
         )
 
 

@@ -60,6 +60,7 @@ CHANGE_KINDS = (
     ChangeKind("delete", "Delete", is_dangerous=True),
     ChangeKind("replace", "Replace", is_dangerous=True),
     ChangeKind("expose", "Expose as plain text", is_dangerous=True),
+    ChangeKind("older secret", "Returns to an older secret", is_dangerous=True),
     ChangeKind("take over", "Take over", is_dangerous=True),
     ChangeKind("release", "Release", is_dangerous=True),
     ChangeKind("mark", "Mark to expire", "only tags are written"),
@@ -80,11 +81,18 @@ def kind_of(change: ChangeView) -> ChangeKind:
         takes_over=change.takes_over,
         releases=change.releases,
         marks=change.marks,
+        returns_secret=change.returns_secret,
     )
 
 
 def kind_from(
-    action: str, *, exposes: bool, takes_over: bool, releases: bool, marks: bool = False
+    action: str,
+    *,
+    exposes: bool,
+    takes_over: bool,
+    releases: bool,
+    marks: bool = False,
+    returns_secret: bool = False,
 ) -> ChangeKind:
     """Return the kind of a change.
 
@@ -94,10 +102,13 @@ def kind_from(
         takes_over: Whether the parameter was not a replica.
         releases: Whether the parameter stays and is no longer a replica.
         marks: Whether a later run deletes or releases the parameter.
+        returns_secret: Whether `undo` writes a former version of a SecureString again.
     """
     word = "mark" if marks else action
     if exposes:
         word = "expose"
+    elif returns_secret:
+        word = "older secret"
     elif action not in ("delete", "replace") and (takes_over or releases):
         word = "take over" if takes_over else "release"
     return _BY_WORD.get(word) or ChangeKind(word, word.capitalize(), "unknown action", is_dangerous=True)

@@ -92,7 +92,7 @@ class PlanSummaryText(TerminalText):
         if extent == "summary":
             self._add_danger()
         add_incomplete(self, view)
-        for notice in view.notices_of("narrowed", "no-decrypt"):
+        for notice in view.notices_of("undo", "narrowed", "no-decrypt"):
             self.add(notice.sentence(lambda names: " ".join(cut(names, _NOTED))), hang=2)
 
     def _add_replication(self, replication: ReplicationView, *, names_targets: bool) -> None:

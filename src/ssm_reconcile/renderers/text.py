@@ -25,8 +25,8 @@ from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.wording import first_of, join, plural
 
 SIGNS = {
-    "delete": "-", "replace": "!", "expose": "*", "take over": ">", "release": "<", "mark": "x",
-    "update": "~", "create": "+", "adopt": "=", "retag": "@",
+    "delete": "-", "replace": "!", "expose": "*", "older secret": "^", "take over": ">", "release": "<",
+    "mark": "x", "update": "~", "create": "+", "adopt": "=", "retag": "@",
 }  # fmt: skip
 _CELLS = (LONGEST_NAME, 40, 40)
 """The widest columns of a change: its name, its types, its targets."""

@@ -32,7 +32,14 @@ from ssm_reconcile.documents import (
 from ssm_reconcile.documents.decode import counts_of
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import COUNTED, UNMET
-from ssm_reconcile.renderers.changes import ACTIONS, BY_DANGER, HARMLESS, ChangeView, change_view
+from ssm_reconcile.renderers.changes import (
+    ACTIONS,
+    BY_DANGER,
+    HARMLESS,
+    ChangeView,
+    change_view,
+    returns_secret,
+)
 from ssm_reconcile.renderers.danger import Danger, danger_of
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import (
@@ -58,6 +65,7 @@ _DANGER_COUNTS = {
     "delete": ("delete", "deletes"),
     "replace": ("replacement", "replacements"),
     "expose": ("SecureString made plain", "SecureStrings made plain"),
+    "older secret": ("return to an older secret", "returns to an older secret"),
     "take over": ("take-over", "take-overs"),
     "release": ("release", "releases"),
 }
@@ -68,8 +76,8 @@ _DANGER_COUNTS = {
 class Notice:
     """A fact about the whole plan or report that every output shows.
 
-    `kind` is `narrowed`, `no-decrypt`, `incomplete` or `interrupted`. `{}` in `fact` stands for `names`,
-    which each output quotes in its own way. `effect` is the sentence after the fact.
+    `kind` is `undo`, `narrowed`, `no-decrypt`, `incomplete` or `interrupted`. `{}` in `fact` stands for
+    `names`, which each output quotes in its own way. `effect` is the sentence after the fact.
     """
 
     kind: str
@@ -412,6 +420,9 @@ class ReportView(RunView):
 
 def _run_notices(document: PlanDocument | ReportDocument) -> Iterable[Notice]:
     """Yield the notices on how the plan was made."""
+    undone = document.get("undoes")
+    if isinstance(undone, str):
+        yield Notice("undo", "Takes back the apply of the plan {}.", (undone[:SHORT_ID],))
     narrowed = [f"--target {visible(name)}" for name in document["narrowed"]["targets"]]
     narrowed += [f"--only {visible(glob)}" for glob in document["narrowed"]["only"]]
     if narrowed:
@@ -458,6 +469,7 @@ def _outcome(outcome: OutcomeEntry, label: str) -> OutcomeView:
         takes_over=bool(outcome.get("takes_over")),
         releases=bool(outcome.get("releases")),
         marks=outcome["row"] == Row.EXPIRING.value,
+        returns_secret=returns_secret(outcome),
     )
 
 

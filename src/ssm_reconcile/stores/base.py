@@ -33,6 +33,17 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class PastVersion:
+    """One version in the history of a parameter, with its attributes.
+
+    `text` is the value; of a SecureString, which is not decrypted, the ciphertext.
+    """
+
+    parameter: Parameter
+    text: SealedText
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Service settings of a place; None for each that could not be read.
 
@@ -79,6 +90,12 @@ class Reader(Protocol):
 
     def values(self, names: Iterable[str], *, decrypt: bool) -> Answers:
         """Return values by GetParameters, ten in a call; a name may be `name:version`."""
+
+    def history(self, name: str) -> Sequence[PastVersion]:
+        """Return the versions that AWS keeps of a parameter, at most 100, by version (GetParameterHistory).
+
+        No value is decrypted. Empty when the parameter does not exist.
+        """
 
     def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """Return keys by alias, id or ARN (ListAliases, DescribeKey), cached for the run.

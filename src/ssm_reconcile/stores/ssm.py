@@ -23,13 +23,22 @@ from typing import TYPE_CHECKING, Any
 from ssm_reconcile.aws_limits import NAMES_PER_CALL, PARAMETER_LIMITS, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, Value, canonical, sorted_tags
-from ssm_reconcile.stores.base import Answers, Put, Settings
+from ssm_reconcile.stores.base import Answers, PastVersion, Put, Settings
 from ssm_reconcile.stores.buckets import RateListener, Rates
 from ssm_reconcile.stores.calls import Calls, attempt
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
 from ssm_reconcile.stores.session import READ_SECONDS, ClientFactory, Clients
-from ssm_reconcile.stores.wire import batches, forms, name_in, parameter_of, put_arguments, tags_of, value_of
+from ssm_reconcile.stores.wire import (
+    batches,
+    forms,
+    name_in,
+    parameter_of,
+    past_version_of,
+    put_arguments,
+    tags_of,
+    value_of,
+)
 from ssm_reconcile.system import Clock, ReadPool
 
 if TYPE_CHECKING:
@@ -44,6 +53,8 @@ if TYPE_CHECKING:
 
 DESCRIBE_PAGE = 50
 """Parameters in a page of DescribeParameters (MaxResults), and values of a filter (ParameterStringFilter)."""
+HISTORY_PAGE = 50
+"""Versions in a page of GetParameterHistory (MaxResults)."""
 TAGGED_PAGE = 100
 """Resources in a page of GetResources (ResourcesPerPage)."""
 TIER_SETTING = "/ssm/parameter-store/default-parameter-tier"
@@ -192,6 +203,19 @@ class SsmStore:
         """Return values by GetParameters, ten in a call, calls in parallel; a name may be `name:version`."""
         return _ValueReads(self._ssm, self._calls, self._parallelism, decrypt).read(names)
 
+    def history(self, name: str) -> Sequence[PastVersion]:
+        """Return the versions that AWS keeps of a parameter, by version (GetParameterHistory, 50 a page)."""
+        found: dict[int, PastVersion] = {}  # by version: after an expired token, pages are repeated
+        for form in forms(canonical(name)):
+            try:
+                for page in self._calls.pages("GetParameterHistory", partial(self._past_page, form)):
+                    found |= {past.parameter.version: past for past in page}
+                break
+            except StoreError as failure:
+                if failure.kind is not Trouble.MISSING:
+                    raise
+        return [found[version] for version in sorted(found)]
+
     def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """Return keys by alias, id or ARN (ListAliases, DescribeKey), cached for the run."""
         return self._keys.resolve(list(references), fresh=fresh)
@@ -325,6 +349,13 @@ class SsmStore:
     def _listed_tags(self, name: str) -> Tags:
         answer = self._ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)
         return tags_of(answer["TagList"])
+
+    def _past_page(self, name: str, token: str | None) -> tuple[Sequence[PastVersion], str | None]:
+        ask = partial(
+            self._ssm.get_parameter_history, Name=name, WithDecryption=False, MaxResults=HISTORY_PAGE
+        )
+        answer = ask() if token is None else ask(NextToken=token)
+        return [past_version_of(one) for one in answer["Parameters"]], answer.get("NextToken")
 
     def _delete(self, names: Sequence[str]) -> frozenset[str]:
         answer = self._ssm.delete_parameters(Names=list(names))

@@ -1,4 +1,4 @@
-"""JSON of AWS <-> types of this package: DescribeParameters, GetParameters, tags, PutParameter. Pure.
+"""JSON of AWS <-> types of this package: descriptions, values, history, tags, PutParameter. Pure.
 
 Accepts responses with missing fields, and known faults of emulators (moto, LocalStack): a missing ARN, data
 type or tier, policies that are objects instead of texts, a value without its selector.
@@ -26,7 +26,7 @@ from ssm_reconcile.model import (
     canonical,
     sorted_tags,
 )
-from ssm_reconcile.stores.base import Put
+from ssm_reconcile.stores.base import PastVersion, Put
 
 if TYPE_CHECKING:
     from types_boto3_ssm.type_defs import PutParameterRequestTypeDef
@@ -83,6 +83,11 @@ def value_of(item: Mapping[str, Any]) -> Value:
         last_modified=moment_of(item["LastModifiedDate"]),
         text=SealedText(item["Value"]),
     )
+
+
+def past_version_of(item: Mapping[str, Any]) -> PastVersion:
+    """Return one item of GetParameterHistory; its value is sealed."""
+    return PastVersion(parameter_of(item), SealedText(item["Value"]))
 
 
 def tags_of(tags: Iterable[Mapping[str, Any]]) -> Tags:

@@ -100,7 +100,7 @@ def test_only_commands_with_several_results_state_the_order_of_precedence(
     assert isinstance(command, DocumentedCommand)
     text = " ".join(cli(*words, "--help").stdout.split())
     order = "If several apply, the first one in this order is used: 130, 64, 1, "
-    assert (order in text) == (words in [(), ("plan",), ("apply",), ("event",), ("detach",)])
+    assert (order in text) == (words in [(), ("plan",), ("apply",), ("event",), ("undo",), ("detach",)])
     assert ("If several apply" in text) == (order in text)
 
 

@@ -134,7 +134,9 @@ def _facts(view: PlanView | ReportView, verb: str) -> str:
     created = parse_time(view.created)
     made = f", {verb} {utc_text(created)}" if created else ""
     facts = f'<p class="dim">Plan <code>{quote(view.short_id)}</code>{made}.</p>'
-    return facts + "".join(_note("", str(notice)) for notice in view.notices_of("narrowed", "no-decrypt"))
+    return facts + "".join(
+        _note("", str(notice)) for notice in view.notices_of("undo", "narrowed", "no-decrypt")
+    )
 
 
 def _incomplete(view: RunView) -> list[str]:

@@ -1,0 +1,495 @@
+"""One past change + the live parameter and its history -> a change that takes it back, or why not.
+
+created      deleted, while its record and version are those of the report (row `undone`)
+marked       the mark to delete is removed, likewise (row `undone`)
+updated      the former version is written again, with its attributes and the tags that the update changed
+tagged       the tags return: of a retag, of an adoption (no longer a replica), of a release (a replica again)
+deleted, or deleted and created again: not possible, since AWS keeps no history of a deleted parameter
+
+The record that a replica gets names the source version whose value it holds only if the live record proves
+that the source has had a later one since. Otherwise it names none. So no later plan takes a value for proven
+that an edited report names. A mark to delete (`ssm-reconcile:expires`) is removed and never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT
+from ssm_reconcile.change import (
+    Action,
+    Change,
+    Delete,
+    Difference,
+    Effect,
+    Preconditions,
+    Restore,
+    Row,
+    TagDiff,
+    Unmark,
+)
+from ssm_reconcile.diff.compare import VALUE, attribute_differences, value_difference
+from ssm_reconcile.model import (
+    ADVANCED,
+    MANAGED_KEY,
+    DesiredParameter,
+    Keyring,
+    KeyState,
+    Listing,
+    Parameter,
+    Place,
+    Reading,
+    Tags,
+    Value,
+    ValueRequest,
+    canonical,
+)
+from ssm_reconcile.plan import Other
+from ssm_reconcile.record import (
+    EXPIRES,
+    OWNER,
+    PREFIX,
+    RECORD,
+    SAME_MOMENT,
+    SOURCE,
+    Claim,
+    Origin,
+    Record,
+    Standing,
+    compose_own,
+    key_digest,
+    record_of,
+    source_name,
+    standing,
+    was_secret,
+)
+from ssm_reconcile.report import ParameterVersion
+from ssm_reconcile.shape import read
+from ssm_reconcile.spec import Replication, Target
+from ssm_reconcile.stores.base import PastVersion
+from ssm_reconcile.undo.match import PastChange
+from ssm_reconcile.wording import utc_text
+
+
+@dataclass(frozen=True, slots=True)
+class UndoContext:
+    """One target of an undo.
+
+    Attributes:
+        spec: The replication.
+        target: The target.
+        source: The place of the source.
+        claim: The owner tags and ids of the replication.
+        live: The listing of the target; the tags of the names of the report are read directly.
+        unread: By canonical name, why tags or history could not be read.
+        histories: By canonical name, the versions of the parameters that get a former one back.
+        ring: The KMS keys of the target that former versions name.
+        key: The key of the digests by which values are compared.
+        now: The time of the plan.
+    """
+
+    spec: Replication
+    target: Target
+    source: Place
+    claim: Claim
+    live: Listing
+    unread: Mapping[str, str]
+    histories: Mapping[str, Sequence[PastVersion]]
+    ring: Keyring
+    key: bytes
+    now: datetime
+
+
+class _NotUndone(Exception):  # noqa: N818 - not an error: it carries the reason why a change is not taken back
+    """A change is not taken back. `row` is `invalid` where that is not possible, else `conflict`."""
+
+    def __init__(self, row: Row, reason: str) -> None:
+        super().__init__(reason)
+        self.row = row
+        self.reason = reason
+
+
+def take_back(context: UndoContext, past: PastChange) -> Change | Other:
+    """Return the change that takes a past change back, or an address with the reason why there is none."""
+    try:
+        return _change(context, past)
+    except _NotUndone as reason:
+        name, target = context.spec.name, context.target.name
+        return Other(name, target, past.name, reason.row, reason.row.value, (reason.reason,))
+
+
+def restores_value(past: PastChange) -> bool:
+    """Whether a past change overwrote a version that GetParameterHistory may still have."""
+    return (
+        past.is_known
+        and RECORD in past.tags.after
+        and past.before is not None
+        and past.after is not None
+        and past.after.version == past.before.version + 1
+    )
+
+
+def _impossible(reason: str) -> _NotUndone:
+    return _NotUndone(Row.INVALID, f"cannot be undone: {reason}")
+
+
+def _changed(reason: str) -> _NotUndone:
+    return _NotUndone(Row.CONFLICT, f"changed since the apply, and left as it is: {reason}")
+
+
+def _done() -> _NotUndone:
+    return _NotUndone(Row.IN_SYNC, "it is as it was before the apply")
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundState:
+    """The live parameter of a past change, as the apply left it, or half taken back by a run that failed.
+
+    Attributes:
+        live: The parameter.
+        tags: Its tags.
+        has_value: Whether an undo has written the former value, and not its tags.
+        has_ownership: Whether an undo has returned the ownership tags, and not all others.
+    """
+
+    live: Parameter
+    tags: Tags
+    has_value: bool = False
+    has_ownership: bool = False
+
+
+def _change(context: UndoContext, past: PastChange) -> Change:
+    _check_possible(past)
+    found = _find(context, past)
+    if past.before is None:
+        return _deletion(context, found)
+    return _restoration(context, past, found) if _touches_record(past) else _unmarking(context, past, found)
+
+
+def _touches_record(past: PastChange) -> bool:
+    """Whether a past change wrote or removed the record: each does, apart from those of a mark to delete."""
+    return RECORD in past.tags.before or RECORD in past.tags.after
+
+
+def _check_possible(past: PastChange) -> None:
+    """Check that the report says what was written, and that AWS keeps what was there before."""
+    if past.failed:
+        raise _impossible(
+            "it failed, and what it wrote is unknown. Apply again, and undo the report of that apply"
+        )
+    if past.action == Action.DELETE:
+        raise _impossible(
+            "AWS keeps no history of a deleted parameter. Restore the source: the next apply creates the"
+            " replica again"
+        )
+    if not past.is_known or past.after is None:
+        raise _impossible("the report does not say what was written")
+    if past.before is None:
+        return
+    found = past.after.version - past.before.version
+    if past.action == Action.REPLACE or found < 0:
+        raise _impossible("it was deleted and created again, and AWS keeps no history of a deleted parameter")
+    if found == 1 and not restores_value(past):
+        raise _impossible("the report does not say what was written")
+    if found > 1:
+        raise _impossible(f"another client wrote version {past.after.version - 1} during the apply")
+
+
+def _find(context: UndoContext, past: PastChange) -> _FoundState:
+    """Return the live parameter, if it is as the apply left it, or half taken back."""
+    name, after = canonical(past.name), past.after
+    assert after is not None
+    if name in context.unread:
+        raise _impossible(context.unread[name])
+    live, tags = context.live.parameters.get(name), context.live.tags_of(name)
+    if live is None:
+        raise _done() if past.before is None else _changed("it does not exist any more")
+    skip_sync = context.spec.skip_sync
+    if skip_sync.applies(tags, context.target.name) or skip_sync.is_doubtful(tags, context.target.name):
+        raise _changed(f"it carries the tag {skip_sync.tag} itself, or one like it")
+    has_value = restores_value(past) and live.version == after.version + 1
+    _check_version(live, after, has_value=has_value)
+    has_ownership = _check_ownership(context, past, tags)
+    return _FoundState(live, tags, has_value, has_ownership)
+
+
+def _check_version(live: Parameter, after: ParameterVersion, *, has_value: bool) -> None:
+    if live.version < after.version:
+        why = f"the listing of AWS has version {live.version}, the report version {after.version}"
+        raise _impossible(f"{why}: a listing may lag; run again, or the parameter was created again")
+    if has_value:
+        return  # that it is the former value is checked with its history
+    if live.version != after.version:
+        raise _changed(f"it is at version {live.version}, and the apply left version {after.version}")
+    if after.modified is not None and abs(live.last_modified - after.modified) > SAME_MOMENT:
+        raise _changed(f"its version {live.version} is of {utc_text(live.last_modified)}")
+
+
+def _check_ownership(context: UndoContext, past: PastChange, tags: Tags) -> bool:
+    """Check that the ownership tags are those that the apply left; or those before it: then return True."""
+    left, found = past.tags.after.get(RECORD), tags.get(RECORD)
+    if not _touches_record(past):
+        left = found
+    was_free = left is not None and RECORD not in past.tags.before
+    has_ownership = was_free and not {OWNER, RECORD, SOURCE} & tags.keys()
+    if left != found and not has_ownership:
+        raise _changed("its record was written again" if left and found else "its ownership tags differ")
+    status = standing(tags, context.live.arn(past.name), context.claim, placed=True)
+    if status is not (Standing.FREE if found is None else Standing.OURS):
+        raise _changed(f"its ownership has changed: it is {status}")
+    return has_ownership
+
+
+def _unmarking(context: UndoContext, past: PastChange, found: _FoundState) -> Change:
+    """Return the change that removes a mark to delete, which the apply wrote. A removed one stays removed."""
+    mark = past.tags.after.get(EXPIRES)
+    if mark is None or EXPIRES not in found.tags:
+        raise _done()
+    if found.tags[EXPIRES] != mark:
+        raise _changed("its mark was written again")
+    effect = Unmark(TagDiff(before={EXPIRES: mark}))
+    return _planned(
+        context, Row.UNDONE, effect, found.live, found.tags, ("the apply marked it for a delete",)
+    )
+
+
+def _deletion(context: UndoContext, found: _FoundState) -> Change:
+    """Return the delete of a parameter that the apply created."""
+    record = record_of(found.tags)
+    if record is None or found.live.version != 1 or record.origin is not Origin.CREATED:
+        raise _impossible("its record does not say that the apply created it")
+    effect = Delete(None, record=found.tags[RECORD])
+    return _planned(context, Row.UNDONE, effect, found.live, found.tags, ("the apply created it",))
+
+
+@dataclass(frozen=True, slots=True)
+class _FormerState:
+    """The version that a parameter returns to (the live one if only tags return), and how it differs."""
+
+    version: Parameter
+    desired: DesiredParameter
+    differences: tuple[Difference, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> Change:
+    """Return the change that writes the former version or tags of a parameter, or both."""
+    live, tags = found.live, found.tags
+    former = _former(context, past, found)
+    user_tags, kept = _user_tags(context.spec, past, tags)
+    own, was = _former_ownership(context, past, found)
+    put = restores_value(past) and not found.has_value
+    equal_to = former.version.version if found.has_value else None
+    effect = Restore(former.desired, user_tags, tags.get(RECORD), put, equal_to)
+    reasons = list(former.reasons)
+    if was is Standing.FREE:
+        ours = {key: tag for key, tag in tags.items() if key.startswith(PREFIX)}
+        both = TagDiff({**user_tags.before, **ours}, {**user_tags.after, **own})
+        effect = replace(effect, tags=both)
+        if not (both or put):
+            raise _done()
+        reasons.append("it is not a replica any more")
+    else:
+        record = _record(context, past, own, former, tags)
+        effect = replace(effect, owner=own[OWNER], record=record)
+        if RECORD not in tags:
+            effect = replace(effect, tags=TagDiff(user_tags.before, {**user_tags.after, **own}))
+            reasons.append("it is a replica again")
+        elif not put:
+            reasons.append("its former tags and record return")
+    _check_tag_room(effect, tags)
+    row = Row.UPDATE if put else Row.RETAG
+    change = _planned(context, row, effect, live, {**own, **tags}, (*reasons, *kept))
+    change = replace(change, differences=former.differences, kind=former.desired.source.type)
+    if live.is_secret and not former.desired.source.is_secret:
+        why = f"its value becomes plain text: it is a SecureString now and was a {former.version.type} before"
+        change = replace(change, exposes=True, reasons=(*change.reasons, why))
+    return change
+
+
+def _former(context: UndoContext, past: PastChange, found: _FoundState) -> _FormerState:
+    """Return what a parameter returns to."""
+    live = found.live
+    if not restores_value(past):
+        return _FormerState(live, _unwritten(live, context))
+    version = _former_version(past, live, context.histories.get(canonical(past.name), ()))
+    desired = _desired(context, version.parameter, live)
+    differences = _differences(context, version, desired, live, found.tags)
+    if found.has_value:
+        if any(one for one in differences if one.attribute != VALUE or not live.is_secret):
+            after = live.version - 1
+            raise _changed(f"it is at version {live.version}, and the apply left version {after}")
+        return _FormerState(
+            version.parameter, desired, (), ("its former value was written by an earlier undo",)
+        )
+    reasons = (_value_reason(version.parameter), *_consequences(version.parameter, live))
+    return _FormerState(version.parameter, desired, differences, reasons)
+
+
+def _planned(
+    context: UndoContext, row: Row, effect: Effect, live: Parameter, tags: Tags, reasons: tuple[str, ...]
+) -> Change:
+    """Return a change; `tags` name its source."""
+    return Change(
+        replication=context.spec.name,
+        target=context.target.name,
+        name=live.name,
+        row=row,
+        effect=effect,
+        expected=Preconditions(version=live.version, modified=live.last_modified),
+        reasons=reasons,
+        place=str(context.live.place),
+        source_name=source_name(tags, live.name, context.source),
+        kind=live.type,
+        writer=live.last_modified_user,
+    )
+
+
+def _former_version(past: PastChange, live: Parameter, history: Sequence[PastVersion]) -> PastVersion:
+    """Return the version of the history that the report names; the last one must be the live one."""
+    assert past.before is not None
+    if not history or history[-1].parameter.version != live.version:
+        raise _changed("it was written while the plan was made")
+    number = past.before.version
+    found = next((one for one in history if one.parameter.version == number), None)
+    if found is None:
+        raise _impossible(f"version {number} is not in its history any more")
+    moment = past.before.modified
+    if moment is None or abs(found.parameter.last_modified - moment) > SAME_MOMENT:
+        raise _impossible(f"version {number} of its history is not the one in the report: its time differs")
+    return found
+
+
+def _unwritten(live: Parameter, context: UndoContext) -> DesiredParameter:
+    """Return the live parameter in the form of a desired one, for a change that writes only tags."""
+    key = (live.key_id or MANAGED_KEY) if live.is_secret else None
+    identity = None if key is None else context.ring.identity(key)
+    return DesiredParameter(live.name, live, {}, live.tier, key_id=key, key_identity=identity)
+
+
+def _desired(context: UndoContext, former: Parameter, live: Parameter) -> DesiredParameter:
+    """Return a former version as the parameter to write."""
+    found = _unwritten(replace(former, name=live.name), context)
+    key = None if found.key_id is None else context.ring.keys.get(found.key_id)
+    if key is not None and key.state not in (KeyState.USABLE, KeyState.UNKNOWN):
+        raise _impossible(f"the key {found.key_id} of version {former.version} is {key.state}")
+    if former.expiration is not None and former.expiration <= context.now:
+        raise _impossible(f"the Expiration policy of version {former.version} has passed")
+    if former.data_type != live.data_type:
+        raise _impossible("AWS does not change its DataType in place")
+    return replace(found, tier=ADVANCED) if live.tier == ADVANCED else found
+
+
+def _differences(
+    context: UndoContext, past: PastVersion, desired: DesiredParameter, live: Parameter, tags: Tags
+) -> tuple[Difference, ...]:
+    """Return the attributes that differ, the value among them; of a secret, no text and no comparison."""
+    found = attribute_differences(desired, live, context.ring, None)
+    former = past.parameter
+    if former.is_secret or live.is_secret:
+        return (Difference(VALUE, secret=True), *found)
+    now = context.histories[canonical(live.name)][-1]
+    source = source_name(tags, live.name, context.source) or live.name
+    hidden = any(map(context.spec.hides, (live.name, source))) or was_secret(tags)
+    lifted = all(map(context.spec.shows, (live.name, source)))
+    before, after = (_reading(one, context.key, show=not hidden, lifted=lifted) for one in (now, past))
+    if before.digest == after.digest:
+        return found
+    return (value_difference(after, before), *found)
+
+
+def _reading(past: PastVersion, key: bytes, *, show: bool, lifted: bool) -> Reading:
+    one = past.parameter
+    value = Value(canonical(one.name), one.type, one.version, one.last_modified, past.text)
+    return read(value, ValueRequest(one.name, show=show, lifted=lifted), key)
+
+
+def _value_reason(former: Parameter) -> str:
+    older = "an older secret" if former.is_secret else "an older value"
+    return f"returns to {older}: version {former.version} of {utc_text(former.last_modified)}"
+
+
+def _consequences(former: Parameter, live: Parameter) -> Iterator[str]:
+    if live.tier == ADVANCED != former.tier:
+        yield "its tier stays Advanced: AWS does not turn it back into Standard"
+    if former.type != live.type:
+        yield f"its type returns to {former.type}; where AWS refuses that in place, it is withheld"
+
+
+def _user_tags(spec: Replication, past: PastChange, live: Tags) -> tuple[TagDiff, list[str]]:
+    """Return the tags to write and to remove, and why others stay: tags that were changed since."""
+    before, after, kept = dict[str, str](), dict[str, str](), []
+    for key in sorted({*past.tags.before, *past.tags.after}):
+        if key.startswith((PREFIX, RESERVED_TAG_PREFIX)):
+            continue
+        if live.get(key) == past.tags.before.get(key):
+            continue
+        if live.get(key) != past.tags.after.get(key):
+            kept.append(f"its tag {key} was changed since, and stays")
+        elif not spec.replicates_tag(key):
+            kept.append(f"its tag {key} is not replicated any more, and stays")
+        else:
+            before |= {key: live[key]} if key in live else {}
+            after |= {key: past.tags.before[key]} if key in past.tags.before else {}
+    return TagDiff(before, after), kept
+
+
+def _former_ownership(
+    context: UndoContext, past: PastChange, found: _FoundState
+) -> tuple[dict[str, str], Standing]:
+    """Return the ownership tags before the apply, and whether they made the parameter our replica."""
+    live = found.tags
+    own = {key: live[key] for key in (OWNER, RECORD, SOURCE) if key in live and key not in past.tags.after}
+    own |= {key: past.tags.before[key] for key in (OWNER, RECORD, SOURCE) if key in past.tags.before}
+    of_aws = {key: tag for key, tag in live.items() if key.startswith(RESERVED_TAG_PREFIX)}
+    was = standing({**own, **of_aws}, context.live.arn(past.name), context.claim, placed=True)
+    fits = {Standing.OURS, Standing.FREE} if RECORD in past.tags.after else {Standing.OURS}
+    if was not in fits:
+        raise _impossible("the tags in the report are not those of a parameter before an apply of this spec")
+    return own, was
+
+
+def _record(
+    context: UndoContext,
+    past: PastChange,
+    own: Tags,
+    former: _FormerState,
+    tags: Tags,
+) -> Record:
+    """Return the record of a parameter that stays, or becomes again, a replica.
+
+    The source version of the former record is kept only if the live record names a later one. A plan then
+    finds neither that version nor, after a delete of the source, a parameter of that age.
+    """
+    before, now, version = record_of(own), record_of(tags), former.version
+    assert before is not None
+    if now is None:
+        if source_name(own, past.name, context.source) is None:
+            raise _impossible("the tags in the report do not name its source")
+        arn, spec_id = context.live.arn(past.name), context.spec.id
+        now = replace(before, origin=Origin.ADOPTED, own=compose_own(arn, version.type, spec_id))
+        return replace(now, version=version.version).without_source()
+    found = replace(now, version=version.version)
+    if restores_value(past):
+        found = replace(found, key=key_digest(former.desired.key_identity))
+    elif _claims(before) == _claims(now):
+        return found
+    is_earlier = before.source_version < now.source_version and before.source_modified <= now.source_modified
+    if before.source != now.source or not (is_earlier and before.is_at_recorded_version(version)):
+        return found.without_source()
+    made_from = before.source_version, before.source_modified
+    return replace(found, source_version=made_from[0], source_modified=made_from[1], rewrite=before.rewrite)
+
+
+def _claims(record: Record) -> tuple[object, ...]:
+    """Return the facts of a record by which versions prove that values are equal."""
+    return (record.source_version, record.source_modified, record.version, record.source, record.rewrite)
+
+
+def _check_tag_room(effect: Restore, live: Tags) -> None:
+    own = {OWNER, RECORD} if effect.record is not None else set()
+    left = {*live, *effect.tags.added, *own} - set(effect.tags.removed)
+    if sum(not key.startswith(RESERVED_TAG_PREFIX) for key in left) > TAG_LIMIT:
+        raise _impossible(f"with its former tags it would have more than {TAG_LIMIT}")

@@ -1,0 +1,160 @@
+"""Edited reports: whatever a report says, no version proves a value that the replica does not hold."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.documents.decode import read_report_document
+from ssm_reconcile.documents.encode import report_document
+from ssm_reconcile.model import SECURE
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import OWNER, RECORD, parse_record
+from ssm_reconcile.renderers.escaping import json_blocks
+from ssm_reconcile.report import Report
+from ssm_reconcile.spec import DeleteMode, Run
+from ssm_reconcile.undo import make_undo_plan
+from tests.builders import replication
+from tests.simulated_aws import SimulatedAws
+
+LIFTED = Run(without_hold=True, max_deletes=100, max_change_percent=100)
+
+
+def edited(aws: SimulatedAws, report: Report, **keys: Any) -> Plan:
+    """Return the plan for a report whose outcome has other keys."""
+    document = report_document(report, tool_version="1", created=aws.clock.now())
+    found: Any = json.loads("".join(json_blocks(document)))
+    for key, value in keys.items():
+        node = found["outcomes"][0]
+        *way, last = key.split("__")
+        for step in way:
+            node = node[step]
+        node[last.replace("record", RECORD)] = value
+    return make_undo_plan(read_report_document(json.dumps(found)), (aws.spec,), aws.session(run=LIFTED))
+
+
+def replicated(kind: str = SECURE) -> tuple[SimulatedAws, Report]:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "first", kind)
+    aws.put("/p/a", "second", kind)
+    return aws, aws.apply()
+
+
+def reasons(plan: Plan) -> str:
+    return "; ".join(reason for one in plan.named for reason in one.reasons)
+
+
+def assert_no_lie(aws: SimulatedAws) -> None:
+    aws.pass_time()
+    named = {one.name for one in aws.plan().named}
+    verified = aws.plan(run=Run(verify_values=True))
+    assert [one.name for one in verified.changes if one.name not in named] == []
+
+
+@pytest.mark.parametrize("source_version", [1, 2, 3])
+@pytest.mark.parametrize("of_live", [False, True])
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_record_that_claims_another_source_version_proves_nothing(
+    source_version: int, of_live: bool, moved: bool
+) -> None:
+    """The former value is that of source version 1; the report claims that it is another one's."""
+    aws, report = replicated()
+    if moved:
+        aws.put("/p/a", "third", SECURE)
+    source = aws.world.peek(aws.here, "/p/a")
+    assert source is not None
+    (written,) = [one.written for one in report.outcomes]
+    assert written is not None
+    assert written.tags is not None
+    record = parse_record(written.tags.before[RECORD])
+    assert record is not None
+    claimed = source.versions[min(source_version, len(source.versions)) - 1].parameter
+    forged = replace(record, source_version=claimed.version, source_modified=claimed.last_modified)
+    if of_live:  # as if the value were the live one's
+        forged = replace(forged, version=2)
+    plan = edited(aws, report, tags__before__record=forged.text())
+    assert len(plan.changes) == 1
+    aws.carry_out(plan, run=LIFTED)
+    assert aws.value("/p/a") == "first"
+    assert_no_lie(aws)
+    aws.delete("/p/a")
+    aws.pass_time()
+    aws.put("/p/a", "created again", SECURE)
+    assert_no_lie(aws)
+
+
+def test_a_record_of_a_retag_that_claims_the_present_source_version_proves_nothing() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "first", SECURE, tags={"team": "a"})
+    aws.world.tag(aws.here, "/p/a", {"team": "b"})
+    report = aws.apply()
+    aws.put("/p/a", "second", SECURE)
+    source = aws.world.peek(aws.here, "/p/a")
+    assert source is not None
+    record = parse_record((aws.world.tags(aws.there, "/p/a") or {})[RECORD])
+    assert record is not None
+    claimed = source.latest.parameter
+    forged = replace(record, source_version=claimed.version, source_modified=claimed.last_modified)
+    plan = edited(aws, report, tags__before__record=forged.text())
+    assert len(plan.changes) == 1
+    aws.carry_out(plan, run=LIFTED)
+    assert aws.plain_tags("/p/a") == {"team": "a"}
+    aws.world.tag(aws.here, "/p/a", {"team": "a"})
+    assert_no_lie(aws)
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"before__version": 7}, "deleted and created again"),
+        ({"after__version": 7, "before__version": 6}, "run again"),
+        ({"before__last_modified": "2020-01-01T00:00:00.000Z"}, "is not the one in the report"),
+        ({"after__last_modified": "2020-01-01T00:00:00.000Z"}, "its version 2 is of"),
+        ({"before": None}, "does not say what was written"),
+        ({"after": None}, "does not say what was written"),
+        ({"tags": None}, "does not say what was written"),
+        ({"action": "create", "before": None}, "does not say that the apply created it"),
+        ({"action": "delete"}, "AWS keeps no history of a deleted parameter"),
+        ({"name": "/p/other"}, "it does not exist any more"),
+        ({"tags__after": {OWNER: "x"}}, "does not say what was written"),
+        ({"tags__before": {OWNER: "other@1/x", RECORD: "v=1"}}, "not those of a parameter before an apply"),
+        ({"tags__after__record": "v=1"}, "its record was written again"),
+    ],
+)
+def test_an_edited_outcome_is_listed_and_nothing_is_written(keys: dict[str, Any], reason: str) -> None:
+    aws, report = replicated()
+    plan = edited(aws, report, **keys)
+    assert plan.changes == ()
+    assert reason in reasons(plan)
+
+
+def test_a_report_does_not_turn_any_parameter_into_a_replica() -> None:
+    aws = SimulatedAws(replication(delete=DeleteMode.CREATED))
+    aws.put("/p/a", "v")
+    aws.put("/p/a", "v", region="us-east-2")
+    aws.apply()
+    record = (aws.world.tags(aws.there, "/p/a") or {})[RECORD]
+    aws.delete("/p/a")
+    report = aws.apply(run=Run(allow_empty_source=True))
+    aws.put("/p/victim", "theirs", region="us-east-2")
+    victim = aws.live("/p/victim")
+    moment = victim.last_modified.isoformat()
+    state = {"version": 1, "last_modified": moment}
+    plan = edited(aws, report, name="/p/victim", before=state, after=state)
+    assert plan.changes == ()
+    assert "not those of a parameter before an apply" in reasons(plan)
+    assert record
+
+
+def test_a_value_of_another_writer_is_not_taken_for_a_half_done_undo() -> None:
+    """Version 3 could be the former value that a failed undo wrote; only a comparison shows it."""
+    aws, report = replicated()
+    aws.put("/p/a", "theirs", SECURE, region="us-east-2")
+    plan = aws.plan_undo(report, run=LIFTED)
+    done = aws.carry_out(plan, run=LIFTED)
+    assert [one.result.value for one in done.outcomes] == ["stale"]
+    assert aws.value("/p/a") == "theirs"
+    assert "first" not in repr(done)

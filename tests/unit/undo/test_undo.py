@@ -1,0 +1,327 @@
+"""Undo: what an apply did is taken back where AWS still has what was before; the rest is listed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.change import Restore, Row
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import SECURE, KeyState
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import EXPIRES, NO_SOURCE, OWNER, RECORD, record_of
+from ssm_reconcile.report import Report, Result
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Run
+from tests.builders import counted, outcome, replication
+from tests.fake_aws.traffic import at_call, refused
+from tests.simulated_aws import SimulatedAws
+
+LIFTED = Run(without_hold=True, max_deletes=100, max_change_percent=100)
+
+
+def state(aws: SimulatedAws, name: str = "/p/a") -> tuple[Any, ...]:
+    """Value, attributes and tags, without those of the ownership."""
+    live = aws.live(name)
+    return (
+        aws.value(name), live.type, live.key_id, live.description, live.allowed_pattern, live.policies,
+        aws.plain_tags(name),
+    )  # fmt: skip
+
+
+def reasons(plan: Plan, name: str = "/p/a") -> str:
+    (found,) = [one for one in plan.named if one.name == name]
+    return "; ".join(found.reasons)
+
+
+def updated(**more: Any) -> tuple[SimulatedAws, Report, tuple[Any, ...]]:
+    """A replica that an apply has updated, the report, and the state before."""
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old", description="one", tags={"team": "a", "gone": "1"})
+    before = state(aws)
+    aws.put("/p/a", "new", **{"description": "two", "tags": {"team": "b", "more": "2"}, **more})
+    aws.world.untag(aws.here, "/p/a", "gone")
+    return aws, aws.apply(), before
+
+
+def test_an_update_returns_to_the_former_version_with_attributes_and_tags() -> None:
+    aws, report, before = updated()
+    assert aws.value("/p/a") == "new"
+    done = aws.undo(report, run=LIFTED)
+    assert done.summary["applied"] == 1
+    assert done.exit_code == 0
+    assert state(aws) == before
+    assert aws.version("/p/a") == 3
+
+
+def test_the_record_names_the_older_source_version_so_the_next_plan_updates_again() -> None:
+    aws, report, _ = updated()
+    aws.undo(report, run=LIFTED)
+    record = record_of(aws.world.tags(aws.there, "/p/a") or {})
+    assert record is not None
+    assert (record.source_version, record.version) == (1, 3)
+    assert counted(aws.plan()) == {"update": 1}
+
+
+def test_a_secret_returns_to_the_former_version_under_its_former_key() -> None:
+    aws = SimulatedAws()
+    for place in (aws.here, aws.there):
+        aws.world.add_key(place, "alias/x")
+    aws.replicate("/p/a", "former-s3cret", SECURE)
+    before = state(aws)
+    aws.put("/p/a", "later-s3cret", SECURE)
+    report = aws.apply()
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert "returns to an older secret: version 1" in reasons(plan)
+    assert "s3cret" not in repr(plan)
+    aws.carry_out(plan, run=LIFTED)
+    assert state(aws) == before
+
+
+def test_a_plan_decrypts_nothing_and_reads_the_history_of_each_name_once() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old", SECURE)
+    aws.put("/p/a", "new", SECURE)
+    report = aws.apply()
+    aws.world.traffic.forget()
+    aws.plan_undo(report, run=LIFTED)
+    calls = [call.operation for call in aws.world.calls if call.place == aws.there]
+    assert calls.count("GetParameterHistory") == 1
+    assert "GetParameters" not in calls
+    assert {call.operation for call in aws.world.calls if call.place == aws.here} == {"GetCallerIdentity"}
+
+
+def test_a_create_is_deleted_though_its_source_exists() -> None:
+    aws = SimulatedAws()
+    aws.put("/p/a", "v")
+    report = aws.apply()
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert [change.row for change in plan.changes] == [Row.UNDONE]
+    assert aws.carry_out(plan, run=LIFTED).summary["applied"] == 1
+    assert aws.names("us-east-2") == []
+    assert aws.names("us-east-1") == ["/p/a"]
+
+
+def test_deletes_of_creates_count_for_max_deletes() -> None:
+    aws = SimulatedAws()
+    for number in range(11):
+        aws.put(f"/p/{number:02}", "v")
+    report = aws.apply()
+    plan = aws.plan_undo(report, run=Run(without_hold=True))
+    assert {change.withheld_by for change in plan.changes} == {("max-deletes",)}
+
+
+def test_an_adoption_stops_being_a_replica() -> None:
+    aws = SimulatedAws()
+    aws.put("/p/a", "v", tags={"team": "a"})
+    aws.put("/p/a", "v", region="us-east-2", tags={"team": "a"})
+    report = aws.apply()
+    assert outcome(report).change.row is Row.ADOPT
+    aws.undo(report, run=LIFTED)
+    assert aws.world.tags(aws.there, "/p/a") == {"team": "a"}
+    assert aws.version("/p/a") == 1
+
+
+def test_a_take_over_returns_the_value_and_the_ownership() -> None:
+    aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE))
+    aws.put("/p/a", "ours", tags={"team": "a"})
+    aws.put("/p/a", "theirs", region="us-east-2", tags={"team": "b"})
+    report = aws.apply()
+    assert aws.value("/p/a") == "ours"
+    aws.undo(report, run=LIFTED)
+    assert (aws.value("/p/a"), aws.world.tags(aws.there, "/p/a")) == ("theirs", {"team": "b"})
+
+
+def test_a_retag_gets_its_tags_back() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "v", tags={"team": "a"})
+    aws.world.tag(aws.here, "/p/a", {"team": "b", "more": "1"})
+    report = aws.apply()
+    assert outcome(report).change.row is Row.RETAG
+    aws.undo(report, run=LIFTED)
+    assert (aws.plain_tags("/p/a"), aws.version("/p/a")) == ({"team": "a"}, 1)
+    assert counted(aws.plan()) == {"retag": 1}
+
+
+def test_a_release_makes_a_replica_again_whose_record_proves_nothing() -> None:
+    aws = SimulatedAws(replication(delete=DeleteMode.CREATED))
+    aws.put("/p/a", "v")
+    aws.put("/p/a", "v", region="us-east-2")
+    aws.apply()
+    tags = aws.world.tags(aws.there, "/p/a")
+    aws.delete("/p/a")
+    run = Run(allow_empty_source=True)
+    report = aws.apply(run=run)
+    assert aws.world.tags(aws.there, "/p/a") == {}
+    aws.undo(report, run=LIFTED)
+    now = aws.world.tags(aws.there, "/p/a") or {}
+    assert now[OWNER] == (tags or {})[OWNER]
+    record = record_of(now)
+    assert record is not None
+    assert record.source_version == NO_SOURCE
+
+
+def test_a_mark_is_removed_and_never_written_again() -> None:
+    aws = SimulatedAws(replication(grace=timedelta(days=7)))
+    for name in ("/p/a", "/p/b", "/p/c"):
+        aws.put(name, "v")
+    aws.apply()
+    before = aws.world.tags(aws.there, "/p/a")
+    aws.delete("/p/a")
+    report = aws.apply()
+    assert EXPIRES in (aws.world.tags(aws.there, "/p/a") or {})
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert [change.row for change in plan.changes] == [Row.UNDONE]
+    aws.carry_out(plan, run=LIFTED)
+    assert aws.world.tags(aws.there, "/p/a") == before
+    assert "as it was before" in reasons(aws.plan_undo(report, run=LIFTED))
+    marked = aws.apply()
+    aws.put("/p/a", "back")
+    unmarked = aws.apply()
+    assert unmarked.summary["applied"] == marked.summary["applied"] == 1
+    aws.undo(unmarked, run=LIFTED)
+    assert EXPIRES not in (aws.world.tags(aws.there, "/p/a") or {})
+
+
+def test_a_mark_that_was_written_since_goes_with_the_former_value() -> None:
+    aws = SimulatedAws(replication(grace=timedelta(days=7)))
+    for name in ("/p/a", "/p/b", "/p/c"):
+        aws.put(name, "old")
+    aws.apply()
+    aws.put("/p/a", "new")
+    report = aws.apply()
+    aws.delete("/p/a")
+    aws.apply()
+    aws.undo(report, run=LIFTED)
+    assert aws.value("/p/a") == "old"
+    assert EXPIRES not in (aws.world.tags(aws.there, "/p/a") or {})
+
+
+def test_a_completed_delete_is_listed_with_what_to_do() -> None:
+    aws = SimulatedAws()
+    for name in ("/p/a", "/p/b", "/p/c"):
+        aws.put(name, "v")
+    aws.apply()
+    aws.delete("/p/a")
+    plan = aws.plan_undo(aws.apply(), run=LIFTED)
+    assert plan.changes == ()
+    assert "Restore the source" in reasons(plan)
+    assert aws.carry_out(plan, run=LIFTED).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (lambda aws: aws.put("/p/a", "theirs", region="us-east-2"), "it is at version 3"),
+        (lambda aws: aws.delete("/p/a", region="us-east-2"), "it does not exist any more"),
+        (lambda aws: aws.world.tag(aws.there, "/p/a", {RECORD: "v=2"}), "its record was written again"),
+        (lambda aws: aws.world.untag(aws.there, "/p/a", OWNER, RECORD), "its ownership tags differ"),
+        (lambda aws: aws.world.tag(aws.there, "/p/a", {"skip_sync": "1"}), "it carries the tag skip_sync"),
+        (lambda aws: aws.world.tag(aws.there, "/p/a", {OWNER: "detached:prod"}), "its ownership has changed"),
+    ],
+)
+def test_changes_since_the_apply_are_left_alone_and_listed(act: Any, reason: str) -> None:
+    aws, report, _ = updated()
+    act(aws)
+    before = aws.world.state()
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert plan.changes == ()
+    assert "changed since the apply" in reasons(plan)
+    assert reason in reasons(plan)
+    assert aws.carry_out(plan, run=LIFTED).exit_code == 3
+    assert aws.world.state() == before
+
+
+def test_a_tag_that_was_changed_since_stays_and_the_rest_returns() -> None:
+    aws, report, before = updated()
+    aws.world.tag(aws.there, "/p/a", {"team": "theirs"})
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert "its tag team was changed since, and stays" in reasons(plan)
+    aws.carry_out(plan, run=LIFTED)
+    assert aws.plain_tags("/p/a") == {"team": "theirs", "gone": "1"}
+    assert state(aws)[:-1] == before[:-1]
+
+
+def test_without_a_hold_nothing_is_taken_back() -> None:
+    aws, report, _ = updated()
+    plan = aws.plan_undo(report)
+    assert [change.withheld_by for change in plan.changes] == [("undo-without-hold",)]
+    assert aws.carry_out(plan).exit_code == 5
+    assert aws.value("/p/a") == "new"
+
+
+def test_a_secret_does_not_become_plain_unasked() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "plain")
+    aws.put("/p/a", "secret", SECURE)
+    report = aws.apply()
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert [change.withheld_by for change in plan.changes] == [("exposure",)]
+    run = replace(LIFTED, allow_exposure=True, only=("/p/a",))
+    aws.undo(report, run=run)
+    assert (aws.live("/p/a").type, aws.value("/p/a")) == ("String", "plain")
+
+
+def test_an_undo_can_be_undone() -> None:
+    aws, report, _ = updated()
+    after = state(aws)
+    undone = aws.undo(report, run=LIFTED)
+    again = aws.undo(undone, run=LIFTED)
+    assert again.summary["applied"] == 1
+    assert state(aws) == after
+    record = record_of(aws.world.tags(aws.there, "/p/a") or {})
+    assert record is not None
+    assert record.source_version == NO_SOURCE
+    assert counted(aws.plan()) == {"retag": 1}
+
+
+def test_a_key_that_cannot_be_used_is_named() -> None:
+    aws = SimulatedAws(replication())
+    aws.world.add_key(aws.there, "alias/x")
+    aws.put("/p/a", "ours", SECURE)
+    aws.put("/p/a", "theirs", SECURE, region="us-east-2", key_id="alias/x")
+    spec = replication(adopt=AdoptMode.OVERWRITE)
+    report = aws.apply(spec)
+    aws.world.set_key(aws.there, "alias/x", KeyState.DISABLED)
+    plan = aws.plan_undo(report, spec, run=LIFTED)
+    assert plan.changes == ()
+    assert "the key alias/x of version 1 is disabled" in reasons(plan)
+
+
+def test_a_change_that_failed_is_listed_with_what_to_do() -> None:
+    aws = SimulatedAws()
+    aws.put("/p/a", "v")
+    aws.world.faults = at_call("PutParameter", refused(Trouble.DENIED))
+    report = aws.apply()
+    aws.world.faults = None
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert plan.changes == ()
+    assert "Apply again, and undo the report of that apply" in reasons(plan)
+
+
+def test_the_record_of_a_value_of_another_writer_names_no_source_version() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old")
+    for number in range(120):
+        aws.put("/p/a", f"theirs {number}", region="us-east-2")
+    aws.put("/p/a", "new")
+    report = aws.apply(run=Run(overwrite_outside=True))
+    aws.world.traffic.forget()
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert aws.world.traffic.count("GetParameterHistory") == 2, "100 versions in two pages"
+    change = plan.changes[0]
+    assert isinstance(change.effect, Restore)
+    assert change.effect.record is not None
+    assert change.effect.record.source_version == NO_SOURCE
+
+
+def test_a_replica_that_was_replaced_is_listed() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "v", data_type="text")
+    aws.put("/p/a", "v", tier="Advanced", region="us-east-2")
+    report = aws.apply(run=Run(allow_replace=True, overwrite_outside=True))
+    assert outcome(report).result is Result.APPLIED
+    assert outcome(report).change.row is Row.REPLACE
+    assert "deleted and created again" in reasons(aws.plan_undo(report, run=LIFTED))
