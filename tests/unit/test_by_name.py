@@ -128,7 +128,7 @@ RUNS = [Run(), Run(allow_replace=True, overwrite_outside=True), Run(verify_value
 def test_the_plan_of_each_name_is_its_part_of_a_full_run(aws: SimulatedAws, run: Run) -> None:
     whole = rows(aws.plan(SPEC, run=run))
     kinds = {value["row"] if isinstance(value, dict) else str(value[0]) for value in whole.values()}
-    assert kinds == {str(row) for row in Row} - {"orphan", "in_sync", "expiring"}
+    assert kinds == {str(row) for row in Row} - {"orphan", "in_sync", "expiring", "undone"}
     for name in (*aws.world.names(aws.here), "/p/delete", "/p/never"):
         planned = planned_for(aws, [name], SPEC, run=run)
         assert rows(planned.plan) == {end: row for end, row in whole.items() if end[1] == name}, name
