@@ -292,6 +292,7 @@ def test_the_rows_of_changes_are_the_rows_of_the_table() -> None:
         "update",
         "retag",
         "in_sync",
+        "undone",  # of `undo`: tests/property/test_undo.py
     }
 
 

@@ -74,7 +74,7 @@ NOTICE = '{"Attributes":{"After":"30","Unit":"Days"},"Type":"NoChangeNotificatio
 
 
 def test_the_rows_are_tried_in_the_order_of_the_design() -> None:
-    assert [row for row, _ in TABLE] == list(Row)
+    assert [row for row, _ in TABLE] == [row for row in Row if row is not Row.UNDONE]
 
 
 def foreign(of: Held, **more: Any) -> Held:
@@ -1250,7 +1250,7 @@ def test_a_frozen_target_is_judged_like_any_other() -> None:
 
 def test_every_row_of_the_table_has_its_tests_by_name() -> None:
     names = [name for thing in globals().values() if isinstance(thing, type) for name in vars(thing)]
-    for row in Row:
+    for row, _ in TABLE:
         assert sum(name.startswith(f"test_{row.value}_") for name in names) >= 4, row
 
 
