@@ -447,6 +447,26 @@ def source_name(tags: Tags, name: str, source: Place) -> str | None:
     return None
 
 
+def source_names(placed: str | None, replica: Tags | None, name: str, source: Place) -> frozenset[str | None]:
+    """Return the names of the sources that an address belongs to: the placed one, and the recorded one.
+
+    Args:
+        placed: The name of the source parameter that the spec places at the address; None without one.
+        replica: The tags of the replica of this replication at the address; None without one.
+        name: The name of the replica.
+        source: The place of the source.
+
+    Returns:
+        None is among them if the record proves no name: the tag for it is missing or has no room.
+    """
+    names = frozenset(() if placed is None else (placed,))
+    record = None if replica is None else record_of(replica)
+    if replica is None or record is None:
+        return names
+    is_same = placed is not None and record.source == digest(source.arn(placed))
+    return names if is_same else names | {source_name(replica, name, source)}
+
+
 def _millis(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 

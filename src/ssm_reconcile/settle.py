@@ -42,7 +42,16 @@ from ssm_reconcile.model import (
     ValueRequest,
     canonical,
 )
-from ssm_reconcile.record import OWNER, STACK_TAG, Standing, proves_equal, record_of, standing, was_secret
+from ssm_reconcile.record import (
+    OWNER,
+    STACK_TAG,
+    Standing,
+    proves_equal,
+    record_of,
+    source_names,
+    standing,
+    was_secret,
+)
 from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication, Run
@@ -418,7 +427,9 @@ def prove(
         status = standing(tags, live.arn(address), claim, placed=True)
         if there is not None and status is Standing.FREE and address not in live.confirmed:
             strangers.add(address)
-        is_left = wanted.skip or wanted.chained or wanted.problems or replication.hold_on(wanted.source.name)
+        replica = tags if there is not None and status is Standing.OURS else None
+        names = source_names(wanted.source.name, replica, address, source.place)
+        is_left = wanted.skip or wanted.chained or wanted.problems or replication.hold_on(names)
         if is_left or (there is not None and not _value_matters(replication, target, status, tags)):
             continue
         record = record_of(tags) if status is Standing.OURS else None

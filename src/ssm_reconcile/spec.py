@@ -112,6 +112,13 @@ class Hold:
         """Whether the last day is before a day in UTC: a person has to extend or remove the hold."""
         return self.until is not None and self.until < today
 
+    def text(self, today: date) -> str:
+        """Return the hold as text, as of a day: "the hold on `/db/**` until 2026-12-24 (UTC)"."""
+        ends = "" if self.until is None else f" until {self.until} (UTC)"
+        if self.has_expired(today):
+            ends = f", which expired after {self.until} (UTC),"
+        return f"the hold on `{self.match.text}`{ends}"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -320,9 +327,14 @@ class Replication:
             return None
         return self.included_by(name)
 
-    def hold_on(self, name: str) -> Hold | None:
-        """Return the hold that matches the name of a source parameter; of several, the one that ends last."""
-        found = [hold for hold in self.holds if hold.match.matches(name)]
+    def hold_on(self, names: Collection[str | None]) -> Hold | None:
+        """Return the hold that matches one of the names of sources; of several, the one that ends last.
+
+        None is a name that is not known. Any hold may be meant for it, so each of them matches it.
+        """
+        found = [
+            hold for hold in self.holds if any(name is None or hold.match.matches(name) for name in names)
+        ]
         return max(found, key=lambda hold: hold.until or date.max, default=None)
 
     def patterns_without_effect(

@@ -32,7 +32,7 @@ def test_a_held_name_is_skipped_and_not_retried() -> None:
     account.drain()
     found = {line["parameter"]: line for line in lines(stack, "name")[-2:]}
     assert (found["/prod/a"]["result"], found["/prod/b"]["result"]) == ("held", "applied")
-    assert found["/prod/a"]["reasons"] == ["the hold on `/prod/a` stops every change: audit"]
+    assert found["/prod/a"]["reasons"] == ["the hold on `/prod/a` stops every change (audit)"]
     assert account.world.value(account.there, "/prod/a") == "v"
     assert account.world.value(account.there, "/prod/b") == "w"
     assert not stack.queue.dead

@@ -76,24 +76,28 @@ class View:
     def held(self) -> set[str]:
         """The addresses at which a hold stops every change, whoever owns the parameters there.
 
-        Where several sources are placed, only if each of them is held: an address with two sources is
-        written by no run. A replica that does not name its source is held by any hold.
+        The law: a change gives the value of a source to an address, or takes away what came from a source.
+        Neither happens if a hold matches that source. A source that no one can find out may be any: then each
+        hold matches it. Two sources on one address are written by no run: it is held if both are.
         """
-        holds, placed = self.spec.holds, self.placed()
-        names = {
-            address: {one.latest.parameter.name for one in sources} for address, sources in placed.items()
-        }
+        holds, ours = self.spec.holds, self.ours()
         stored = self.aws.world.region(self.place).parameters
-        for address in self.ours() - placed.keys():
-            tags = stored[address].tags
-            known = {tags.get(SOURCE, address), address}
-            proven = {name for name in known if f" from={digest(self.source.arn(name))} " in tags[RECORD]}
-            names[address] = proven
-        return {
-            address
-            for address, sources in names.items()
-            if holds and all(any(hold.match.matches(name) for hold in holds) for name in sources)
-        }
+
+        def matches(name: str) -> bool:
+            return any(hold.match.matches(name) for hold in holds)
+
+        found = set[str]()
+        for address in ours | self.placed().keys() if holds else ():
+            coming = [one.latest.parameter.name for one in self.placed().get(address, [])]
+            if coming and all(map(matches, coming)):
+                found.add(address)
+            if address in ours:
+                tags = stored[address].tags
+                candidates = {tags.get(SOURCE, address), address, *coming}
+                came = [n for n in candidates if f" from={digest(self.source.arn(n))} " in tags[RECORD]]
+                if not came or matches(came[0]):
+                    found.add(address)
+        return found
 
     def of_others(self) -> set[str]:
         """The addresses that carry our owner tag and the id of another spec."""

@@ -1,10 +1,11 @@
-"""Hold: no run and no fault writes or deletes at a held name, and a hold changes nothing at other names."""
+"""Hold: nothing is written, deleted, marked or unmarked at a held name; nothing else changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import Plan, effect_of
-from ssm_reconcile.spec import Replication
+from ssm_reconcile.record import EXPIRES, SOURCE
+from ssm_reconcile.spec import DeleteMode, Glob, Hold, Replication, Rewrite, RewriteIn
 from tests.doubles.clock import StopFlag
 from tests.fake_aws.world import Seen
 from tests.faults.test_any_faults import Storm, deaths, failures
@@ -29,16 +31,51 @@ from tests.simulated_aws import SimulatedAws
 UNTOUCHED = {Row.FOREIGN, Row.DETACHED, Row.COPIED}
 """The rows before `held`."""
 State = Mapping[Place, Mapping[str, Seen]]
+AFTER = timedelta(days=2)
+TAKES_OVER = Rewrite(Glob("/p/a"), RewriteIn.NAME, "/p/a", "/p/b")
+"""Where /p/b is left out, /p/a is placed on the replica of /p/b."""
 
 
 @st.composite
 def held_scenarios(draw: st.DrawFn) -> Scenario:
-    """A scenario whose spec has a hold, and in half of them a rewrite of names."""
+    """A scenario whose spec has a hold, and mostly a rewrite of names, in some of them a new one."""
     scenario = draw(scenarios())
-    rewrites = draw(st.sampled_from((scenario.spec.rewrites, (RENAMES,))))
-    spec = replace(scenario.spec, holds=draw(st.sampled_from(HOLDS)), rewrites=rewrites)
-    first = None if scenario.first is None else replace(scenario.first, rewrites=rewrites)
+    spec, first = replace(scenario.spec, holds=draw(st.sampled_from(HOLDS))), scenario.first
+    chosen = draw(st.sampled_from(("as it is", "renames", "takes over")))
+    if chosen == "renames":
+        spec = replace(spec, rewrites=(RENAMES,))
+        first = None if first is None else replace(first, rewrites=(RENAMES,))
+    elif chosen == "takes over":
+        held = draw(st.sampled_from(((Hold(Glob("/p/b")),), spec.holds)))
+        first = replace(spec, holds=(), exclude=(), rewrites=())
+        spec = replace(spec, holds=held, exclude=(Glob("/p/b"),), rewrites=(TAKES_OVER,))
     return replace(scenario, spec=spec, first=first)
+
+
+def mark(aws: SimulatedAws, spec: Replication, *, returns: bool) -> Replication:
+    """Delete held sources, mark the replicas, and let the marks become due; return the spec with the time.
+
+    Args:
+        aws: The AWS.
+        spec: The spec, whose holds begin after the marks.
+        returns: Whether the sources are there again.
+    """
+    spec = replace(spec, grace=AFTER, delete=DeleteMode.OWNED)
+    for stored in tuple(aws.world.region(aws.here).parameters.values()):
+        if spec.hold_on({stored.latest.parameter.name}):
+            aws.delete(stored.latest.parameter.name)
+    aws.pass_time(minutes=20)
+    aws.apply(replace(spec, holds=()))
+    for target in spec.targets if returns else ():
+        place = View(aws, spec, target).place
+        for name, stored in aws.world.state()[place].items():
+            tags = dict(stored.tags)
+            made_from = tags.get(SOURCE, name)
+            if EXPIRES in tags and aws.world.peek(aws.here, made_from) is None:
+                aws.put(made_from, "back")
+    aws.clock.advance(AFTER)
+    aws.pass_time(minutes=20)
+    return spec
 
 
 def held_addresses(aws: SimulatedAws, spec: Replication) -> set[tuple[str, str]]:
@@ -66,12 +103,25 @@ def effects_by_address(plan: Plan) -> dict[tuple[str, str], object]:
     return found | {(one.target, canonical(one.name)): (one.row, one.reasons) for one in plan.others}
 
 
-@given(scenario=held_scenarios(), failing=failures, death=deaths)
+marks = st.sampled_from((None, "gone", "back"))
+"""Whether replicas without a source are marked before the hold, and what is of their sources then."""
+
+
+def played(scenario: Scenario, marked: str | None) -> tuple[SimulatedAws, Replication]:
+    aws = scenario.play()
+    spec = scenario.spec if marked is None else mark(aws, scenario.spec, returns=marked == "back")
+    return aws, spec
+
+
+@given(scenario=held_scenarios(), marked=marks, failing=failures, death=deaths)
 @examples(80)
-def test_a_held_name_is_never_written_or_deleted_by_any_run_or_fault(
-    scenario: Scenario, failing: dict[tuple[str, int], str], death: tuple[int, bool] | None
+def test_a_held_name_is_never_written_deleted_marked_or_unmarked_by_any_run_or_fault(
+    scenario: Scenario,
+    marked: str | None,
+    failing: dict[tuple[str, int], str],
+    death: tuple[int, bool] | None,
 ) -> None:
-    aws, spec = scenario.play(), scenario.spec
+    aws, spec = played(scenario, marked)
     held, before = held_addresses(aws, spec), aws.world.state()
     aws.world.traffic.forget()
     aws.world.faults = Storm(failing, death)
@@ -84,10 +134,13 @@ def test_a_held_name_is_never_written_or_deleted_by_any_run_or_fault(
     assert not held & changed_addresses(aws, spec, before)
 
 
-@given(scenario=held_scenarios())
+@given(scenario=held_scenarios(), marked=marks)
 @examples(40)
-def test_a_held_name_is_never_written_or_deleted_by_an_event(scenario: Scenario) -> None:
-    aws, spec = scenario.play(), scenario.spec
+def test_a_held_name_is_never_written_deleted_marked_or_unmarked_by_an_event(
+    scenario: Scenario, marked: str | None
+) -> None:
+    aws, spec = played(scenario, marked)
+    scenario = replace(scenario, spec=spec)
     held, before = held_addresses(aws, spec), aws.world.state()
     found = planned(aws, scenario, names_of(aws, aws.plan(replace(spec, holds=()))))
     session = planner_for(aws, scenario).session()

@@ -49,7 +49,7 @@ class TestReason:
     def test_the_reason_names_the_pattern_the_last_day_and_the_text_of_the_spec(self) -> None:
         spec = holding("/p/*", until=date(2026, 12, 24), reason="the database moves")
         assert judge(held(), spec=spec).reasons == (
-            "the hold on `/p/*` until 2026-12-24 (UTC) stops every change: the database moves"
+            "the hold on `/p/*` until 2026-12-24 (UTC) stops every change (the database moves)"
         )
 
     def test_an_expired_hold_holds_and_says_so(self) -> None:

@@ -47,6 +47,7 @@ from ssm_reconcile.record import (
     mark_of,
     record_of,
     source_name,
+    source_names,
     standing,
 )
 from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob, Hold, Replication, Run, Target, TierMode
@@ -203,6 +204,13 @@ class Case:
         return self.made_from if self.desired is None else self.desired.source.name
 
     @property
+    def source_names(self) -> frozenset[str | None]:
+        """The names of sources that a hold may match (`record.source_names`)."""
+        placed = None if self.desired is None else self.desired.source.name
+        replica = None if self.record is None else self.tags
+        return source_names(placed, replica, self.address, self.context.source.place)
+
+    @property
     def differing(self) -> tuple[str, ...]:
         """The names of the attributes that differ, and `tags` if they differ."""
         return (*(one.attribute for one in self.differences), *(("tags",) if self.tag_diff else ()))
@@ -240,6 +248,12 @@ def is_same_version(reading: Reading, described: Parameter) -> bool:
 
 def cases(context: TargetContext) -> Iterator[Case]:
     """Yield each address that holds a replica of ours or on which a source parameter is placed, sorted."""
+    for case in _addresses(context):
+        yield _with_skip_tag(_with_hold(_compared(case) if case.desired is not None else _left_over(case)))
+
+
+def _addresses(context: TargetContext) -> Iterator[Case]:
+    """Yield each of these addresses without any comparison."""
     unplaced = (one for one in context.live.parameters if one not in context.desired)
     for address in sorted([*context.desired, *unplaced]):
         wanted = context.desired.get(address)
@@ -248,7 +262,7 @@ def cases(context: TargetContext) -> Iterator[Case]:
         status = context.standing_of(address) if there is not None else Standing.FREE
         if wanted is None and status is not Standing.OURS:
             continue
-        case = Case(
+        yield Case(
             context=context,
             address=address,
             desired=wanted,
@@ -258,20 +272,12 @@ def cases(context: TargetContext) -> Iterator[Case]:
             record=record_of(tags) if status is Standing.OURS else None,
             opted_out=there is not None and context.replication.skip_sync.applies(tags, context.target.name),
         )
-        yield _with_skip_tag(_with_hold(_compared(case) if wanted is not None else _left_over(case)))
 
 
 def _with_hold(case: Case) -> Case:
-    """Return the case with the hold that stops its changes.
-
-    The name of a source is not known if a rewrite changed a name that is too long for the source tag. Any
-    hold may be meant for such a replica, so each of them holds it.
-    """
-    rules, source = case.context.replication, case.source_name
-    if not rules.holds:
-        return case
-    hold = rules.hold_on(case.name if source is None else source)
-    return replace(case, hold=rules.holds[0] if hold is None and source is None else hold)
+    """Return the case with the hold that stops its changes."""
+    rules = case.context.replication
+    return replace(case, hold=rules.hold_on(case.source_names)) if rules.holds else case
 
 
 def _with_skip_tag(case: Case) -> Case:
@@ -290,15 +296,11 @@ def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozense
 
 
 def holding_patterns(context: TargetContext) -> frozenset[str]:
-    """Return the patterns of holds that match the source of an address; all if one is not known."""
+    """Return the patterns of holds that match a source of an address; all if one is not known."""
     globs = [hold.match for hold in context.replication.holds]
-    names = {one.source.name for one in context.desired.values()}
-    for address in unplaced_names(context, Standing.OURS) if globs else ():
-        made_from = source_name(context.live.tags_of(address), address, context.source.place)
-        if made_from is None:
-            return frozenset(glob.text for glob in globs)
-        names.add(made_from)
-    return matching_patterns(globs, names)
+    names = set[str | None]().union(*(case.source_names for case in _addresses(context))) if globs else set()
+    known = {name for name in names if name is not None}
+    return frozenset(glob.text for glob in globs) if None in names else matching_patterns(globs, known)
 
 
 def copied_tags(context: TargetContext) -> list[str]:

@@ -38,6 +38,7 @@ from ssm_reconcile.record import (
     Standing,
     compose_own,
     digest,
+    instant,
     is_resolved,
     key_digest,
     rewrite_digest,
@@ -75,7 +76,7 @@ def _result(case: Case, row: Row) -> Change | Other:
             reason = "copied ownership tags: its record was written for another parameter"
             return report("conflict", f"{reason}; remove its ssm-reconcile:* tags")
         case Row.HELD:
-            return report("held", hold_reason(case))
+            return report("held", _hold_reason(case))
         case Row.OPTED_OUT:
             return report("opted_out", f"it carries {skip_tag} itself and is not changed")
         case Row.CHAINED:
@@ -168,18 +169,19 @@ def _foreign_reason(case: Case) -> str:
     return f"it is a replica of {case.tags.get(OWNER, 'another owner')}"
 
 
-def hold_reason(case: Case) -> str:
+def _hold_reason(case: Case) -> str:
     """Return why a hold stops every change of a case; the reason in the spec is text of a person."""
-    hold = case.hold
+    hold, name = case.hold, case.source_name
     assert hold is not None
-    ends = "" if hold.until is None else f" until {hold.until} (UTC)"
-    if hold.has_expired(case.context.as_of.date()):
-        ends = f", which expired after {hold.until} (UTC),"
-    why = f": {hold.reason}" if hold.reason else ""
-    unknown = "; the name of its source is not recorded, so any hold holds it"
-    return (
-        f"the hold on `{hold.match.text}`{ends} stops every change{why}{'' if case.source_name else unknown}"
-    )
+    why = f" ({hold.reason})" if hold.reason else ""
+    recorded = ""
+    if name is None or not hold.match.matches(name):
+        (made_from,) = case.source_names - {name} or {None}
+        recorded = f"; the replica here was made from `{made_from}`"
+        if made_from is None:
+            recorded = "; the name of its source is not recorded, so any hold holds it"
+    mark = "" if case.mark is None else f"; its mark of {instant(case.mark.expires)} stays"
+    return f"{hold.text(case.context.as_of.date())} stops every change{why}{recorded}{mark}"
 
 
 _UNSURE = "the listing of the source is incomplete, so nothing is deleted"

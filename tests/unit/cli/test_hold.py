@@ -29,7 +29,7 @@ def test_a_held_name_is_in_the_counts_of_every_format(aws: SimulatedAws, cli: Cl
     result = cli("plan", "--out", "plan.json", "--metrics", "metrics.txt")
     assert result.exit_code == 0
     assert "Held, left as they are: 2" in result.stdout
-    assert "the hold on `/app/key` stops every change: waits for the new key" in result.stdout
+    assert "the hold on `/app/key` stops every change (waits for the new key)" in result.stdout
     document = json.loads(Path("plan.json").read_text())
     assert document["summary"]["held"] == 2
     assert {one["row"] for one in document["others"]} == {"held"}

@@ -245,6 +245,30 @@ class TestHeld:
         assert "its source is not recorded" in found.reasons
         assert judge([], nameless, spec=replace(spec, holds=())).row == "orphan"
 
+    @pytest.mark.parametrize("by_rewrite", [True, False], ids=["renamed replica", "renamed source"])
+    def test_held_is_a_replica_of_a_held_source_also_when_another_source_is_placed_there(
+        self, by_rewrite: bool
+    ) -> None:
+        was = "/p/db/url" if by_rewrite else "/q/x"
+        hold, rename = Hold(Glob(was)), Rewrite(Glob("/p/x"), RewriteIn.NAME, "/p/", "/q/")
+        spec = replication(include=(Glob("/p/x"),), rewrites=(rename,), holds=(hold,))
+        there = replica(held(was), name="/q/x")
+        new = held("/p/x", value="another")
+        found = judge(new, there, spec=spec)
+        assert (found.row, found.proof.source, found.proof.live) == ("held", {}, {})
+        assert found.reasons.endswith(f"stops every change; the replica here was made from `{was}`")
+        assert judge(new, there, spec=replace(spec, holds=(Hold(Glob("/p/other")),))).row == "update"
+
+    def test_held_by_any_hold_is_such_a_replica_that_does_not_name_its_source(self) -> None:
+        rename = Rewrite(Glob("/p/x"), RewriteIn.NAME, "/p/", "/q/")
+        spec = replication(include=(Glob("/p/x"),), rewrites=(rename,), holds=(Hold(Glob("/elsewhere")),))
+        made = replica(held("/p/db/url"), name="/q/x")
+        nameless = replace(made, tags={key: text for key, text in made.tags.items() if key != SOURCE})
+        assert "its source is not recorded" in judge(held("/p/x"), nameless, spec=spec).reasons
+        mine = replica(held("/p/x"), name="/q/x")
+        nameless = replace(mine, tags={key: text for key, text in mine.tags.items() if key != SOURCE})
+        assert judge(held("/p/x", value="new", version=2), nameless, spec=spec).row == "update"
+
     def test_held_ends_at_other_names(self) -> None:
         assert judge([held("/p/a"), held("/p/b")], spec=self.SPEC).rows == ["held", "create"]
 
