@@ -61,9 +61,9 @@ def mark(aws: SimulatedAws, spec: Replication, *, returns: bool) -> Replication:
         returns: Whether the sources are there again.
     """
     spec = replace(spec, grace=AFTER, delete=DeleteMode.OWNED)
-    for stored in tuple(aws.world.region(aws.here).parameters.values()):
-        if spec.hold_on({stored.latest.parameter.name}):
-            aws.delete(stored.latest.parameter.name)
+    for source in tuple(aws.world.region(aws.here).parameters.values()):
+        if spec.hold_on({source.latest.parameter.name}):
+            aws.delete(source.latest.parameter.name)
     aws.pass_time(minutes=20)
     aws.apply(replace(spec, holds=()))
     for target in spec.targets if returns else ():
