@@ -35,6 +35,7 @@ from ssm_reconcile.model import (
     DesiredParameter,
     Keyring,
     Listing,
+    Place,
     Reading,
     Tags,
     UnreadableValue,
@@ -42,16 +43,7 @@ from ssm_reconcile.model import (
     ValueRequest,
     canonical,
 )
-from ssm_reconcile.record import (
-    OWNER,
-    STACK_TAG,
-    Standing,
-    proves_equal,
-    record_of,
-    source_names,
-    standing,
-    was_secret,
-)
+from ssm_reconcile.record import OWNER, STACK_TAG, Standing, proves_equal, record_of, standing, was_secret
 from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication, Run
@@ -427,12 +419,10 @@ def prove(
         status = standing(tags, live.arn(address), claim, placed=True)
         if there is not None and status is Standing.FREE and address not in live.confirmed:
             strangers.add(address)
-        replica = tags if there is not None and status is Standing.OURS else None
-        names = source_names(wanted.source.name, replica, address, source.place)
-        is_left = wanted.skip or wanted.chained or wanted.problems or replication.hold_on(names)
-        if is_left or (there is not None and not _value_matters(replication, target, status, tags)):
+        record = record_of(tags) if there is not None and status is Standing.OURS else None
+        matters = there is None or _value_matters(replication, target, status, tags)
+        if not matters or _is_left(replication, wanted, tags if record else None, source.place):
             continue
-        record = record_of(tags) if status is Standing.OURS else None
         if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
             equal.add(address)
             if not run.verify_values:
@@ -464,6 +454,13 @@ def _source_question(
     is_regional = here.place.region != there.place.region and source.data_type != IMAGE
     region = here.place.region if is_regional else ""
     return ValueRequest(source.name, substitutions, show, pattern, lifted, region)
+
+
+def _is_left(replication: Replication, wanted: DesiredParameter, replica: Tags | None, source: Place) -> bool:
+    """Whether no run writes the value, whatever it is. `replica`: the tags of an existing replica of ours."""
+    if wanted.skip or wanted.chained or wanted.problems:
+        return True
+    return replication.hold_at(wanted.source.name, replica, wanted.name, source) is not None
 
 
 def _value_matters(replication: Replication, target: str, status: Standing, tags: Tags) -> bool:

@@ -23,9 +23,10 @@ from ssm_reconcile.model import (
     Access,
     Place,
     Substitution,
+    Tags,
     canonical,
 )
-from ssm_reconcile.record import PREFIX, Claim, digest_id
+from ssm_reconcile.record import PREFIX, Claim, digest_id, source_names
 from ssm_reconcile.secret_detection import name_looks_secret
 from ssm_reconcile.skip_sync import SkipSync
 
@@ -336,6 +337,17 @@ class Replication:
             hold for hold in self.holds if any(name is None or hold.match.matches(name) for name in names)
         ]
         return max(found, key=lambda hold: hold.until or date.max, default=None)
+
+    def hold_at(self, placed: str | None, replica: Tags | None, name: str, source: Place) -> Hold | None:
+        """Return the hold that stops every change at an address, by the names of its sources.
+
+        Args:
+            placed: The name of the source parameter that the spec places at the address; None without one.
+            replica: The tags of the replica of this replication at the address; None without one.
+            name: The name of the replica.
+            source: The place of the source.
+        """
+        return self.hold_on(source_names(placed, replica, name, source)) if self.holds else None
 
     def patterns_without_effect(
         self, parameters: Iterable[tuple[str, str]], holding: Collection[str] | None = None

@@ -33,7 +33,7 @@ UNTOUCHED = {Row.FOREIGN, Row.DETACHED, Row.COPIED}
 State = Mapping[Place, Mapping[str, Seen]]
 AFTER = timedelta(days=2)
 TAKES_OVER = Rewrite(Glob("/p/a"), RewriteIn.NAME, "/p/a", "/p/b")
-"""Where /p/b is left out, /p/a is placed on the replica of /p/b."""
+"""Places /p/a on the replica of /p/b, if the spec excludes /p/b."""
 
 
 @st.composite
