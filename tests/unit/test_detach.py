@@ -15,7 +15,7 @@ from ssm_reconcile.model import Access
 from ssm_reconcile.record import EXPIRES, OWNER, RECORD
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Places
-from ssm_reconcile.spec import AdoptMode, Run, Source
+from ssm_reconcile.spec import AdoptMode, Glob, Hold, Run, Source
 from tests.builders import OWNED_BY, counted, replication, store_error
 from tests.builders import target as target_of
 from tests.fake_aws.traffic import at_call, at_write, lost, refused
@@ -76,6 +76,16 @@ def test_no_plan_changes_a_detached_replica_and_undo_restores_it() -> None:
     assert set(owners(aws).values()) == {OWNED_BY}
     aws.pass_time()
     assert counted(aws.plan()) == {"update": 1, "delete": 1, "in_sync": 1}
+
+
+def test_a_hold_does_not_stop_detach_in_either_direction() -> None:
+    aws = staged()
+    aws.spec = replace(aws.spec, holds=(Hold(Glob("/p/*")),))
+    assert results(done(aws)) == dict.fromkeys(NAMES, "applied")
+    assert counted(aws.plan()) == {"detached": 3}
+    assert results(done(aws, undo=True)) == dict.fromkeys(NAMES, "applied")
+    aws.pass_time()
+    assert counted(aws.plan()) == {"held": 3}
 
 
 def test_a_second_run_finds_nothing_to_do() -> None:

@@ -7,11 +7,11 @@ from datetime import date
 
 import pytest
 
-from ssm_reconcile.errors import Finding, Severity, SpecError, Where
+from ssm_reconcile.errors import Finding, Severity, SpecError, Trouble, Where
 from ssm_reconcile.load import load_text
 from ssm_reconcile.metrics import target_statuses
 from ssm_reconcile.plan_findings import find_drift, find_expired_holds
-from ssm_reconcile.record import OWNER, RECORD
+from ssm_reconcile.record import OWNER, RECORD, SOURCE
 from ssm_reconcile.spec import (
     DeleteMode,
     Glob,
@@ -21,7 +21,8 @@ from ssm_reconcile.spec import (
     RewriteIn,
     Run,
 )
-from tests.builders import HERE, NOW, held, judge, replication
+from tests.builders import HERE, NOW, held, judge, replication, target
+from tests.fake_aws.traffic import refused
 from tests.simulated_aws import SimulatedAws
 
 TODAY = NOW.date()
@@ -101,6 +102,20 @@ class TestExpiry:
         plan = aws.plan(run=Run(only=("/p/a",)))
         assert plan.has_expired_hold
 
+    def test_a_listing_of_the_source_that_fails_does_not_hide_an_expired_hold(self) -> None:
+        aws = SimulatedAws(holding("/p/a", until=date(2026, 11, 1)))
+        for number in range(60):
+            aws.put(f"/p/{number}")
+        aws.world.faults = lambda operation, place, _names, count: (
+            refused(Trouble.DENIED)
+            if operation == "DescribeParameters" and place == aws.here and count > 1
+            else None
+        )
+        plan = aws.plan()
+        assert not plan.complete
+        assert plan.has_expired_hold
+        assert "hold-expired" in {one.code for one in plan.all_findings}
+
 
 class TestWithoutEffect:
     def found(self, aws: SimulatedAws, run: Run | None = None) -> list[Finding]:
@@ -128,6 +143,46 @@ class TestWithoutEffect:
         aws.delete("/p/gone")
         aws.pass_time()
         aws.spec = replace(aws.spec, holds=(Hold(Glob("/p/gone")),))
+        assert self.found(aws) == []
+
+    @pytest.mark.parametrize(("pattern", "reported"), [("/p/was", False), ("/p/never", True)])
+    def test_the_recorded_source_counts_also_where_another_one_is_placed(
+        self, pattern: str, reported: bool
+    ) -> None:
+        aws = SimulatedAws(replication())
+        aws.put("/p/was")
+        aws.apply()
+        aws.delete("/p/was")
+        aws.put("/p/new", "another")
+        aws.pass_time()
+        takes_over = Rewrite(Glob("/p/new"), RewriteIn.NAME, "new", "was")
+        aws.spec = replace(aws.spec, rewrites=(takes_over,), holds=(Hold(Glob(pattern)),))
+        assert bool(self.found(aws)) is reported
+        assert aws.apply().plan.summary["held"] == (not reported)
+
+    def test_any_hold_matches_a_replica_that_does_not_name_its_source(self) -> None:
+        aws = SimulatedAws(replication(rewrites=(RENAME,)))
+        aws.put("/p/gone")
+        aws.put("/p/a")
+        aws.apply()
+        aws.delete("/p/gone")
+        aws.pass_time()
+        aws.spec = replace(aws.spec, holds=(Hold(Glob("/elsewhere")),))
+        assert len(self.found(aws)) == 1
+        aws.world.untag(aws.there, "/q/gone", SOURCE)
+        aws.pass_time()
+        assert self.found(aws) == []
+
+    def test_a_target_that_is_not_listed_may_have_a_replica_that_the_hold_matches(self) -> None:
+        near = replication().targets[0]
+        aws = SimulatedAws(holding("/p/b", targets=(near, target("eu", region="eu-west-1"))))
+        aws.put("/p/a")
+        assert len(self.found(aws)) == 1
+        aws.world.faults = lambda operation, place, _names, _count: (
+            refused(Trouble.DENIED)
+            if operation == "DescribeParameters" and place.region == "eu-west-1"
+            else None
+        )
         assert self.found(aws) == []
 
 

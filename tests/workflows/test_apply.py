@@ -10,6 +10,7 @@ import pytest
 
 from tests.workflows.prepared import prepared
 from tests.workflows.stage import APPLY_ROLE, PLAN_ROLE, SECRET, Stage, log_of, results, spec
+from tests.workflows.test_histories_review import RULES
 
 ALL = spec("/app/**", "/shop/**")
 EVERYTHING = {"/app/url": "https://example.org", "/app/key": SECRET, "/shop/limit": "100"}
@@ -218,6 +219,23 @@ def test_a_guard_that_withholds_a_change_fails_the_job_and_asks_no_one(stage: St
     assert results(jobs) == {"merged": "failure"}, log_of(jobs)
     assert jobs["merged"].outputs["failure-reason"] == "refused"
     assert stage.holds() == EVERYTHING, "two of three: more than half"
+
+
+def test_an_expired_hold_alone_has_a_reason_of_its_own_and_keeps_the_issue_on_drift(stage: Stage) -> None:
+    expired = '  hold: [{ match: /app/key, until: "2020-01-01" }]\n'
+    stage.open(RULES % ('    - "/shop/**"\n', expired))
+    stage.plan(jobs={"plan"})
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == {"merged": "failure"}, log_of(jobs)
+    assert jobs["merged"].outputs["failure-reason"] == "hold-expired"
+    assert "all changes were applied, but a hold of the spec has expired" in log_of(jobs)
+    assert "not all was applied" not in log_of(jobs)
+    assert stage.holds().keys() == EVERYTHING.keys() - {"/app/key"}
+    stage.put("/shop/limit", "200")
+    stage.by_hand(mode="apply")
+    assert stage.holds()["/shop/limit"] == "200"
+    (issue,) = stage.hub.issues
+    assert (issue.state, issue.title) == ("open", "SSM drift of prod: a hold has expired")
 
 
 def test_a_schedule_looks_for_drift_with_the_plan_role_and_writes_nothing(stage: Stage) -> None:

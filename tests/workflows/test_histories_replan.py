@@ -71,6 +71,18 @@ def test_the_check_run_of_a_plan_that_was_posted_again_is_on_the_head_of_the_pul
     assert len(planned.hub.check_runs) == 2, "the same plan is not reported again"
 
 
+def test_an_expired_hold_does_not_stop_a_plan_that_is_made_again(stage: Stage) -> None:
+    expired = '  hold: [{ match: /app/key, until: "2020-01-01" }]\n'
+    stage.open(RULES % ('    - "/shop/**"\n', expired))
+    stage.plan(jobs={"plan"})
+    stage.put("/shop/more", "1")
+    jobs = stage.replan()
+    assert results(jobs) == PLANNED, log_of(jobs)
+    body = stage.plan_comment().body
+    assert "/shop/more" in body
+    assert "hold-expired" in body
+
+
 def test_the_same_plan_is_not_posted_again_and_the_merge_applies_the_first_one(planned: Stage) -> None:
     jobs = planned.replan()
     assert results(jobs) == PLANNED, log_of(jobs)

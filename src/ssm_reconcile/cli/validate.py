@@ -30,7 +30,7 @@ EXIT_CODES = {
     1: "not valid",
     64: "wrong usage",
 }
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 NOT_VALID = 1
 
 
@@ -47,14 +47,17 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
 
     SPEC are files or directories, replication.yaml if none is given; `-` is standard input. All errors are
     written to stderr at once, as `file:line:column: severity: message [code]`, each with a correction. The
-    valid files are listed on stdout. In GitHub Actions the errors are also annotations on the lines of the
-    spec; --format github writes these annotations to stdout.
+    valid files are listed on stdout. A spec with an expired hold is not valid, but still usable: `plan`,
+    `apply` and `event` go on with all other names, and --format json has `"usable": true`. In GitHub Actions
+    the errors are also annotations on the lines of the spec; --format github writes these annotations to
+    stdout.
     """
     from ssm_reconcile.github.workflow_run import workspace
     from ssm_reconcile.plan_findings import find_expired_holds
     from ssm_reconcile.publishers.runner import annotation_lines
 
     found: Sequence[Replication] = ()
+    usable = False
     warnings: Sequence[Finding] = ()
     try:
         loaded = command_run.load_all(specs, name)
@@ -63,12 +66,12 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
     else:
         today = SystemClock().now().date()
         expired = (one for spec in loaded.replications for one in find_expired_holds(spec, today))
-        errors = (*loaded.errors, *expired)
+        errors, usable = (*loaded.errors, *expired), True
         found = () if errors else loaded.replications
         warnings = () if common.quiet and output_format == "text" else loaded.findings
     findings, code = (*errors, *warnings), NOT_VALID if errors else 0
     if output_format == "json":
-        document = _document(found, findings, valid=not errors)
+        document = _document(found, findings, valid=not errors, usable=usable)
         terminal.write(json.dumps(document, indent=2, sort_keys=True))
         return code
     error_output.write_findings(findings)
@@ -86,10 +89,14 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
     return code
 
 
-def _document(found: Sequence[Replication], findings: Iterable[Finding], *, valid: bool) -> dict[str, Any]:
+def _document(
+    found: Sequence[Replication], findings: Iterable[Finding], *, valid: bool, usable: bool
+) -> dict[str, Any]:
+    """Return the JSON document. `usable`: whether a run accepts the spec, with or without errors."""
     return {
         "format_version": FORMAT_VERSION,
         "valid": valid,
+        "usable": usable,
         "replications": [
             {
                 "name": one.name,

@@ -44,7 +44,7 @@ def plan_check(name: str, document: PlanDocument, exit_code: int | None, context
     """
     view = PlanView(document)
     if exit_code is None:
-        is_problem = not view.complete or view.summary.get("invalid") or _has_expired_hold(view)
+        is_problem = not view.complete or view.summary.get("invalid") or view.has_expired_hold
         exit_code = PROBLEM if is_problem else 0
     summary = without_marker(plan_comment(view, budget=SUMMARY_LIMIT, context=context))
     return CheckRun(name, exit_code in SUCCESSES, check_title(view), summary)
@@ -72,13 +72,9 @@ def check_title(view: PlanView) -> str:
     # Without a change, the parameters that a person has to look at come first.
     counts = [changes, withheld, view.unresolved] if view.changes else [view.unresolved, changes]
     counts += [] if view.complete else ["incomplete"]
-    counts += ["a hold has expired"] if _has_expired_hold(view) else []
+    counts += ["a hold has expired"] if view.has_expired_hold else []
     title = ", ".join(filter(None, counts))
     return title[:1].upper() + title[1:]
-
-
-def _has_expired_hold(view: PlanView) -> bool:
-    return any(finding.code == "hold-expired" for finding in view.findings)
 
 
 def create_check_run(github: GitHub, check: CheckRun, context: CommentContext) -> None:

@@ -76,7 +76,8 @@ def plan_pages(document: PlanDocument, note: str = "", known: Sequence[str] = ()
         def write(context: CommentContext, level: int, budget: int) -> str:
             return markdown.plan_comment(view, context=context, level=level, budget=budget, intro=note)
 
-        worth = bool(view.changes or not view.complete or view.unresolved)
+        held = view.summary.get("held")  # reviewers see which parameters a new hold matches
+        worth = bool(view.changes or not view.complete or view.unresolved or held)
         plan = plan_fact(view.plan_id)
         return Page(name, worth, view.danger, write, plan=plan, unresolved=view.unresolved)
 

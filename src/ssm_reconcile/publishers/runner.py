@@ -17,12 +17,15 @@ from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.renderers.changes import returns_secret
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET
+from ssm_reconcile.renderers.view import ReportView
 
 ANNOTATIONS = 10
 """Maximum annotations of each severity in a step; GitHub drops the others without a word."""
 MESSAGE_LIMIT = 4000
 """Characters of an annotation; GitHub cuts longer ones."""
 PLAN_FAILED = "plan-failed"
+HOLD_EXPIRED = "hold-expired"
+"""Reason of an apply that has done everything else."""
 COUNTS = (
     "create", "update", "replace", "delete", "withheld", "conflict", "detached", "invalid", "expiring",
     "orphaned", "held",
@@ -102,7 +105,9 @@ def plan_outputs(document: PlanDocument, path: Path) -> dict[str, str]:
 def report_outputs(document: ReportDocument) -> dict[str, str]:
     """Return the step outputs of an apply: counts, `plan-id` and `failure-reason`, empty for success."""
     not_approved = "refused" if document["plan_id"] == _NO_PLAN else "plan-changed"
-    reasons = {0: "", 4: not_approved, 5: "refused"}
+    view = ReportView(document)
+    unfinished = HOLD_EXPIRED if view.is_done and view.has_expired_hold else "apply-failed"
+    reasons = {0: "", 3: unfinished, 4: not_approved, 5: "refused"}
     return {
         **_counts(document.get("planned") or {}),
         "plan-id": document["plan_id"],

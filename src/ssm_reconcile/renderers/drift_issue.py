@@ -28,6 +28,11 @@ ISSUE_MARK = "ssm-reconcile:drift"
 OUTSIDE = 50
 """Changed replicas that are named."""
 _TITLE = 200
+_EXPIRED = "a hold has expired"
+_HOLD = (
+    "A hold of the spec has expired, and still stops every change of its parameters: extend `until`, or"
+    " remove the entry. The finding below has its line."
+)
 _UNMET = ("conflict", "detached", "invalid")
 _KEEP = (
     "**Keep the values of the targets.** Make the same change at the source, and the next run finds no"
@@ -47,7 +52,12 @@ def issue_title(scope: Sequence[str], found: str) -> str:
 
 
 def plan_differences(view: PlanView) -> str:
-    """Return the differences of a plan in a few words; empty where the targets are in sync."""
+    """Return the differences of a plan, and whether a hold has expired, in a few words; empty without any."""
+    return ", ".join(filter(None, (_drift(view), _EXPIRED * view.has_expired_hold)))
+
+
+def _drift(view: PlanView) -> str:
+    """Return the differences of a plan without its holds."""
     incomplete = "" if view.complete else "a place could not be listed"
     changes = plural(len(view.changes), "change") if view.changes else ""
     return ", ".join(filter(None, (incomplete, changes, kind_counts(view.summary, *_UNMET))))
@@ -58,7 +68,8 @@ def report_differences(report: ReportView) -> str:
     incomplete = "" if report.complete else "a place could not be listed"
     remaining = sum(group.size for group in report.remaining)
     gone = f"{remaining:,} still different" if remaining else ""
-    return ", ".join(filter(None, (incomplete, *report.unapplied_counts, gone, report.unmet)))
+    expired = _EXPIRED * report.has_expired_hold
+    return ", ".join(filter(None, (incomplete, *report.unapplied_counts, gone, report.unmet, expired)))
 
 
 def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
@@ -77,11 +88,14 @@ def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
         state=plan_differences(view),
         mark=ISSUE_MARK,
     )
+    differ = bool(_drift(view))
+    names = scope_names(view.scope)
+    found = [f"The targets of {names} differ from the spec."] * differ + [_HOLD] * view.has_expired_hold
     first = (
-        f"{head}\nThe targets of {scope_names(view.scope)} differ from the spec. Scheduled runs"
+        f"{head}\n{' '.join(found)} Scheduled runs"
         " keep this issue up to date, and the first run that finds no difference closes it."
     )
-    above = [first, _changed_outside(view), _ways_forward(context)]
+    above = [first, _changed_outside(view), _ways_forward(context) * differ]
     room = budget - byte_size(join_blocks(above)) - 2
     return join_blocks([*above, without_marker(plan_comment(view, budget=room, context=context))])
 
@@ -102,11 +116,14 @@ def report_issue(report: ReportView, *, context: CommentContext, budget: int) ->
         state=report_differences(report),
         mark=ISSUE_MARK,
     )
+    names = scope_names(report.scope)
+    found = [f"The last apply of {names} did not apply all changes."] * (not report.is_done)
+    found += [_HOLD] * report.has_expired_hold
     first = (
-        f"{head}\nThe last apply of {scope_names(report.scope)} did not apply all changes."
+        f"{head}\n{' '.join(found)}"
         " Scheduled runs keep this issue up to date, and the first run after which nothing remains closes it."
     )
-    above = [first, _ways_forward(context)]
+    above = [first, _ways_forward(context) * (not report.is_done)]
     room = budget - byte_size(join_blocks(above)) - 2
     return join_blocks([*above, without_marker(report_comment(report, budget=room, context=context))])
 

@@ -130,6 +130,8 @@ class RunView:
     in a report.
     """
 
+    findings: tuple[FindingView, ...]
+
     def __init__(self, document: PlanDocument | ReportDocument, replication: str | None) -> None:
         parts = [part for part in document["replications"] if replication in (None, part["name"])]
         self._names = {part["name"] for part in parts}
@@ -180,6 +182,11 @@ class RunView:
         names = {"", None, *self._names}
         found = [entry for entry in document["findings"] if entry.get("replication") in names]
         return merge_findings(found, shown, self._target_label)
+
+    @property
+    def has_expired_hold(self) -> bool:
+        """Whether a hold of the spec has expired, so that the run ends with exit code 3."""
+        return any(finding.code == "hold-expired" for finding in self.findings)
 
     @property
     def short_id(self) -> str:
@@ -346,6 +353,11 @@ class ReportView(RunView):
         self.approval = document.get("approval") or ""
         if self.interrupted:
             self.notices.append(Notice("interrupted", "Interrupted: the next run applies the rest."))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every change was applied and nothing remains."""
+        return self.complete and not (self.unapplied_counts or self.remaining or self.unmet)
 
     @property
     def danger(self) -> Danger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_the_last_day_of_a_hold_is_a_day_of_the_hold(aws: SimulatedAws, cli: Cli
     assert cli("plan").exit_code == 0
 
 
+def test_a_saved_plan_judges_its_holds_as_of_the_plan(aws: SimulatedAws, cli: Cli) -> None:
+    hold(f'match: /app/key, until: "{aws.clock.now().date()}"')
+    assert cli("plan", "--target", "us-east-2", "--out", "plan.json").exit_code == 0
+    aws.pass_time(hours=25)
+    assert cli("plan", "--target", "us-east-2").exit_code == 3
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 0, result.stderr
+    assert aws.names("us-east-2") == ["/app/hosts", "/app/url"]
+    aws.pass_time()
+    assert cli("plan", "--target", "us-east-2").exit_code == 3
+
+
 @pytest.mark.parametrize(("day", "code"), [(23, 0), (24, 0), (25, 1)])
 def test_validate_ends_1_from_the_day_after_the_last_one(
     day: int, code: int, aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
@@ -79,7 +92,7 @@ def test_validate_ends_1_from_the_day_after_the_last_one(
     assert result.exit_code == code
     assert ("[hold-expired]" in result.stderr) == bool(code)
     document = json.loads(cli("validate", "--format", "json").stdout)
-    assert document["valid"] == (not code)
+    assert (document["valid"], document["usable"]) == (not code, True)
     assert [one["where"] for one in document["findings"]] == ["replication.yaml:7:44"] * code
 
 
@@ -121,6 +134,28 @@ def test_status_has_the_state(aws: SimulatedAws, cli: Cli) -> None:
     assert [(one["name"], one["state"]) for one in document["replicas"]] == [("/app/key", "held")] * 2
     assert "stops every change" in document["replicas"][0]["reasons"][0]
     assert "held" in cli("status").stdout
+    assert "ssm-reconcile plan" in cli("status").stdout, "the others are to be created"
+
+
+def test_held_names_alone_are_no_reason_to_plan(aws: SimulatedAws, cli: Cli) -> None:
+    hold('match: "/app/**"')
+    shown = cli("status").stdout
+    assert "held" in shown
+    assert "ssm-reconcile plan" not in shown
+
+
+def test_the_tables_of_targets_have_a_column(aws: SimulatedAws, cli: Cli) -> None:
+    assert cli("apply", "--yes", "--target", "us-east-2").exit_code == 0
+    aws.pass_time()
+    hold("match: /app/key")
+    text = cli("plan", "--out", "plan.json").stdout
+    shown = cli("show", "plan.json", "--format", "markdown").stdout
+    for output in (text, shown):
+        lines = [line.lower().replace("\xa0", " ") for line in output.splitlines()]
+        header = next(
+            line for line in lines if {"create", "in sync"} <= set(re.split(r"\s{2,}|\s*\|\s*", line))
+        )
+        assert "held" in header
 
 
 def test_a_reason_is_text_and_nothing_else(aws: SimulatedAws, cli: Cli) -> None:

@@ -58,14 +58,14 @@ def test_every_error_is_reported_on_stderr_with_its_position(folder: Path, cli: 
 
 def test_validate_as_json_has_everything_on_stdout(folder: Path, cli: Cli) -> None:
     good = json.loads(cli("validate", "--format", "json").stdout)
-    assert good["valid"]
+    assert (good["valid"], good["usable"]) == (True, True)
     assert good["replications"] == [
         {"name": "prod", "file": "replication.yaml", "targets": ["us-east-2", "eu-west-1"]}
     ]
     Path("replication.yaml").write_text("version: 1\n")
     result = cli("validate", "--format", "json")
     bad = json.loads(result.stdout)
-    assert not bad["valid"]
+    assert (bad["valid"], bad["usable"]) == (False, False)
     assert {"severity", "code", "message", "where"} == set(bad["findings"][0])
     assert result.stderr == ""
 

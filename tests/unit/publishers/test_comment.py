@@ -80,6 +80,14 @@ def test_an_address_that_a_person_has_to_look_at_is_worth_a_comment(
     assert "## SSM plan for `prod`: no changes, 1 " in hub.comments[0].body
 
 
+def test_a_held_address_is_worth_a_comment_so_that_reviewers_see_a_new_hold(
+    hub: Hub, publish: Publish
+) -> None:
+    held = plans.other("eu-west-1", "/shop/a", Row.HELD, "held", "the hold on `/shop/*` stops every change")
+    assert publish(plans.plan_of([], others=[held])) == [("prod", PageResult.CREATED)]
+    assert "the hold on `/shop/*` stops every change" in hub.comments[0].body
+
+
 @pytest.mark.parametrize("counted", ["skipped", "opted_out"])
 def test_an_address_that_is_left_alone_on_request_is_not_worth_a_comment(
     publish: Publish, counted: str

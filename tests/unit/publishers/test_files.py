@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.publishers import runner
 from ssm_reconcile.publishers.runner import ANNOTATIONS, annotation_lines, command, findings_in
@@ -88,6 +90,30 @@ def test_a_report_says_why_not_all_was_done(results: list[Result], reason: str) 
     outputs = runner.report_outputs(plans.report_document_of(plans.reported(plan, results)))
     assert outputs["failure-reason"] == reason
     assert outputs["changes"] == "1"
+
+
+EXPIRED = Finding(Severity.ERROR, "hold-expired", "the hold expired")
+INVALID = plans.other("eu-west-1", "/b", Row.INVALID, "invalid", "too large")
+
+
+@pytest.mark.parametrize(
+    ("results", "more", "reason"),
+    [
+        ([Result.APPLIED], {}, "hold-expired"),
+        ([Result.FAILED], {}, "apply-failed"),
+        ([Result.APPLIED], {"others": [INVALID]}, "apply-failed"),
+        ([Result.APPLIED], {"incomplete": ["us-west-2"]}, "apply-failed"),
+        ([Result.APPLIED], {"findings": []}, "apply-failed"),
+        ([Result.WITHHELD], {}, "refused"),
+    ],
+)
+def test_an_expired_hold_is_the_reason_only_if_everything_else_was_done(
+    results: list[Result], more: dict[str, Any], reason: str
+) -> None:
+    plan = plans.plan_of([plans.create("eu-west-1", "/a")], **{"findings": [EXPIRED], **more})
+    document = plans.report_document_of(plans.reported(plan, results))
+    document["exit_code"] = document["exit_code"] or 3
+    assert runner.report_outputs(document)["failure-reason"] == reason
 
 
 def test_an_apply_that_refused_had_another_plan_or_none_at_all() -> None:

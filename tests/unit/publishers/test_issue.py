@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from ssm_reconcile.change import Row
+from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.plan import Plan
@@ -94,6 +95,33 @@ def test_replicas_that_wait_for_their_deletion_open_no_issue(hub: Hub, look: Loo
     assert look(plans.plan_of([], others=[waiting])) == [("prod", PageResult.NOTHING)]
     look(drifting())
     assert look(plans.plan_of([], others=[waiting])) == [("prod", PageResult.CLOSED)]
+
+
+EXPIRED = Finding(Severity.ERROR, "hold-expired", "the hold on `/shop/*` expired", "replication.yaml:7:9")
+
+
+def test_an_expired_hold_alone_opens_an_issue_that_does_not_claim_drift(hub: Hub, look: Look) -> None:
+    assert look(plans.plan_of([], findings=[EXPIRED])) == [("prod", PageResult.CREATED)]
+    (issue,) = hub.issues
+    assert issue.title == "SSM drift of prod: a hold has expired"
+    assert "A hold of the spec has expired" in issue.body
+    assert "replication.yaml:7:9" in issue.body
+    assert "differ from the spec." not in issue.body
+    assert "Two ways forward" not in issue.body
+    look(plans.plan_of([plans.create("eu-west-1", "/a")], findings=[EXPIRED]))
+    assert issue.title == "SSM drift of prod: 1 change, a hold has expired"
+    assert "differ from the spec. A hold of the spec has expired" in issue.body
+    assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
+
+
+def test_an_apply_that_did_all_but_an_expired_hold_keeps_the_issue_open(hub: Hub, github: GitHub) -> None:
+    plan = plans.plan_of([plans.create("eu-west-1", "/a")], findings=[EXPIRED])
+    report = plans.report_document_of(plans.reported(plan))
+    assert issues(github).publish(lambda _: report_issue_pages(report)) == [("prod", PageResult.CREATED)]
+    (issue,) = hub.issues
+    assert issue.title == "SSM drift of prod: a hold has expired"
+    assert "did not apply all changes" not in issue.body
+    assert "A hold of the spec has expired" in issue.body
 
 
 def test_without_drift_no_issue_is_opened(hub: Hub, look: Look) -> None:
