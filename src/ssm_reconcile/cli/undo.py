@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -48,6 +49,7 @@ REPORT_LIMIT = 512 * 1024 * 1024
 @click.argument("report", metavar="REPORT", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.spec_option
 @click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id.")
+@options.as_of_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--plan-only", is_flag=True,
@@ -65,6 +67,7 @@ def command(
     report: Path,
     specs: tuple[str, ...],
     expect_plan: str | None,
+    as_of: datetime | None,
     yes: bool,
     plan_only: bool,
     name: str | None,
@@ -98,6 +101,9 @@ def command(
         approve.matches("", expect_plan)  # refuse a malformed id before any work
         approval = "expect-plan"
     started = ApplyRun(specs, name, run, common, approval, output_format, out, metrics, expect=expect_plan)
+    if as_of is not None and expect_plan is None:
+        raise click.UsageError("--as-of is for --expect-plan ID: other runs judge at the present time.")
+    started.as_of = as_of
     started.planner = partial(_plan_undo, document, name)
     started.again = partial(CommandLine.undo, file=str(report))
     if plan_only:

@@ -69,6 +69,15 @@ def test_the_plan_is_shown_with_its_id_which_then_approves_it(applied: Simulated
     assert values(applied) == FORMER
 
 
+def test_a_plan_is_applied_as_of_its_own_time(applied: SimulatedAws, cli: Cli) -> None:
+    shown = cli("undo", "report.json", "--plan-only", "--format", "json", *ALL)
+    plan = json.loads(shown.stdout)
+    applied.pass_time()
+    words = ("--expect-plan", plan["plan_id"], "--as-of", plan["as_of"])
+    assert cli("undo", "report.json", *words, *ALL).exit_code == 0
+    assert cli("undo", "report.json", "--yes", "--as-of", plan["as_of"]).exit_code == 64
+
+
 def test_another_plan_is_refused(applied: SimulatedAws, cli: Cli) -> None:
     before = applied.world.state()
     result = cli("undo", "report.json", "--expect-plan", "0" * 12)
