@@ -309,8 +309,9 @@ class Restore:
     Attributes:
         desired: The former version: its `source` is this parameter as it was; the live one if `put` is false.
         tags: The tags to write and to remove; those of the ownership only if it begins or ends.
-        live_record: The record tag that the parameter must have; None: it must not be a replica.
+        live_record: The record tag that the parameter must have; None: none.
         put: Whether a version is written.
+        is_replica: Whether the parameter must be a replica.
         equal_to: The version whose value the live one must have: an undo that failed has written it.
         owner: The owner tag to write; None if the parameter is not a replica any more.
         record: The record to write, with the version and the time of the write.
@@ -320,6 +321,7 @@ class Restore:
     tags: TagDiff
     live_record: str | None
     put: bool
+    is_replica: bool = True
     equal_to: int | None = None
     owner: str | None = None
     record: Record | None = None

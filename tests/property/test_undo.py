@@ -47,9 +47,11 @@ def former(found: Stored | None) -> Any:
         return None
     version = found.latest
     shown = version.parameter
+    # An alias may mean another key since; AWS reports the alias.
+    key = shown.key_id if (shown.key_id or "").startswith("alias/") else version.key_arn
     return (
         version.settled.value.reveal(),
-        *(shown.type, version.key_arn, shown.description, shown.allowed_pattern, shown.policies),
+        *(shown.type, key, shown.description, shown.allowed_pattern, shown.policies),
         shown.data_type,
         {key: tag for key, tag in found.tags.items() if not key.startswith(PREFIX)},
         found.tags.get(OWNER),

@@ -34,7 +34,7 @@ def restore(work: Work, change: Change, effect: Restore, values: checks.Values) 
         ChangeStopped: stale where the parameter has changed; withheld where AWS does not change it in place;
             failed where a call failed.
     """
-    standing = Standing.OURS if effect.live_record else Standing.FREE
+    standing = Standing.OURS if effect.is_replica else Standing.FREE
     live = checks.confirm_target(work, change, standing, recent_suffice=True)
     checks.check_record(live, effect.live_record)
     if effect.equal_to is not None:
@@ -130,7 +130,7 @@ def _write_tags(
         added,
         removed,
         live,
-        removes_first=effect.record is not None,
+        removes_first=RECORD in added,
         check=check,
         standing=standing,
     )

@@ -8,6 +8,7 @@ import pytest
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
+from ssm_reconcile.record import OWNER
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.spec import AdoptMode, Run
 from tests.builders import replication
@@ -82,3 +83,20 @@ def test_nothing_is_done_twice() -> None:
     assert again.outcomes == ()
     assert aws.world.state() == state
     assert held(aws) == before
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("operation", ["AddTagsToResource", "RemoveTagsFromResource"])
+def test_an_adoption_of_a_parameter_with_an_old_record_is_completed_too(operation: str, kind: str) -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", tags={"team": "a"})
+    aws.world.untag(aws.there, "/p/a", OWNER)
+    before = aws.world.tags(aws.there, "/p/a")
+    report = aws.apply()
+    plan = aws.plan_undo(report, run=LIFTED)
+    aws.world.traffic.forget()
+    aws.world.faults = at_call(operation, FAULTS[kind], nth=1)
+    aws.carry_out(plan, run=LIFTED)
+    aws.world.faults = None
+    aws.undo(report, run=LIFTED)
+    assert aws.world.tags(aws.there, "/p/a") == before
