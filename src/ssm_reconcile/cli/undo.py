@@ -91,18 +91,12 @@ def command(
     """
     document = _read_report(report, common)
     run = replace(run, lifts_allowed=not yes)
-    options.check_exposure(run)
-    if run.lift and yes:
-        raise click.UsageError(
-            "--lift does not count with --yes, since that plan is not reviewed: give --expect-plan ID."
-        )
+    _check_options(run, as_of, yes=yes, has_id=expect_plan is not None)
     approval = "yes" if yes else "answer"
     if expect_plan is not None:
         approve.matches("", expect_plan)  # refuse a malformed id before any work
         approval = "expect-plan"
     started = ApplyRun(specs, name, run, common, approval, output_format, out, metrics, expect=expect_plan)
-    if as_of is not None and expect_plan is None:
-        raise click.UsageError("--as-of is for --expect-plan ID: other runs judge at the present time.")
     started.as_of = as_of
     started.planner = partial(_plan_undo, document, name)
     started.again = partial(CommandLine.undo, file=str(report))
@@ -115,6 +109,17 @@ def command(
             " --expect-plan ID; or give --yes."
         )
     return started.execute()
+
+
+def _check_options(run: Run, as_of: datetime | None, *, yes: bool, has_id: bool) -> None:
+    """Raise UsageError for options that contradict each other."""
+    options.check_exposure(run)
+    if run.lift and yes:
+        raise click.UsageError(
+            "--lift does not count with --yes, since that plan is not reviewed: give --expect-plan ID."
+        )
+    if as_of is not None and not has_id:
+        raise click.UsageError("--as-of is for --expect-plan ID: other runs judge at the present time.")
 
 
 def _read_report(path: Path, common: CommonOptions) -> ReportDocument:
