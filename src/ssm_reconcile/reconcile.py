@@ -45,7 +45,7 @@ from ssm_reconcile.system import MOST_AT_ONCE, ProgressSums, Stop, read_at_once
 _PATTERNS_REPORTED = 20
 """Maximum findings about patterns without effect in one replication."""
 
-_NO_HOLD = "holds nothing: no parameter is placed, and no replica recorded, from a source of that name"
+_NO_HOLD = "holds nothing: no placed parameter and no replica comes from a source that it matches"
 
 _T = TypeVar("_T")
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]

@@ -4,7 +4,7 @@ row        when
 foreign    something placed here; live belongs to another owner, another id, or CloudFormation
 detached   live carries a detached mark
 copied     something placed here; live has our owner tag and another parameter's record
-held       a hold of the spec matches the name of the source
+held       a hold of the spec matches the source that is placed here, or that the replica was made from
 opted_out  live carries the skip_sync tag itself
 chained    the source parameter is itself a replica
 skipped    source carries skip_sync; live is absent or not a replica
