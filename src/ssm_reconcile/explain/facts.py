@@ -5,6 +5,7 @@ Names in specs and tags come from outside: they are escaped where the explanatio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -17,8 +18,12 @@ from ssm_reconcile.model import MANAGED_KEY, DesiredParameter, Parameter, Tags, 
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import EXPIRES, OWNER, PREFIX, Standing, key_digest, record_of, standing
 from ssm_reconcile.renderers.changes import attribute_lines, conflict_lines
+from ssm_reconcile.renderers.groups import without_place
 from ssm_reconcile.spec import DeleteMode, Replication, RewriteIn
 from ssm_reconcile.wording import period_text, utc_text, writer_name
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC")
+_KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[^\s)]*:key/[^\s,;)]+")
 
 
 class Fact(NamedTuple):
@@ -103,6 +108,33 @@ def selection(name: str, kind: str, spec: Replication) -> tuple[Fact, str]:
 def is_excluded(one: Parameter, spec: Replication) -> bool:
     """Whether an include selects a source parameter, and an exclude or its type leaves it out."""
     return spec.included_by(one.name) is not None and spec.rule_for(one.name, one.type) is None
+
+
+def without_own_place(fact: Fact, target: str, place: str) -> Fact:
+    """Return a fact without times and without what only names its own target, to compare it with another.
+
+    Values, tags and owners are compared as they are: an account in them is not the account of the target.
+
+    Args:
+        fact: The fact.
+        target: The name of the target.
+        place: Its place: account and region, or the region.
+    """
+    text = fact.text
+    match fact.label:
+        case "live":
+            for own in filter(None, (target, place, *place.split("/"))):
+                text = text.replace(own, "PLACE")
+            text = _TIME.sub("TIME", text)
+        case "record":
+            text = _TIME.sub("TIME", text)
+        case "key":
+            text = _KEY_ARN.sub("KEY", text.replace(target, "TARGET"))
+        case "cause":
+            text = without_place(text, target)
+        case _:
+            pass
+    return Fact(fact.label, text)
 
 
 def _of_source(context: TargetContext, wanted: DesiredParameter) -> Iterator[Fact]:

@@ -221,12 +221,46 @@ def test_a_row_names_all_targets_or_those_that_it_leaves_out() -> None:
     rows = {"/a": regions, "/b": regions[1:], "/c": regions[:2]}
     changes = [plans.create(region, name) for name, where in rows.items() for region in where]
     plan = plans.plan_of(changes, targets=regions)
-    cells = re.findall(r'<td role="cell">((?:all 5|<code>).*?)</td>', page_of(plan))
+    cells = re.findall(r'<td role="cell">((?:all 5|<span class="target">).*?)</td>', page_of(plan))
     assert [re.sub("<.*?>", "", cell) for cell in cells] == [
         "all 5 regions",
         "all 5 regions but ap-southeast-2",
         "ap-southeast-2, ca-central-1",
     ]
+
+
+def cell_of_targets(number: int) -> str:
+    """The targets of a change that is made in `number` of 40."""
+    names = [f"123456789012-eu-west-{n:02}" for n in range(40)]
+    changes = [plans.create(name, "/a") for name in names[:number]]
+    (cell,) = re.findall(
+        r'<td role="cell">(<span class="target">.*?)</td>', page_of(plans.plan_of(changes, targets=names))
+    )
+    return str(cell)
+
+
+def test_a_name_and_its_comma_are_one_unit() -> None:
+    cell = cell_of_targets(8)
+    assert len(re.findall(r'<span class="target"><code>[^<]+</code>,</span> ', cell)) == 7
+    assert cell.endswith("</code></span>")
+    assert "<details>" not in cell
+    css = resources.files("ssm_reconcile.renderers.html").joinpath("style.css").read_text()
+    assert ".target { display: inline-block; max-width: 100%; }" in css
+
+
+def test_more_than_eight_targets_are_in_a_fold_with_their_number() -> None:
+    cell = cell_of_targets(27)
+    shown, fold = cell.split("<details>")
+    assert shown.count("<code>") == 8
+    assert fold.startswith("<summary>and 19 more</summary>")
+    assert fold.count("<code>") == 19
+    assert "123456789012-eu-west-26" in fold
+
+
+def test_the_script_takes_the_fold_of_a_cell_for_none_of_its_groups() -> None:
+    page = page_of(plans.many(20))
+    assert 'querySelectorAll("details.group")' in page
+    assert 'querySelectorAll("details")' not in page
 
 
 def test_a_change_that_is_the_same_in_all_targets_is_one_row_that_counts_for_each() -> None:

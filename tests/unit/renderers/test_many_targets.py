@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from ssm_reconcile.change import Row
 from ssm_reconcile.cli.doctor import text as doctor_text
 from ssm_reconcile.doctor import Answer, Check, Diagnosis
 from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
 from ssm_reconcile.explain import Explanation, explanation_text
+from ssm_reconcile.explain.facts import Fact
 from ssm_reconcile.renderers.groups import MANY_TARGETS, alike_label, merge_alike, without_place
 from ssm_reconcile.renderers.status_text import status_text
 from ssm_reconcile.renderers.text import plan_text
@@ -132,6 +135,49 @@ class TestExplain:
         text = self.text("another owner", *["it is in sync"] * 14)
         assert "/a in 111111111111-us-west-2" in text
         assert f"  the same in 13 other targets (--target NAME shows one):\n    {NAMES[2]}" in text
+
+    @pytest.mark.parametrize(
+        ("label", "usual", "other"),
+        [
+            ("live", "String (Standard) in {place}, version 2 of 2026-11-0{day} 12:00 UTC by role app", other)
+            for other in (
+                "no parameter in {place}",
+                "StringList (Standard) in {place}, version 2 of 2026-11-01 12:00 UTC by role app",
+                "String (Advanced) in {place}, version 2 of 2026-11-01 12:00 UTC by role app",
+                "String (Standard) in {place}, version 3 of 2026-11-01 12:00 UTC by role app",
+                "String (Standard) in {place}, version 2 of 2026-11-01 12:00 UTC by user alice",
+            )
+        ]
+        + [
+            ("live tags", "team=a", "team=b"),
+            ("live tags", "payer=111111111111", "payer=222222222222"),
+            ("owner", "111111111111/us-east-1#prod", "222222222222/us-east-1#prod"),
+            ("differs", "value  111111111111 -> v", "value  222222222222 -> v"),
+            ("record", "of version 1 at 2026-11-0{day} 12:00 UTC", "of version 2 at 2026-11-01 12:00 UTC"),
+            ("versions", "source as recorded; replica as recorded", "source now 4; replica as recorded"),
+            ("mark", "expires at 2026-12-01 12:00 UTC", "expires at 2026-12-08 12:00 UTC"),
+            ("key", "alias/a (arn:aws:kms:{region}:{account}:key/{day}) in {name}", "alias/b in {name}"),
+            ("rewrite", "'a' becomes 'b' in its value", "'a' becomes 'c' in its value"),
+            ("cause", "{name}: no access to {place}", "{name}: the endpoint of {place} does not exist"),
+        ],
+    )  # fmt: skip
+    def test_a_target_with_another_fact_is_explained_apart(self, label: str, usual: str, other: str) -> None:
+        def text(*lines: str) -> str:
+            found = []
+            for number, (name, line) in enumerate(zip(NAMES, lines, strict=True)):
+                account, region = name[:12], name[13:]
+                place = f"{account}/{region}"
+                sentence = line.format(
+                    name=name, place=place, account=account, region=region, day=number % 9 + 1
+                )
+                fact = Fact(label, sentence)
+                found.append(Explanation("prod", name, place, "/a", Row.IN_SYNC, facts=(fact,)))
+            return explanation_text(found, width=200)
+
+        assert "the same in all 14 other targets" in text(*[usual] * 15)
+        apart = text(*[usual] * 14, other)
+        assert "the same in 13 other targets" in apart
+        assert f"/a in {NAMES[-1]}" in apart
 
     def test_few_targets_are_explained_one_by_one(self) -> None:
         assert self.text(*["it is in sync"] * len(FEW), names=FEW).count("it is in sync") == len(FEW)

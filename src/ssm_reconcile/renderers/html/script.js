@@ -21,7 +21,7 @@
   const entries = [];
   const sections = [...document.querySelectorAll("section.rows")].map((element) => {
     const section = { element, what: element.dataset.what, total: element.querySelector(".n") };
-    section.home = [...element.querySelectorAll("details")].map((details) => groupOf(details, null));
+    section.home = [...element.querySelectorAll("details.group")].map((details) => groupOf(details, null));
     section.isOpen = section.home[0].isOpen;
     section.entries = section.home.flatMap((home) => [...home.body.rows].map((row) => entryOf(row, home)));
     entries.push(...section.entries);

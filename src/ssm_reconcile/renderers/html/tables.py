@@ -27,6 +27,8 @@ _MANY = 500
 _COLUMNS = ("What", "Name", "Type", "Where", "Details")
 _NAMED_TARGETS = 3
 """The most targets that are always named, and the most that are named as exceptions of all."""
+_MOST_LABELS = 8
+"""The most targets of a row that are shown outside of a fold."""
 _PATHS = 60
 """Paths by which changes are grouped and which the filter offers."""
 _FLAT = 40
@@ -101,9 +103,25 @@ def _where(view: RunView, targets: Sequence[str]) -> str:
     """Return the targets of a row: each, or all but a few."""
     others = [target.label for target in view.targets if target.label not in targets]
     if len(targets) == 1 or (others and len(targets) <= _NAMED_TARGETS) or len(others) > _NAMED_TARGETS:
-        return ", ".join(f"<code>{quote(label)}</code>" for label in targets)
+        return _labels(targets)
     but = " but " + join([f"<code>{quote(label)}</code>" for label in others]) if others else ""
     return f"all {len(view.targets)} {view.place_word}s{but}"
+
+
+def _labels(targets: Sequence[str]) -> str:
+    """Return labels of targets, each with its comma; of many, the last ones are in a fold."""
+    if len(targets) == 1:
+        return f"<code>{quote(targets[0])}</code>"
+    last = len(targets) - 1
+    items = [
+        f'<span class="target"><code>{quote(label)}</code>{"," if number < last else ""}</span>'
+        for number, label in enumerate(targets)
+    ]
+    if len(items) <= _MOST_LABELS:
+        return " ".join(items)
+    shown, others = items[:_MOST_LABELS], items[_MOST_LABELS:]
+    fold = f"<details><summary>and {len(others)} more</summary>{' '.join(others)}</details>"
+    return f"{' '.join(shown)} {fold}"
 
 
 def _bar(view: RunView, rows: Sequence[TableRow], paths: Sequence[str]) -> str:
