@@ -361,6 +361,7 @@ class Change:
         pending: Whether the spec of `plan --against` makes the same change. Not part of the plan id.
         is_shown: Of a change that takes over, whether comments and pages show both sides (`show` of the
             spec). Not part of the plan id.
+        has_outdated_mark: Whether the replica has a mark although its source exists. Not part of the plan id.
     """
 
     replication: str
@@ -382,6 +383,7 @@ class Change:
     lifted: tuple[tuple[str, str], ...] = ()
     pending: bool = False
     is_shown: bool = False
+    has_outdated_mark: bool = False
 
     @property
     def fate(self) -> Fate:

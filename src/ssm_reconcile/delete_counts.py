@@ -55,7 +55,7 @@ def deletes_of_all(plan: ReplicationPlan, changes: Iterable[Change], limit: int,
     marked = Counter(other.target for other in plan.others if other.is_to_delete)
     total = sum(counted.values())
     for target in plan.targets:
-        later = marked[target.name] + target.deletes_outside_run + target.deletes_outside_only
+        later = marked[target.name] + target.deletes_outside
         replicas = target.replicas if checks_half else None
         excess = excess_of_deletes(counted[target.name] + later, limit, replicas)
         if not (target.frozen or target.name in withheld or excess):

@@ -407,14 +407,14 @@ def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Gua
 
     With `delete.after`, new marks are withheld with them, and marks that are not due count too: a mass delete
     is withheld when it is marked, and again when it is due. One delete never exceeds half. A limit that is
-    given for this run replaces both checks. A run for some names also counts the deletes at other names, so
-    that a mass delete in small runs counts. A plan whose deletes are counted elsewhere is not judged.
+    given for this run replaces both checks. A run for some names, or with `--only`, also counts the deletes
+    and marks at other names. A plan whose deletes are counted elsewhere is not judged.
     """
     if target.target.counts_elsewhere:
         return
     limit, checks_half = _limit_of_deletes(rules)
     changes = [change for change in target.open() if may_delete(change)]
-    count = len(changes) + target.marked + target.target.deletes_outside_run
+    count = len(changes) + target.marked + target.target.deletes_outside
     why = excess_of_deletes(count, limit, target.target.replicas if checks_half else None)
     if not why:
         return

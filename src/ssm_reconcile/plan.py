@@ -131,8 +131,8 @@ class TargetPlan:
         counts_elsewhere: Whether the caller limits deletes by its own counts: the guards do not count them.
         deletes_outside_run: The number of deletes that a whole run would make at names that this run does
             not select.
-        deletes_outside_only: The number of those at names that `--only` leaves out: they count for the limit
-            on the deletes of all targets.
+        deletes_outside_only: The number of those at names that `--only` leaves out: they count for the
+            limits on deletes too.
         lagging: The canonical addresses of which a description and a value of different versions were read.
             Empty in a full run.
     """
@@ -148,6 +148,11 @@ class TargetPlan:
     deletes_outside_run: int = 0
     deletes_outside_only: int = 0
     lagging: frozenset[str] = frozenset()
+
+    @property
+    def deletes_outside(self) -> int:
+        """The number of deletes, also by later runs, at names that this run leaves out."""
+        return self.deletes_outside_run + self.deletes_outside_only
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 unconfirmed-tags       more tags would have to be read directly than `status` reads
 keys-unchecked         KMS did not describe keys of a place
 source-key             a key of the source does not decrypt, and values under it must be read
+mark-stays             a guard withholds the change that would remove a mark
 hold-expired           the last day of a hold is over, and it still holds
 spec-renamed           replicas of another name at the same source are in the way
 only-matches-nothing   a pattern of `--only` matches no selected parameter and no replica
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 
-from ssm_reconcile.change import Change, Create, Replace, Row, Update
+from ssm_reconcile.change import Change, Create, Fate, Replace, Row, Update
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, Place, canonical
 from ssm_reconcile.plan import UNMET, Other, Plan, ReplicationPlan
@@ -45,6 +46,21 @@ _KEY_FAULTS = {
     ),
     KeyState.MISSING: ("does not exist", "recover it if its deletion is not over"),
 }
+
+
+def find_staying_marks(plan: ReplicationPlan) -> Iterator[Finding]:
+    """Yield the marks that stay while a guard withholds a change: their time goes on."""
+    for target in plan.targets:
+        of_target = (one for one in plan.changes if one.target == target.name)
+        names = [one.name for one in of_target if one.has_outdated_mark and one.fate is Fate.WITHHELD]
+        if names:
+            text = (
+                f"{first_of(names, NAMED)}: the source exists again, but the change is withheld and the mark"
+                " stays. If the source is deleted again, the old time counts. Let the change"
+                " through, or remove the tag ssm-reconcile:expires"
+            )
+            about = tuple(Address(target.name, name) for name in names)
+            yield Finding(Severity.WARNING, "mark-stays", text, target.name, about)
 
 
 def find_unchecked_keys(spec: Replication, rings: Mapping[str, Keyring]) -> Iterator[Finding]:

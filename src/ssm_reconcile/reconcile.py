@@ -30,6 +30,7 @@ from ssm_reconcile.plan import Mode, Narrowing, Other, Plan, ReplicationPlan, Ta
 from ssm_reconcile.plan_findings import (
     find_expired_holds,
     find_renamed_spec,
+    find_staying_marks,
     find_unchecked_keys,
     find_unconfirmed_tags,
     find_unusable_source_keys,
@@ -339,9 +340,9 @@ def _judged(
     if scope.listings_only:
         return replace(part, findings=(*part.findings, *find_unconfirmed_tags(spec, state.unconfirmed)))
     reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}
-    return withhold_changes(
-        part, GuardRules(spec, session.run, state.unconfirmed, reversed_roles, session.today)
-    )
+    rules = GuardRules(spec, session.run, state.unconfirmed, reversed_roles, session.today)
+    judged = withhold_changes(part, rules)
+    return replace(judged, findings=(*judged.findings, *find_staying_marks(judged)))
 
 
 def _target_plans(

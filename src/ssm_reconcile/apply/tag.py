@@ -16,6 +16,7 @@ from ssm_reconcile.change import Adopt, Change, Mark, Release, Retag, TagDiff, U
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Tags, canonical
 from ssm_reconcile.record import (
+    CLEARED,
     EXPIRES,
     SOURCE,
     ExpiryMark,
@@ -124,8 +125,8 @@ def unmark(work: Work, change: Change, effect: Unmark) -> str:
         ChangeStopped: stale where the target has changed; failed where a call failed.
     """
     live = checks.confirm_target(work, change, Standing.OURS)
-    remove = partial(work.store.remove_tags, change.name, effect.tags.removed)
-    _send(work, change, remove, partial(checks.check_version, work, change), Standing.OURS)
+    check = partial(checks.check_version, work, change)
+    _send_removal(work, change, effect.tags.removed, check, Standing.OURS)
     work.written[canonical(change.name)] = change.expected.version
     work.note_tags(change, live, {key: live[key] for key in live if key not in effect.tags.removed})
     return ""
@@ -145,8 +146,7 @@ def remove_mark(work: Work, change: Change, standing: Standing) -> Change:
     Raises:
         ChangeStopped: stale where the target has changed; failed where a call failed.
     """
-    remove = partial(work.store.remove_tags, change.name, (EXPIRES,))
-    _send(work, change, remove, partial(checks.check_version, work, change), standing)
+    _send_removal(work, change, (EXPIRES,), partial(checks.check_version, work, change), standing)
     value = checks.live_value(work, change, decrypt=False, doing="its version could not be confirmed")
     if value is None:
         raise_stale("it is gone")
@@ -208,21 +208,44 @@ def send_tags(
         standing: as for `write_tags`.
     """
     countable = {key for key in live if not key.startswith(RESERVED_TAG_PREFIX)}
-    add = partial(work.store.add_tags, change.name, added)
+    add = partial(_send, work, change, partial(work.store.add_tags, change.name, added), check, standing)
     calls = [add] if added else []
-    calls += [partial(work.store.remove_tags, change.name, removed)] if removed else []
+    calls += [partial(_send_removal, work, change, removed, check, standing)] if removed else []
     # AWS counts the tags after each call, so the removal comes first where the sum would pass the limit. So
     # does that of a mark: a run that is killed in between must not leave a mark that counts.
     if removes_first or len(countable | added.keys()) > TAG_LIMIT or EXPIRES in removed:
         calls.reverse()
     for call in calls:
-        _send(work, change, call, check, standing)
+        call()
     work.note_tags(change, live, {key: tag for key, tag in {**live, **added}.items() if key not in removed})
 
 
 def was_secret(change: Change) -> bool:
     """Whether the live parameter is a SecureString and the change makes it plain."""
     return any(one.attribute == "type" and one.before == SECURE for one in change.differences)
+
+
+def _send_removal(
+    work: Work, change: Change, keys: Sequence[str], check: WriteCheck, standing: Standing | None
+) -> None:
+    """Remove tags. If the call fails, overwrite a mark among them with a text that does not count.
+
+    Otherwise the old time would count when the source goes again. AWS may refuse one call and not the other,
+    and the overwritten tag needs no room. The change fails in any case, and a later run removes the tag.
+    """
+    remove = partial(work.store.remove_tags, change.name, keys)
+    try:
+        _send(work, change, remove, check, standing)
+    except ChangeStopped as stopped:
+        if EXPIRES not in keys or stopped.result is not Result.FAILED:
+            raise
+        overwrite = partial(work.store.add_tags, change.name, {EXPIRES: CLEARED})
+        try:
+            _send(work, change, overwrite, check, standing)
+        except ChangeStopped:
+            raise stopped from None
+        reason = f"{stopped.reason}; its mark does not count any more; the next run removes it"
+        raise ChangeStopped(Result.FAILED, reason, stopped.failure) from None
 
 
 def _send(

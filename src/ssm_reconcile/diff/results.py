@@ -51,7 +51,7 @@ SOURCE_GONE = "its source is gone"
 
 
 UNMARKED = "its source exists again: its mark is removed"
-_KEPT_WITH_SOURCE = frozenset({Row.CHAINED, Row.KEPT_OUT, Row.ORPHAN})
+_KEPT_WITH_SOURCE = frozenset({Row.CHAINED, Row.KEPT_OUT, Row.ORPHAN, Row.INVALID})
 """Rows in which a replica whose source exists may be left as it is. Its mark must not be."""
 
 
@@ -134,6 +134,7 @@ def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
         reasons=(*reasons, *of_tier, *(wanted.warnings if wanted is not None else ())),
         place=str(case.context.live.place),
         source_name=wanted.source.name if wanted is not None else case.made_from,
+        has_outdated_mark=case.has_outdated_mark,
         kind=wanted.source.type if wanted is not None else (live.type if live is not None else ""),
         writer=live.last_modified_user if live is not None else "",
     )

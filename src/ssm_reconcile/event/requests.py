@@ -388,6 +388,8 @@ def _retry_of(outcome: Outcome, *, stopped: bool) -> Retry | None:
         return Retry(RetryCause.OWN, why)
     if outcome.result is Result.STALE:
         return Retry(RetryCause.STALE, why)
+    if outcome.change.row is Row.INVALID and outcome.result is Result.APPLIED:
+        return Retry(RetryCause.OWN, "its mark was removed, and nothing else was compared or written")
     if _is_unconfirmed(outcome):
         return retry_after(outcome.trouble, why)
     return None

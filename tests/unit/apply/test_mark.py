@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from ssm_reconcile.errors import Trouble
+from ssm_reconcile.errors import Finding, Trouble
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import EXPIRES, OWNER, RECORD, ExpiryMark, digest, instant, mark_of, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import DeleteMode, Replication, Run
 from tests.builders import counted, outcome, replication
 from tests.fake_aws.behaviour import AwsBehaviour, Moves
-from tests.fake_aws.traffic import at_call, lost, refused
+from tests.fake_aws.traffic import Fault, at_call, lost, refused
 from tests.fake_aws.world import Lag
 from tests.simulated_aws import SimulatedAws
 
@@ -45,6 +47,10 @@ def result(report: Report) -> tuple[str, str]:
 
 def tags(aws: SimulatedAws) -> dict[str, str]:
     return aws.world.tags(aws.there, "/p/a") or {}
+
+
+def marks_that_stay(plan: Plan) -> list[Finding]:
+    return [one for part in plan.replications for one in part.findings if one.code == "mark-stays"]
 
 
 def expires(aws: SimulatedAws) -> datetime:
@@ -284,6 +290,59 @@ class TestReturn:
         aws.world.faults = at_call("RemoveTagsFromResource", refused(Trouble.DENIED))
         assert result(aws.apply())[0] == "failed"
         assert (aws.version("/p/a"), aws.value("/p/a")) == (1, "v")
+
+    @pytest.mark.parametrize("value", ["v", "other"])
+    @pytest.mark.parametrize("tags_of_source", [{}, {"skip_sync": ""}, {"Skip-Sync": ""}])
+    @pytest.mark.parametrize("fault", [refused(Trouble.DENIED), refused(Trouble.THROTTLED), lost(done=False)])
+    def test_a_mark_that_cannot_be_removed_is_overwritten_and_does_not_count(
+        self, value: str, tags_of_source: dict[str, str], fault: Fault
+    ) -> None:
+        aws = self.returned(value)
+        aws.world.tag(aws.here, "/p/a", tags_of_source)
+        aws.world.faults = at_call("RemoveTagsFromResource", fault)
+        kind, error = result(aws.apply())
+        assert kind == "failed"
+        assert "its mark does not count any more" in error
+        assert (tags(aws)[EXPIRES], aws.version("/p/a")) == ("cleared", 1)
+        self.gone_again(aws)
+
+    def test_a_mark_that_can_neither_be_removed_nor_overwritten_is_reported(self) -> None:
+        aws = self.returned("v")
+        was = tags(aws)
+        aws.world.faults = lambda called, *_: (
+            refused(Trouble.DENIED) if "TagsTo" in called or "TagsFrom" in called else None
+        )
+        kind, error = result(aws.apply())
+        assert (kind, "RemoveTagsFromResource" in error) == ("failed", True)
+        assert "does not count" not in error
+        assert tags(aws) == was
+
+    def test_an_overwritten_mark_is_removed_by_the_next_run(self) -> None:
+        aws = self.returned("v")
+        aws.world.faults = at_call("RemoveTagsFromResource", refused(Trouble.DENIED))
+        aws.apply()
+        aws.world.faults = None
+        aws.pass_time()
+        assert result(aws.apply()) == ("applied", "")
+        assert EXPIRES not in tags(aws)
+
+    def test_an_invalid_source_clears_the_mark(self) -> None:
+        aws = self.returned("v")
+        aws.world.tag(aws.here, "/p/a", {"Skip-Sync": ""})
+        report = aws.apply()
+        assert result(report) == ("applied", "")
+        assert EXPIRES not in tags(aws)
+        assert counted(aws.plan()) == {"invalid": 1, "in_sync": 2}
+        self.gone_again(aws)
+
+    def test_a_withheld_change_keeps_the_mark_and_a_finding_names_the_replica(self) -> None:
+        aws = self.returned("other")
+        frozen = replace(aws.spec, targets=tuple(replace(one, frozen=True) for one in aws.spec.targets))
+        plan = aws.plan(frozen)
+        (finding,) = marks_that_stay(plan)
+        assert "/p/a" in finding.message
+        assert [one.name for one in finding.about] == ["/p/a"]
+        assert not marks_that_stay(aws.plan())
 
     def test_an_update_that_fails_after_its_mark_was_removed_is_reported_as_failed(self) -> None:
         aws = self.returned("other")

@@ -182,6 +182,7 @@ class TestReturn:
             (held(tags={"skip_sync": ""}), SPEC, "kept_out"),
             (held(), replace(SPEC, exclude=(Glob("/p/a"),)), "orphan"),
             (held(), replace(SPEC, types=frozenset({SECURE})), "orphan"),
+            (held(tags={"Skip-Sync": ""}), SPEC, "invalid"),
         ],
     )
     def test_rows_that_write_nothing_else_remove_the_mark(
@@ -193,11 +194,27 @@ class TestReturn:
         assert found.change.tags.removed == (EXPIRES,)
         assert judge(source, replica(held()), spec=spec).changes == ()
 
+    def test_a_replica_whose_source_is_invalid_loses_its_mark_and_the_problem_is_still_reported(self) -> None:
+        found = judge(held(tags={"Skip-Sync": ""}), marked(), spec=SPEC)
+        assert found.codes == ["skip-tag-near-miss"]
+        assert found.reasons.startswith("its source exists again: its mark is removed")
+        assert "Skip-Sync" in found.reasons
+
+    def test_a_chained_source_removes_the_mark(self) -> None:
+        found = judge(
+            replace(held(), tags=dict(replica(held(), owner="up@123456789012/eu-west-1").tags)),
+            marked(),
+            spec=SPEC,
+        )
+        assert found.row == "chained"
+        assert isinstance(found.change.effect, Unmark)
+
     def test_a_mark_stays_while_the_replica_is_not_to_be_written(self) -> None:
         opted_out = marked(tags={"skip_sync": ""})
         assert judge(held(), opted_out, spec=SPEC).other.row == "opted_out"
         doubtful = marked(tags={"Skip-Sync": ""})
         assert judge(held(), doubtful, spec=replace(SPEC, exclude=(Glob("/p/a"),))).changes == ()
+        assert judge(held(), doubtful, spec=SPEC).other.row == "invalid"
 
     def test_an_orphan_without_a_source_keeps_its_mark(self) -> None:
         spec = replace(SPEC, exclude=(Glob("/p/a"),))

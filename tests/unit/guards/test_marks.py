@@ -62,6 +62,12 @@ def test_outstanding_marks_count_for_half_of_the_replicas(replicas: int, *, with
     assert fates(found) == {"withheld" if withheld else "apply": 2}
 
 
+def test_marks_and_deletes_that_a_narrowed_run_leaves_out_count() -> None:
+    for outside, withheld in ((9, False), (10, True), (12, True)):
+        plan = part(*marks(1), replicas=100, target={"deletes_outside_only": outside})
+        assert fates(guard(plan, RULES)) == {"withheld" if withheld else "apply": 1}
+
+
 def test_replicas_to_be_released_do_not_count() -> None:
     found = judged(*marks(10), *marks(5, "/p/r", releases=True), others=waiting(20, is_released=True))
     assert fates(found) == {"apply": 15}
