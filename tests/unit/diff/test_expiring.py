@@ -13,7 +13,7 @@ from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import EXPIRES, OWNER, RECORD, ExpiryMark, Origin, digest
 from ssm_reconcile.skip_sync import OnSkip, SkipSync
 from ssm_reconcile.spec import DeleteMode, Glob, Hold, Orphans, Replication
-from tests.builders import NOW, THERE, Held, Judged, held, judge, replica, replication
+from tests.builders import HERE, NOW, THERE, Held, Judged, held, judge, replica, replication
 
 WEEK = timedelta(days=7)
 SPEC = replication(grace=WEEK)
@@ -201,11 +201,9 @@ class TestReturn:
         assert "Skip-Sync" in found.reasons
 
     def test_a_chained_source_removes_the_mark(self) -> None:
-        found = judge(
-            replace(held(), tags=dict(replica(held(), owner="up@123456789012/eu-west-1").tags)),
-            marked(),
-            spec=SPEC,
-        )
+        at_home = {"own": digest(HERE.arn("/p/a"))}
+        chained = replica(held(), owner="up@123456789012/eu-west-1", record=at_home)
+        found = judge(replace(held(), tags=chained.tags), marked(), spec=SPEC)
         assert found.row == "chained"
         assert isinstance(found.change.effect, Unmark)
 
