@@ -282,6 +282,12 @@ TEXTS = st.one_of(
 )
 
 
+@pytest.mark.parametrize(("before", "after"), [("a, b", "a,b"), ("", " "), ("a", "a ")])
+def test_a_list_that_differs_in_spaces_only_has_a_note(before: str, after: str) -> None:
+    found = value_parts(before, after, is_list=True)
+    assert (found.parts, found.notes) == ((), ("only spaces around the items differ",))
+
+
 @given(before=TEXTS, after=TEXTS, is_list=st.booleans())
 def test_different_texts_have_a_part_or_a_note_and_no_part_has_equal_sides(
     before: str, after: str, *, is_list: bool
