@@ -19,6 +19,7 @@ from ssm_reconcile.event import windows
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.load import patterns, schema
 from ssm_reconcile.model import ProblemKind
+from ssm_reconcile.undo import match
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ssm_reconcile"
@@ -94,6 +95,7 @@ def codes() -> set[str]:
     found |= set(returned(SOURCE / "load" / "matrix.py"))
     found |= set(returned(SOURCE / "load" / "schema.py")) | {code for code, _ in schema._MESSAGES.values()}
     found |= {kind.value for kind in ProblemKind} | {apply.UNEXPECTED, saved_plan.PlanChanged.finding_code}
+    found.add(match.ReportRefused.finding_code)
     errors: list[type[ReconcileError]] = [ReconcileError, *ReconcileError.__subclasses__()]
     found |= {error.finding_code for error in errors}
     found |= {*GUARDS, windows.DELETES, windows.DELETES_TOTAL, windows.UPDATES}

@@ -236,7 +236,6 @@ def _by_item(before: str, after: str) -> ValueParts:
     ]
     found += [(j, (f"item {i + 1} moved to item {j + 1}", old[i], old[i])) for i, j in moved]
     notes = [f"{plural(len(moved), 'item')} moved"] if moved else []
-    notes += ["only spaces around the items differ"] if old == new else []
     shown = [sides for _, sides in sorted(found, key=lambda one: one[0])]
     return replace(_kept("list", shown[:PARTS], notes), more=max(0, len(shown) - PARTS))
 
