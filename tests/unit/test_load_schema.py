@@ -257,11 +257,6 @@ SCHEMA = {
     ),
     "a negative number": (plus("guards: {max_deletes: §-1}"), "out-of-range", "from 0"),
     "more than a hundred percent": (plus("guards: {max_change_percent: §101}"), "out-of-range", "up to 100"),
-    "a time to delete without a unit": (
-        instead("delete: owned", "delete: { mode: owned, after: §7 }"),
-        "unquoted",
-        "it must be `0`, a number of hours (`1h` to `9999h`) or of days (`1d` to `999d`)",
-    ),
     "a time to delete in another unit": (
         instead("delete: owned", "delete: { mode: owned, after: §2w }"),
         "bad-format",
@@ -305,11 +300,30 @@ SCHEMA = {
     "a list of ways to delete": (
         instead("delete: owned", "delete: §[owned]"),
         "wrong-type",
-        "`delete` must be one of: owned, created, never",
+        "`delete` must be one of: owned, created, never (or a mapping such as { mode: owned, after: 7d })",
+    ),
+    "an unknown way to delete": (
+        instead("delete: owned", "delete: §all"),
+        "unknown-value",
+        "owned, created, never (or a mapping such as { mode: owned, after: 7d })",
+    ),
+    "a way to delete that is empty": (
+        instead("delete: owned", "delete:§ "),
+        "empty-value",
+        "`delete` has no value: write one, for example owned",
+    ),
+    "a time to delete without a unit": (
+        instead("delete: owned", "delete: { mode: owned, after: §7 }"),
+        "unquoted",
+        "has a number without a unit: write 7d or 7h; it must be `0`",
     ),
     "a window of eight days": (plus("guards: {window: §8d}"), "bad-format", "`7d`"),
     "a window of no time": (plus("guards: {window: §0h}"), "bad-format", "`1h`"),
-    "a window without a unit": (plus("guards: {window: §24}"), "unquoted", "a number of hours"),
+    "a window without a unit": (
+        plus("guards: {window: §24}"),
+        "unquoted",
+        "write 24h; it must be a number of hours",
+    ),
     "no updates by events": (plus("guards: {events: {max_updates: §0}}"), "out-of-range", "from 1"),
     "a rate of nothing": (plus("rates: {put: §0}"), "out-of-range", "above 0"),
     "a rate that is enormous": (plus("rates: {put: §10000.5}"), "out-of-range", "up to 10000"),

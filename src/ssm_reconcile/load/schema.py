@@ -334,7 +334,10 @@ def _describe(violation: Violation) -> tuple[str, str]:
         if misread is not None:
             return misread
     if rule == "enum" and not isinstance(node, ScalarNode):
-        return "wrong-type", f"{violation.label} must be one of: {', '.join(map(str, wanted))}"
+        return (
+            "wrong-type",
+            f"{violation.label} must be one of: {', '.join(map(str, wanted))}{_other_form(violation)}",
+        )
     if rule == "minLength" and wanted > 1:
         return "bad-format", f"{violation.label} must have at least {wanted} characters"
     code, message = _MESSAGES[rule]
@@ -352,10 +355,34 @@ def _misread(violation: Violation, node: ScalarNode) -> tuple[str, str] | None:
         return "unknown-value", f"{label} {_enum(replace(violation, wanted=schema['enum']))}"
     if schema.get("type") != "string":
         return None
+    units = [
+        one for one in (f"{node.text}d", f"{node.text}h") if _is_number_without_unit(node.text, schema, one)
+    ]
+    if units:
+        message = f"{label} has a number without a unit: write {' or '.join(units)}"
+        return "unquoted", f"{message}; it must be {schema['patternErrorMessage']}"
     message = f"{label}: YAML reads `{echo(node.text)}` as {node.reading}: quote it: {quote(node.text)}"
     if "pattern" in schema and not re.fullmatch(schema["pattern"], node.text):
         message += f"; and it must be {schema['patternErrorMessage']}"
     return "unquoted", message
+
+
+def _is_number_without_unit(text: str, schema: Schema, with_unit: str) -> bool:
+    """Whether a number does not match the pattern of a schema, and would with this unit."""
+    pattern = schema.get("pattern", "")
+    return text.isdecimal() and not re.fullmatch(pattern, text) and bool(re.fullmatch(pattern, with_unit))
+
+
+_OTHER_FORMS = {
+    "skip_sync.values": "a list of texts",
+    "delete": "a mapping such as { mode: owned, after: 7d }",
+}
+
+
+def _other_form(violation: Violation) -> str:
+    """Return the form that a property may have instead of one text, for the end of a message."""
+    form = _OTHER_FORMS.get(violation.path)
+    return f" (or {form})" if form else ""
 
 
 def _unknown(violation: Violation) -> str:
@@ -418,8 +445,7 @@ def _enum(violation: Violation) -> str:
     known = [str(one) for one in violation.wanted]
     near = nearest(violation.text, known)
     hint = f"{did_you_mean(near)} Allowed" if near else "write one of"
-    more = " (or a list of texts)" if violation.path == "skip_sync.values" else ""
-    return f"cannot be {quote(violation.text)}: {hint}: {', '.join(known)}{more}"
+    return f"cannot be {quote(violation.text)}: {hint}: {', '.join(known)}{_other_form(violation)}"
 
 
 def _pattern(violation: Violation) -> str:
