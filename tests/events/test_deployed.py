@@ -562,6 +562,15 @@ class TestMarks:
         stack.whole_run()
         assert account.world.names(account.there) == [f"/prod/{i:02}" for i in range(3, 12)]
 
+    def test_replicas_that_are_reported_for_another_reason_do_not_count(self, account: Account) -> None:
+        stack = self.replicated(account)
+        for i in range(3):
+            account.world.tag(account.there, f"/prod/{i:02}", {"skip_sync": ""})
+        stack.whole_run()
+        account.delete(account.here, "/prod/05")
+        account.drain()
+        assert self.marked(account) == ["/prod/05"]
+
 
 class TestManyDeletes:
     SPEC = SPEC.replace("max_deletes: 1000", "max_deletes: 3")

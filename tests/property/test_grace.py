@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlanner
-from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.errors import ReconcileError, Trouble
 from ssm_reconcile.record import EXPIRES, ExpiryMark, digest, mark_of
+from ssm_reconcile.report import Report, Result
 from ssm_reconcile.spec import DeleteMode, Run
 from tests.builders import replication
 from tests.fake_aws.behaviour import AwsBehaviour, Moves
 from tests.fake_aws.refusal import Refusal
-from tests.fake_aws.traffic import FaultPlan, at_call
+from tests.fake_aws.traffic import FaultPlan, at_call, refused
 from tests.fake_aws.world import Lag
 from tests.faults.test_any_faults import Storm, deaths, failures
 from tests.faults.test_kills import Dying, Killed
@@ -33,6 +34,7 @@ from tests.simulated_aws import SimulatedAws, unwatched
 NAMES = ("/p/a", "/p/b")
 AFTER = timedelta(days=2)
 SKIPPED = {"skip_sync": ""}
+DOUBTFUL = {"Skip-Sync": ""}
 
 
 @dataclass(slots=True)
@@ -41,11 +43,13 @@ class Town:
 
     Attributes:
         written: The last time before a run that wrote the replica, its mark excepted.
-        seen: The last time at which a run without a fault saw the source.
+        seen: The last time at which a run saw the source, and could write tags of its replica.
+        can_clear: Whether the faults leave the run one of the two writes of tags.
     """
 
     aws: SimulatedAws
     faults: FaultPlan | None = None
+    can_clear: bool = False
     written: dict[str, datetime] = field(default_factory=dict)
     seen: dict[str, datetime] = field(default_factory=dict)
 
@@ -60,15 +64,18 @@ class Town:
     def exists(self, name: str) -> bool:
         return self.aws.world.peek(self.aws.here, name) is not None
 
-    def run(self, act: Callable[[], object], *, deletes: bool) -> None:
+    def run(self, act: Callable[[], Report | None], *, deletes: bool, sees: Sequence[str] = NAMES) -> None:
         """Run, with the faults that are due, and check that nothing was deleted early."""
-        aws, storm = self.aws, self.faults
-        self.faults = None
+        aws, storm, can_clear = self.aws, self.faults, self.can_clear
+        self.faults, self.can_clear = None, False
+        withheld: set[str] = set()
         aws.world.traffic.forget()
         aws.world.faults = storm
         before, now = {name: self.state(name) for name in NAMES}, aws.clock.now()
         with suppress(Killed, ReconcileError):
-            act()
+            report = act()
+            if report is not None:
+                withheld = {one.change.name for one in report.outcomes if one.result is Result.WITHHELD}
         aws.world.faults = None
         for name in NAMES:
             after = self.state(name)
@@ -76,7 +83,8 @@ class Town:
                 self.check_deleted(name, deletes=deletes)
             elif after != before[name]:
                 self.written[name] = now
-            if storm is None and self.exists(name):
+            is_seen = name in sees and name not in withheld and (storm is None or can_clear)
+            if is_seen and self.exists(name):
                 self.seen[name] = now
 
     def check_deleted(self, name: str, *, deletes: bool) -> None:
@@ -90,15 +98,15 @@ class Town:
         self.run(self.aws.apply, deletes=True)
 
     def event(self, name: str) -> None:
-        self.run(lambda: apply_event(self.aws, name), deletes=False)
+        self.run(lambda: apply_event(self.aws, name), deletes=False, sees=(name,))
 
 
-def apply_event(aws: SimulatedAws, name: str) -> None:
+def apply_event(aws: SimulatedAws, name: str) -> Report:
     """Reconcile one name, as an event does."""
     spec = aws.spec
     planner = NamePlanner((spec,), aws.places(), aws.run, aws.clock, unwatched, lists_replicas=False)
     planned = planner.plan({name: frozenset({spec.name})})
-    reconcile.carry_out(planned.plan, planned.specs, planner.session(), aws.stop, planned.listings)
+    return reconcile.carry_out(planned.plan, planned.specs, planner.session(), aws.stop, planned.listings)
 
 
 Step: TypeAlias = Callable[[Town], None]
@@ -106,6 +114,10 @@ Step: TypeAlias = Callable[[Town], None]
 
 def whole_run(town: Town) -> None:
     town.whole_run()
+
+
+def guarded_run(town: Town) -> None:
+    town.run(lambda: town.aws.apply(run=Run(parallelism=1)), deletes=True)
 
 
 def event(name: str) -> Step:
@@ -154,7 +166,16 @@ def strike(failing: Mapping[tuple[str, int], str], death: tuple[int, bool] | Non
     """Let the next run have faults."""
 
     def step(town: Town) -> None:
-        town.faults = Storm(failing, death)
+        town.faults, town.can_clear = Storm(failing, death), False
+
+    return step
+
+
+def refuse(operation: str) -> Step:
+    """Let AWS refuse one operation in the next run: a mark can be removed or overwritten all the same."""
+
+    def step(town: Town) -> None:
+        town.faults, town.can_clear = at_call(operation, refused(Trouble.DENIED)), True
 
     return step
 
@@ -168,14 +189,16 @@ names = st.sampled_from(NAMES)
 steps = st.one_of(
     st.just(whole_run),
     st.just(whole_run),
+    st.just(guarded_run),
     st.builds(event, names),
     st.builds(wait, st.sampled_from((1, 20, 47, 49, 100))),
     st.builds(delete_source, names),
     st.builds(delete_source, names),
-    st.builds(put_source, names, st.sampled_from(("v", "w")), st.sampled_from(({}, {}, SKIPPED))),
+    st.builds(put_source, names, st.sampled_from(("v", "w")), st.sampled_from(({}, {}, SKIPPED, DOUBTFUL))),
     st.builds(tamper, names, st.sampled_from(TEXTS)),
     st.builds(strike, failures, deaths),
     st.builds(strike, failures, deaths),
+    st.builds(refuse, st.sampled_from(("AddTagsToResource", "RemoveTagsFromResource", "PutParameter"))),
 )
 behaviours = st.builds(AwsBehaviour, tags_move_modified=st.sampled_from(Moves))
 
@@ -250,6 +273,20 @@ def test_a_fault_while_a_mark_is_cleared_does_not_shorten_the_next_time(
     assert here.exists("/p/b")
 
 
+@pytest.mark.parametrize("operation", ["AddTagsToResource", "RemoveTagsFromResource", "PutParameter"])
+@pytest.mark.parametrize("run", [whole_run, event("/p/a")], ids=["whole run", "event"])
+@pytest.mark.parametrize("tags", [{}, SKIPPED, DOUBTFUL], ids=["", "skipped", "doubtful"])
+@pytest.mark.parametrize("value", ["v", "w"])
+def test_one_write_of_tags_suffices_to_clear_a_mark(
+    value: str, tags: Mapping[str, str], run: Step, operation: str
+) -> None:
+    here = returned(AwsBehaviour(), value, tags)
+    for step in (refuse(operation), run, delete_source("/p/a"), whole_run):
+        step(here)
+    assert here.state("/p/a") is not None
+    assert here.exists("/p/b")
+
+
 @pytest.mark.parametrize("run", [whole_run, event("/p/a")], ids=["whole run", "event"])
 @pytest.mark.parametrize("moves", Moves)
 @pytest.mark.parametrize("tags", [{}, SKIPPED], ids=["", "skipped"])
@@ -302,6 +339,7 @@ def test_a_source_that_stays_is_in_sync_without_a_mark(happening: list[Step]) ->
     for name in NAMES:
         put_source(name, "v", {})(here)
         here.aws.world.untag(here.aws.here, name, "skip_sync")
+        here.aws.world.untag(here.aws.here, name, "Skip-Sync")
     here.aws.pass_time(hours=1)
     here.whole_run()
     here.aws.pass_time(hours=1)

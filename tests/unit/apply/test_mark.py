@@ -96,6 +96,26 @@ def test_the_time_begins_at_the_write_however_old_the_plan_is() -> None:
     assert expires(aws) >= aws.clock.now() + WEEK
 
 
+def test_a_fraction_of_a_second_does_not_shorten_the_time() -> None:
+    aws = started()
+    aws.clock.advance(timedelta(microseconds=1_500_000 - aws.clock.now().microsecond))
+    written: list[datetime] = []
+    aws.world.traffic.before("AddTagsToResource", lambda: written.append(aws.clock.now()))
+    aws.apply()
+    assert written[0].microsecond
+    assert expires(aws) >= written[0] + WEEK
+
+
+def test_a_mark_is_read_again_before_a_delete_is_repeated() -> None:
+    aws = marked()
+    aws.pass_time(days=8)
+    plan = aws.plan()
+    aws.world.traffic.before("DeleteParameters", lambda: aws.world.untag(aws.there, "/p/a", EXPIRES))
+    aws.world.faults = at_call("DeleteParameters", refused(Trouble.THROTTLED), nth=1)
+    assert result(aws.carry_out(plan))[0] == "stale"
+    assert aws.version("/p/a") == 1
+
+
 def test_the_plan_does_not_depend_on_the_time() -> None:
     aws = started()
     first = aws.plan()

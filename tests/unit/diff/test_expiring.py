@@ -10,7 +10,7 @@ import pytest
 
 from ssm_reconcile.change import Delete, Mark, Release, Retag, Unmark, Update
 from ssm_reconcile.model import SECURE
-from ssm_reconcile.record import EXPIRES, OWNER, RECORD, ExpiryMark, Origin, digest
+from ssm_reconcile.record import EXPIRES, OWNER, RECORD, ExpiryMark, Origin, compose_own, digest
 from ssm_reconcile.skip_sync import OnSkip, SkipSync
 from ssm_reconcile.spec import DeleteMode, Glob, Hold, Orphans, Replication
 from tests.builders import HERE, NOW, THERE, Held, Judged, held, judge, replica, replication
@@ -213,6 +213,12 @@ class TestReturn:
         doubtful = marked(tags={"Skip-Sync": ""})
         assert judge(held(), doubtful, spec=replace(SPEC, exclude=(Glob("/p/a"),))).changes == ()
         assert judge(held(), doubtful, spec=SPEC).other.row == "invalid"
+
+    def test_a_replica_with_the_record_of_no_id_keeps_its_mark(self) -> None:
+        own = compose_own(ARN, "String", None)
+        other = marked(record={"own": own})
+        found = judge(held(tags={"skip_sync": ""}), other, spec=SPEC)
+        assert (found.row, found.changes) == ("kept_out", ())
 
     def test_an_orphan_without_a_source_keeps_its_mark(self) -> None:
         spec = replace(SPEC, exclude=(Glob("/p/a"),))

@@ -6,10 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from ssm_reconcile.change import Change, Delete, Fate, Mark, Row
+from ssm_reconcile.change import Change, Delete, Fate, Mark, Row, TagDiff, Unmark
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.event.requests import RetryCause, _retry_of
 from ssm_reconcile.event.state import State
 from ssm_reconcile.event.windows import DELETES, Windows, entry_of_mark
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import EXPIRES
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Limits
 from tests.builders import NOW, change, deletes, part, replication
@@ -95,3 +98,20 @@ def test_more_marks_than_the_limit_are_kept(stage: Stage) -> None:
     """A person let them through with a lift: later ones are withheld."""
     stage.state.keep(DELETES, PAIR, [entry_of_mark(str(number)) for number in range(10)], DAY)
     assert stage.goes(*marks("/p/d")) == [False]
+
+
+@pytest.mark.parametrize("trouble", [None, Trouble.DENIED, Trouble.THROTTLED])
+def test_a_mark_that_could_not_be_confirmed_is_tried_again(trouble: Trouble | None) -> None:
+    (mark,) = marks("/p/a")
+    assert _retry_of(
+        Outcome(mark, Result.WITHHELD, "its source cannot be read", trouble=trouble), stopped=False
+    )
+
+
+def test_a_replica_that_only_lost_its_mark_is_compared_again() -> None:
+    effect = Unmark(TagDiff(before={EXPIRES: "x"}))
+    invalid, kept_out = (change(effect, row=row) for row in (Row.INVALID, Row.KEPT_OUT))
+    retry = _retry_of(Outcome(invalid, Result.APPLIED), stopped=False)
+    assert retry is not None
+    assert retry.cause is RetryCause.OWN
+    assert _retry_of(Outcome(kept_out, Result.APPLIED), stopped=False) is None
