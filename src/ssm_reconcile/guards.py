@@ -439,12 +439,11 @@ def _guard_max_deletes_total(target: TargetChanges, rules: GuardRules) -> Iterat
 
     Each target may stay below its own limit while one mistake at the source deletes from all of them. Changes
     that a lift of `max-deletes` names are reviewed one by one: they neither count nor are withheld. A larger
-    limit for one target, given for this run, is a larger limit for all.
+    limit for one target, given for this run, raises the default limit for all, and not one in the spec.
     """
     run, limits = rules.run, rules.replication.limits
-    limit = run.max_deletes_total
-    if limit is None:
-        limit = max(limits.max_deletes_total, run.max_deletes or 0)
+    given = run.max_deletes_total
+    limit = limits.of_all_targets(run.max_deletes) if given is None else given
     count = target.all_deletes
     changes = [change for change in target.open() if counts_in_total(change)]
     if count <= limit or target.target.counts_elsewhere:

@@ -244,11 +244,15 @@ class ChangedOutside(StrEnum):
     OVERWRITE = "overwrite"
 
 
+_MOST_DELETES_TOTAL = 50
+"""The default of `max_deletes_total`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits on the changes of one run. `max_deletes` counts the deletes and replacements of one target.
 
-    `max_deletes_total` counts those of all targets.
+    `max_deletes_total` counts those of all targets; None: the spec does not set it.
 
     Events, and the whole runs of their stack, count their deletes over the `window`. `max_updates` limits the
     updates of events over the window; None: no limit.
@@ -258,7 +262,19 @@ class Limits:
     max_change_percent: int = 30
     window: timedelta = timedelta(hours=24)
     max_updates: int | None = None
-    max_deletes_total: int = 50
+    max_deletes_total: int | None = None
+
+    def of_all_targets(self, of_one: int | None = None) -> int:
+        """Return the limit on the deletes of all targets: 50, but not less than that of one target.
+
+        An explicit limit stays as it is written.
+
+        Args:
+            of_one: The limit on one target that is given for this run.
+        """
+        if self.max_deletes_total is not None:
+            return self.max_deletes_total
+        return max(_MOST_DELETES_TOTAL, self.max_deletes, of_one or 0)
 
 
 def _matches_any_level(glob: Glob, name: str) -> bool:

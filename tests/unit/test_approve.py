@@ -247,7 +247,7 @@ def test_a_saved_plan_brings_its_mode_narrowing_and_adoption_but_no_guard_flag()
     run = Run(
         no_decrypt=True, targets=("us-east-2",), only=("/app/**",), adopt=AdoptMode.SAME_VALUE,
         allow_replace=True, overwrite_outside=True, allow_empty_source=True, allow_exposure=True,
-        max_deletes=0, max_change_percent=80,
+        max_deletes=0, max_deletes_total=70, max_change_percent=80,
     )  # fmt: skip
     made = replace(plan(create()), narrowing=Narrowing(run.targets, run.only))
     found = approve.run_of(saved(made, run, name="prod", spec_files=["a.yaml", "b.yaml"]))

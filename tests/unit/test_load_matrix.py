@@ -212,7 +212,9 @@ class TestTheSource:
     def test_a_source_of_an_unknown_account_stays_in_with_a_notice(self) -> None:
         found = loaded(MATRIX, source="")
         assert len(found.replications[0].targets) == 4
-        assert {one.code for one in found.findings} == {"source-account-unknown"}
+        (notice,) = found.findings
+        assert notice.code == "source-account-unknown"
+        assert f"{ONE}/us-east-1 and 1 more place in its region stay targets" in notice.message
         assert {one.severity for one in found.findings} == {Severity.NOTICE}
 
     def test_its_place_may_be_excluded_without_a_finding(self) -> None:
@@ -434,4 +436,4 @@ def test_the_names_in_lifts_and_in_skip_values_are_those_of_the_targets() -> Non
 def test_the_limit_for_all_targets_is_not_below_that_for_one_unless_it_is_written(
     guards: str, total: int
 ) -> None:
-    assert spec_of(PLAIN, f"guards: {guards}\n" if guards else "").limits.max_deletes_total == total
+    assert spec_of(PLAIN, f"guards: {guards}\n" if guards else "").limits.of_all_targets() == total

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from pathlib import Path
 import click
 
 from ssm_reconcile import __version__, approve
-from ssm_reconcile.change import Action, Change, Fate
+from ssm_reconcile.change import Fate
 from ssm_reconcile.cli import command_run, error_output, options, terminal, text_files
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.help_layout import DocumentedCommand
@@ -31,7 +30,7 @@ from ssm_reconcile.cli.saved_plan import (
     read_saved_plan,
 )
 from ssm_reconcile.cli.session_end import SessionStop, read_end
-from ssm_reconcile.cli.show import is_unreviewed, render_plan, render_report
+from ssm_reconcile.cli.show import is_unreviewed, render_plan, render_report, sums, sums_by_target
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.encode import report_document
@@ -251,14 +250,6 @@ def _with_saved_plan(
     )
 
 
-def _sums(changes: Sequence[Change]) -> str:
-    """Return `2 to create, 1 to delete, 1 of them withheld`."""
-    actions = Counter(change.action for change in changes)
-    counts = [f"{actions[action]:,} to {action}" for action in Action if actions[action]]
-    withheld = sum(change.fate is Fate.WITHHELD for change in changes)
-    return ", ".join([*counts, *[f"{withheld:,} of them withheld"] * bool(withheld)]) or "nothing to do"
-
-
 @dataclass(slots=True)
 class ApplyRun:
     """One apply, with a report in every case.
@@ -422,16 +413,10 @@ class ApplyRun:
         """Write the sums of the plan to stderr: the report has the changes, so they are not listed twice."""
         if self.common.quiet:
             return
-        terminal.log(f"Plan {plan.plan_id[:12]}: {_sums(plan.changes)}.")
-        names = [part.name for part in plan.replications]
-        targets = [(part, target.name) for part in plan.replications for target in part.targets]
-        if len(targets) > 1:
-            lines = [
-                f"  {f'{part.name}:' if len(names) > 1 else ''}{name}:"
-                f" {_sums([change for change in part.changes if change.target == name])}"
-                for part, name in targets
-            ]
-            terminal.log("\n".join(cut(lines, _TARGETS, "more targets", "  ...")))
+        terminal.log(f"Plan {plan.plan_id[:12]}: {sums(plan.changes)}.")
+        lines = sums_by_target(plan)
+        if lines:
+            terminal.log("\n".join(cut(lines, _TARGETS, "more lines", "  ...")))
 
     def _show(self, plan: Plan, runner: Runner, *, is_asked: bool = False) -> PlanDocument:
         """Write the plan to stderr, since stdout is for the report; return its document.

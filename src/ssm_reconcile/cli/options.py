@@ -153,7 +153,8 @@ only_option = click.option(
 )  # fmt: skip
 max_deletes_option = click.option(
     "--max-deletes", metavar="N", type=click.IntRange(min=0),
-    help="For this run: maximum deletes and replacements per target.",
+    help="For this run: maximum deletes and replacements per target. Raises the default of"
+    " --max-deletes-total, and not `guards.max_deletes_total` of the spec.",
 )  # fmt: skip
 max_deletes_total_option = click.option(
     "--max-deletes-total", metavar="N", type=click.IntRange(min=0),

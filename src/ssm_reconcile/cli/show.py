@@ -1,23 +1,27 @@
 """`ssm-reconcile show`: a saved plan or report -> one of the output formats; no AWS.
 
-`render_plan` and `render_report` are the formats of `--format` for every command.
+`render_plan` and `render_report` are the formats of `--format` for every command. `sums_by_target` has the
+counts that an apply without a question writes.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssm_reconcile import approve
+from ssm_reconcile.change import Action, Change, Fate
 from ssm_reconcile.cli import command_run, options, terminal, text_files
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.errors import UsageError
+from ssm_reconcile.plan import Plan
 
 if TYPE_CHECKING:
     from ssm_reconcile.renderers.plan_summary_text import Extent
@@ -163,3 +167,33 @@ def render_report(
 def text_width() -> int:
     """Return the columns of the terminal; COLUMNS is respected."""
     return shutil.get_terminal_size((WIDTH, 24)).columns
+
+
+def sums(changes: Sequence[Change]) -> str:
+    """Return `2 to create, 1 to delete, 1 of them withheld`."""
+    actions = Counter(change.action for change in changes)
+    counts = [f"{actions[action]:,} to {action}" for action in Action if actions[action]]
+    withheld = sum(change.fate is Fate.WITHHELD for change in changes)
+    return ", ".join([*counts, *[f"{withheld:,} of them withheld"] * bool(withheld)]) or "nothing to do"
+
+
+def sums_by_target(plan: Plan) -> list[str]:
+    """Return the sums of each target, those of many targets that are alike as one; none for one target."""
+    from ssm_reconcile.renderers.groups import alike_label, merge_alike
+
+    changes: dict[tuple[str, str], list[Change]] = {}
+    for change in plan.changes:
+        changes.setdefault((change.replication, change.target), []).append(change)
+    targets = [
+        (part, target.name, sums(changes.get((part.name, target.name), ())))
+        for part in plan.replications
+        for target in part.targets
+    ]
+    if len(targets) == 1:
+        return []
+    lines = []
+    for alike in merge_alike(targets, lambda one: (one[0].name, one[2])):
+        part, _, text = alike[0]
+        label = alike_label([name for _, name, _ in alike], len(part.targets))
+        lines.append(f"  {f'{part.name}:' if len(plan.replications) > 1 else ''}{label}: {text}")
+    return lines

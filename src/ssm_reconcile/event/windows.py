@@ -110,7 +110,7 @@ class Windows:
             return plan
 
         def allows(total: int, _: ReplicaCount | None) -> bool:
-            return total <= limits.max_deletes_total
+            return total <= limits.of_all_targets()
 
         return self._reserve(plan, DELETES_TOTAL, pair, changes, limits, allows)
 
@@ -185,7 +185,7 @@ def _entry(change: Change, guard: str) -> str:
 
 def _has_total_window(spec: Replication) -> bool:
     """Whether the windows of the targets together allow more than the limit on all targets."""
-    return len(spec.targets) * spec.limits.max_deletes > spec.limits.max_deletes_total
+    return len(spec.targets) * spec.limits.max_deletes > spec.limits.of_all_targets()
 
 
 def keep_marks_of_all(state: State, plan: Plan, spec: Replication) -> None:
@@ -212,7 +212,7 @@ def entry_of_mark(name: str) -> str:
 
 def _reason(guard: str, limits: Limits, made: Reservation, over: Sequence[Change]) -> Withholding:
     """Return the reason for changes that got no place."""
-    every = {DELETES: limits.max_deletes, DELETES_TOTAL: limits.max_deletes_total}
+    every = {DELETES: limits.max_deletes, DELETES_TOTAL: limits.of_all_targets()}
     deletes = "deletes and marks" if any(isinstance(one.effect, Mark) for one in over) else "deletes"
     nouns = {DELETES: deletes, DELETES_TOTAL: f"{deletes} in all targets"}
     limit = every.get(guard, limits.max_updates or 0)

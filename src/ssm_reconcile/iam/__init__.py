@@ -145,7 +145,8 @@ def too_long(policies: Sequence[Policy]) -> list[str]:
             inline = f" (an inline policy may have {INLINE:,})" if length <= INLINE else ""
             found.append(
                 f"the policy for {policy.identity} has {length:,} characters, and a managed policy may have"
-                f" {MANAGED:,}{inline}: use fewer patterns in `parameters.include`, or a role for each target"
+                f" {MANAGED:,}{inline}: use fewer patterns in `parameters.include`, or a role for each"
+                " target, such as `role/ssm-reconcile-{target.region}`"
             )
     return found
 

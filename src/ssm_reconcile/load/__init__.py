@@ -266,10 +266,6 @@ def _limits(view: NodeView) -> tuple[spec.Limits, dict[str, Where]]:
     limits: dict[str, Any] = {
         key: _duration(raw) if key == "window" else int(raw) for key, raw in given.items()
     }
-    if "max_deletes_total" not in given:  # a total below the limit of one target would replace that limit
-        default = spec.Limits()
-        most = limits.get("max_deletes", default.max_deletes)
-        limits["max_deletes_total"] = max(default.max_deletes_total, most)
     lines = {key: (one or guards or view.at("name")).where for key, one in written.items()}
     return spec.Limits(**limits), lines
 

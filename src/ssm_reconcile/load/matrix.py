@@ -24,6 +24,7 @@ from ssm_reconcile.load.places import ROLE, default_account, places_of
 from ssm_reconcile.load.schema import NodeView, Schema, replication_schema
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
 from ssm_reconcile.spec import PLACEHOLDER
+from ssm_reconcile.wording import plural
 
 TARGET_LIMIT = 200
 """Targets of one replication."""
@@ -290,6 +291,7 @@ class _Filler:
         """Return the targets without those of a matrix that are the source, with a notice for each."""
         source, places = places_of(view)
         left: list[_Draft] = []
+        unknown: dict[Where, list[str]] = {}
         for draft, place in zip(drafts, places, strict=True):
             if draft.is_matrix and place.key is not None and place.key == source.key:
                 message = f"the source, {source}, is a place of this matrix: it is left out"
@@ -297,11 +299,17 @@ class _Filler:
                 continue
             left.append(draft)
             if draft.is_matrix and place.key != source.key and place.may_be(source):
-                message = (
-                    f"{place} stays a target: it may be the source, whose account is not in the spec. With"
-                    " `account` under `source` a matrix leaves the source out; without it, such a run stops"
-                )
-                self.findings.note(draft.where, "source-account-unknown", message)
+                unknown.setdefault(draft.where, []).append(str(place))
+        for where, some in unknown.items():
+            stay, which = f"{some[0]} stays a target", "it"
+            if len(some) > 1:
+                more = plural(len(some) - 1, "more place")
+                stay, which = f"{some[0]} and {more} in its region stay targets", "one of them"
+            message = (
+                f"{stay}: {which} may be the source, whose account is not in the spec. With `account` under"
+                " `source` a matrix leaves the source out; without it, such a run stops"
+            )
+            self.findings.note(where, "source-account-unknown", message)
         for where in {draft.where: None for draft in drafts}.keys() - {draft.where for draft in left}:
             message = "this matrix has no place but the source: write another region or account"
             self.findings.error(where, "matrix-without-target", message)

@@ -14,8 +14,10 @@ import pytest
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.cli import error_output, terminal
+from ssm_reconcile.cli.show import sums_by_target
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, Cli
+from tests.unit.renderers import plans
 
 ALL = ["/app/hosts", "/app/key", "/app/url"]
 
@@ -64,6 +66,17 @@ def test_without_a_question_stderr_has_the_sums_and_the_report_names_each_change
     assert f"Plan {plan}: 6 to create.\n  us-east-2: 3 to create\n  eu-west-1: 3 to create\n" in result.stderr
     assert not any(name in result.stderr for name in ALL)
     assert all(result.stdout.count(f"create   {name} ") == 1 for name in ALL)
+
+
+def test_the_sums_of_many_targets_that_are_alike_share_a_line() -> None:
+    names = [f"t{number:02}" for number in range(30)]
+    changes = [plans.create(name, "/a") for name in names] + [plans.delete(names[-1], "/b")]
+    assert sums_by_target(plans.plan_of(changes, targets=names)) == [
+        "  t00 and 28 alike: 1 to create",
+        "  t29: 1 to create, 1 to delete",
+    ]
+    assert len(sums_by_target(plans.plan_of(changes[:10], targets=names[:10]))) == 10
+    assert sums_by_target(plans.plan_of(changes[:1], targets=names[:1])) == []
 
 
 def test_quiet_leaves_out_the_sums(aws: SimulatedAws, cli: Cli) -> None:

@@ -237,6 +237,15 @@ class TestAllTargets:
         assert sum(one.fate is Fate.APPLY for one in later.changes) == 0
         assert stage.entries(self.WINDOW) == 50
 
+    def test_deletes_that_wait_take_no_place(self, stage: Stage) -> None:
+        """Without a count, one delete of each target goes, and the others wait."""
+        changes = [replace(one, target=name) for name in self.NAMES for one in deletes(3)]
+        spec = replication(targets=tuple(target(name) for name in self.NAMES), limits=Limits())
+        windows = stage.windows()
+        windows.reserve(Plan((part(*changes),)), [spec])
+        assert len(windows.waiting) == 12
+        assert stage.entries(self.WINDOW) == 6
+
     def test_a_repeated_event_counts_once_in_each_target(self, stage: Stage) -> None:
         for _ in range(2):
             self.reserve(stage, 5)

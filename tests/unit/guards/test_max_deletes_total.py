@@ -74,8 +74,16 @@ def test_a_flag_has_priority_over_the_spec(given: int, withheld: int) -> None:
 def test_the_flag_for_one_target_raises_the_limit_for_all_to_the_same_number() -> None:
     assert fates(withhold_changes(plan_of(60), rules(Run(max_deletes=60)))) == {"apply": 60}
     assert fates(withhold_changes(plan_of(60, 1), rules(Run(max_deletes=60)))) == {"withheld": 61}
+    low = rules(Run(max_deletes=5), max_deletes=60)
+    assert fates(withhold_changes(plan_of(5), low)) == {"apply": 5}
     strict = rules(Run(max_deletes=60, max_deletes_total=50))
     assert fates(withhold_changes(plan_of(60), strict)) == {"withheld": 60}
+
+
+def test_the_flag_for_one_target_does_not_raise_a_limit_that_the_spec_sets() -> None:
+    explicit = rules(Run(max_deletes=60), max_deletes_total=20)
+    assert fates(withhold_changes(plan_of(20), explicit)) == {"apply": 20}
+    assert fates(withhold_changes(plan_of(21), explicit)) == {"withheld": 21}
 
 
 def test_a_limit_of_nought_withholds_the_first() -> None:
@@ -181,6 +189,20 @@ class TestANarrowedRun:
         assert fates(withhold_changes(replace(outside, targets=(first, frozen)), high)) == {"apply": 1}
         thawed = replace(frozen, frozen=False)
         assert fates(withhold_changes(replace(outside, targets=(first, thawed)), high)) == {"withheld": 1}
+
+    def test_deletes_outside_of_a_target_over_its_own_limit_do_not_count(self) -> None:
+        found = plan_of(8, 9, 9, 9, 9, 9, 1)
+        first, *others = found.targets
+        found = replace(found, targets=(replace(first, deletes_outside_run=5), *others))
+        assert fates(withhold_changes(found, rules())) == {"withheld": 8, "apply": 46}
+
+    def test_half_of_the_replicas_is_not_a_limit_if_the_run_has_one(self) -> None:
+        found = plan_of(1, 0)
+        first, second = found.targets
+        found = replace(found, targets=(first, replace(second, replicas=10, deletes_outside_run=8)))
+        given = rules(Run(max_deletes=60, max_deletes_total=8))
+        assert fates(withhold_changes(found, given)) == {"withheld": 1}
+        assert fates(withhold_changes(found, rules(max_deletes_total=8))) == {"apply": 1}
 
     def test_a_plan_whose_deletes_are_counted_elsewhere_is_not_judged(self) -> None:
         assert fates(withhold_changes(plan_of(*(9,) * 8, counts_elsewhere=True), rules())) == {"apply": 72}

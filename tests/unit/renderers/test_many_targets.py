@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,6 +60,16 @@ class TestAPlan:
         assert [line.split("  ")[0].strip() for line in rows[1:]] == [f"{NAMES[0]} and 13 alike", NAMES[3]]
         assert "--summary lists each" in "\n".join(lines)
 
+    def test_a_frozen_target_has_its_own_row(self) -> None:
+        document = plans.document_of(
+            plans.plan_of([plans.create(name, "/a") for name in NAMES], targets=NAMES)
+        )
+        places = [one for one in document["targets"] if one["name"] == NAMES[3]]
+        places[0]["frozen"] = True
+        rows = [line for line in plan_text(PlanView(document), width=100).splitlines() if " 160" in line]
+        assert f"{NAMES[0]} and 13 alike" in rows[-2]
+        assert (NAMES[3] in rows[-1], rows[-1].endswith("frozen")) == (True, True)
+
     def test_a_summary_and_a_full_text_have_a_row_for_each(self) -> None:
         for extent in ("summary", "full"):
             rows = [line for line in self.text(NAMES, extent=extent).splitlines() if line.endswith(" 160")]
@@ -106,6 +117,20 @@ class TestStatus:
         assert f"\n{last} ({last})\n" in text
         assert "  conflict (1): another owner" in text
 
+    @pytest.mark.parametrize(
+        ("key", "other"),
+        [
+            ("source_version", 7),
+            ("recorded_source_version", 7),
+            ("writer", "arn:aws:iam::111111111111:user/alice"),
+        ],
+    )
+    def test_a_target_with_another_version_or_writer_has_its_own_block(self, key: str, other: object) -> None:
+        *others, last = NAMES
+        text = self.text(*map(self.of, others), self.of(last, **{key: other}))
+        assert f"\n{NAMES[0]} and 13 alike\n" in text
+        assert f"\n{last} ({last})\n" in text
+
     def test_times_that_differ_are_left_out(self) -> None:
         times = {name: f"2026-11-{number + 1:02}T12:00:00.000Z" for number, name in enumerate(NAMES)}
         text = self.text(*(self.of(name, state="update", last_modified=times[name]) for name in NAMES))
@@ -135,6 +160,14 @@ class TestExplain:
         text = self.text("another owner", *["it is in sync"] * 14)
         assert "/a in 111111111111-us-west-2" in text
         assert f"  the same in 13 other targets (--target NAME shows one):\n    {NAMES[2]}" in text
+
+    @pytest.mark.parametrize("part", ["plan", "withheld_by", "remedies"])
+    def test_a_target_with_another_action_guard_or_remedy_is_explained_apart(self, part: str) -> None:
+        found = [Explanation("prod", name, name, "/a", Row.UPDATE, answer="it differs") for name in NAMES]
+        other: dict[str, Any] = {part: ("another",)}
+        text = explanation_text([*found[:-1], replace(found[-1], **other)], width=200)
+        assert "the same in 13 other targets" in text
+        assert f"/a in {NAMES[-1]}" in text
 
     @pytest.mark.parametrize(
         ("label", "usual", "other"),
