@@ -83,6 +83,7 @@ def test_another_time_in_the_spec_is_for_new_marks_only(grace: timedelta) -> Non
         mark(-WEEK).replace("own=", "OWN="),
         mark(-WEEK).replace("2026", "\u0662\u0660\u0662\u0666"),
         mark(-WEEK).replace(" source=1", ""),
+        mark(-WEEK).replace(" source=1", " source=01"),
     ],
 )
 def test_a_mark_that_does_not_count_deletes_nothing_and_is_replaced(text: str) -> None:
