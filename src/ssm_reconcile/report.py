@@ -39,11 +39,13 @@ class Written:
         before: The version that was overwritten, tagged or deleted; None for a create.
         after: The version that the change left; None after a delete.
         tags: The tags that the change wrote or removed; None if that is unknown.
+        recreated: Whether the parameter was deleted and created again, so that AWS has no former version.
     """
 
     before: ParameterVersion | None
     after: ParameterVersion | None
     tags: TagDiff | None
+    recreated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

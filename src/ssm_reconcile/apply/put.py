@@ -260,6 +260,7 @@ def _note(work: Work, change: Change, version: int) -> str:
     if version == expected + 1:
         return ""
     if version == 1:
+        work.recreated.add(canonical(change.name))
         return "created again: it was deleted right before the write"
     work.warn(
         "version-overwritten",

@@ -58,6 +58,7 @@ def replace_replica(work: Work, change: Change, origin: Origin, values: checks.V
     _check_tag_count(work, change, kept)
     _delete(work, change)
     work.written[canonical(change.name)] = None
+    work.recreated.add(canonical(change.name))
     _sleep(work, DELETE_SECONDS)
     made = _create(work, change, text, origin, {**kept, RECORD: live.get(RECORD, "")})
     work.note_tags(change, live, made)

@@ -158,6 +158,8 @@ class Work:
     """LastModifiedDate by canonical name of the written versions, as reads after the writes returned it."""
     tags_written: dict[str, TagDiff] = field(default_factory=dict)
     """By canonical name the tags before and after of those that a finished change wrote or removed."""
+    recreated: set[str] = field(default_factory=set)
+    """Canonical names of the parameters that were deleted and created again."""
     tagged: set[str] = field(default_factory=set)
     """Canonical names whose tags were written, or may have been: a response was lost."""
     failure_reason: str = ""
@@ -191,7 +193,7 @@ class Work:
         before = None if expected.version is None else ParameterVersion(expected.version, expected.modified)
         version = self.written.get(name)
         after = None if version is None else ParameterVersion(version, self.modified.get(name))
-        return Written(before, after, self.tags_written.get(name))
+        return Written(before, after, self.tags_written.get(name), recreated=name in self.recreated)
 
     def note_tags(self, change: Change, before: Tags, after: Tags) -> None:
         """Keep the tags that a change wrote or removed, for the report.

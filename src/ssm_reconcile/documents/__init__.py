@@ -438,6 +438,7 @@ class OutcomeEntry(AddressKeys):
         before: The version that the change overwrote, tagged or deleted; null for a create, and if unknown.
             Like `after` and `tags`, only of a change that was applied or failed. `undo` needs it. Since 1.3.
         after: The version that the change left; null after a delete, and if unknown. Since 1.3.
+        recreated: True if the change deleted the parameter and created it again. Since 1.3.
         tags: The tags that the change wrote or removed; null if unknown. Since 1.3.
     """
 
@@ -454,6 +455,7 @@ class OutcomeEntry(AddressKeys):
     restores: NotRequired[VersionEntry]
     before: NotRequired[VersionEntry | None]
     after: NotRequired[VersionEntry | None]
+    recreated: NotRequired[bool]
     tags: NotRequired[WrittenTagsEntry | None]
 
 

@@ -214,6 +214,8 @@ def _outcome(outcome: Outcome) -> OutcomeEntry:
     if outcome.result in (Result.APPLIED, Result.FAILED):
         written = outcome.written or Written(None, None, None)
         entry["before"], entry["after"] = _version(written.before), _version(written.after)
+        if written.recreated:
+            entry["recreated"] = True
         tags = written.tags
         entry["tags"] = None if tags is None else {"before": dict(tags.before), "after": dict(tags.after)}
     return printable_tree(entry)

@@ -26,7 +26,7 @@ from ssm_reconcile.session import Session, narrow_specs
 from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.stores.base import Store
 from ssm_reconcile.system import ProgressSums
-from ssm_reconcile.undo.effects import UndoContext, restores_value, take_back
+from ssm_reconcile.undo.effects import UndoContext, take_back
 from ssm_reconcile.undo.match import PastChange, PastChanges, past_changes
 
 
@@ -133,7 +133,7 @@ def _plan_target(
     names = [canonical(one.name) for one in past if canonical(one.name) in live.parameters]
     fresh, failed = observe.confirm_tags(store, names, session.progress)
     live = live.with_tags(fresh)
-    valued = [canonical(one.name) for one in past if restores_value(one)]
+    valued = [canonical(one.name) for one in past if one.restores_value]
     histories, unread = observe.read_histories(
         store, [name for name in valued if name in live.parameters], session.progress
     )

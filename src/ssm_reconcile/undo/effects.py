@@ -5,6 +5,7 @@ marked       the mark to delete is removed, likewise (row `undone`)
 updated      the former version is written again, with its attributes and the tags that the update changed
 tagged       the tags return: of a retag, of an adoption (no longer a replica), of a release (a replica again)
 deleted, or deleted and created again: not possible, since AWS keeps no history of a deleted parameter
+tagged, and the value written by an earlier run, which failed at the tags: not possible, they do not fit it
 
 The record that a replica gets names the source version whose value it holds only if the live record proves
 that the source has had a later one since. Otherwise it names none. So no later plan takes a value for proven
@@ -19,7 +20,6 @@ from datetime import datetime
 
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT
 from ssm_reconcile.change import (
-    Action,
     Change,
     Delete,
     Difference,
@@ -120,17 +120,6 @@ def take_back(context: UndoContext, past: PastChange) -> Change | Other:
         return Other(name, target, past.name, reason.row, reason.row.value, (reason.reason,))
 
 
-def restores_value(past: PastChange) -> bool:
-    """Whether a past change overwrote a version that GetParameterHistory may still have."""
-    return (
-        past.is_known
-        and RECORD in past.tags.after
-        and past.before is not None
-        and past.after is not None
-        and past.after.version == past.before.version + 1
-    )
-
-
 def _impossible(reason: str) -> _NotUndone:
     return _NotUndone(Row.INVALID, f"cannot be undone: {reason}")
 
@@ -161,40 +150,12 @@ class _FoundState:
 
 
 def _change(context: UndoContext, past: PastChange) -> Change:
-    _check_possible(past)
+    if past.impossible_reason:
+        raise _impossible(past.impossible_reason)
     found = _find(context, past)
     if past.before is None:
         return _deletion(context, found)
-    return _restoration(context, past, found) if _touches_record(past) else _unmarking(context, past, found)
-
-
-def _touches_record(past: PastChange) -> bool:
-    """Whether a past change wrote or removed the record: each does, apart from those of a mark to delete."""
-    return RECORD in past.tags.before or RECORD in past.tags.after
-
-
-def _check_possible(past: PastChange) -> None:
-    """Check that the report says what was written, and that AWS keeps what was there before."""
-    if past.failed:
-        raise _impossible(
-            "it failed, and what it wrote is unknown. Apply again, and undo the report of that apply"
-        )
-    if past.action == Action.DELETE:
-        raise _impossible(
-            "AWS keeps no history of a deleted parameter. Restore the source: the next apply creates the"
-            " replica again"
-        )
-    if not past.is_known or past.after is None:
-        raise _impossible("the report does not say what was written")
-    if past.before is None:
-        return
-    found = past.after.version - past.before.version
-    if past.action == Action.REPLACE or found < 0:
-        raise _impossible("it was deleted and created again, and AWS keeps no history of a deleted parameter")
-    if found == 1 and not restores_value(past):
-        raise _impossible("the report does not say what was written")
-    if found > 1:
-        raise _impossible(f"another client wrote version {past.after.version - 1} during the apply")
+    return _restoration(context, past, found) if past.touches_record else _unmarking(context, past, found)
 
 
 def _find(context: UndoContext, past: PastChange) -> _FoundState:
@@ -209,7 +170,7 @@ def _find(context: UndoContext, past: PastChange) -> _FoundState:
     skip_sync = context.spec.skip_sync
     if skip_sync.applies(tags, context.target.name) or skip_sync.is_doubtful(tags, context.target.name):
         raise _changed(f"it carries the tag {skip_sync.tag} itself, or one like it")
-    has_value = restores_value(past) and live.version == after.version + 1
+    has_value = past.restores_value and live.version == after.version + 1
     _check_version(live, after, has_value=has_value)
     has_ownership = _check_ownership(context, past, tags)
     return _FoundState(live, tags, has_value, has_ownership)
@@ -230,7 +191,7 @@ def _check_version(live: Parameter, after: ParameterVersion, *, has_value: bool)
 def _check_ownership(context: UndoContext, past: PastChange, tags: Tags) -> bool:
     """Check that the ownership tags are those that the apply left; or those before it: then return True."""
     left, found = past.tags.after.get(RECORD), tags.get(RECORD)
-    if not _touches_record(past):
+    if not past.touches_record:
         left = found
     was_free = left is not None and RECORD not in past.tags.before
     has_ownership = was_free and not {OWNER, RECORD, SOURCE} & tags.keys()
@@ -239,7 +200,9 @@ def _check_ownership(context: UndoContext, past: PastChange, tags: Tags) -> bool
     status = standing(tags, context.live.arn(past.name), context.claim, placed=True)
     # An undo that failed may have removed the owner tag that the apply added, and not the record yet.
     is_begun = OWNER in past.tags.after and not {OWNER} & {*past.tags.before, *tags}
-    if status is not (Standing.FREE if found is None or is_begun else Standing.OURS):
+    was_released = OWNER in past.tags.before and OWNER not in {*past.tags.after, *tags}
+    is_free = found is None or is_begun or was_released
+    if status is not (Standing.FREE if is_free else Standing.OURS):
         raise _changed(f"its ownership has changed: it is {status}")
     return has_ownership
 
@@ -282,7 +245,7 @@ def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> 
     former = _former(context, past, found)
     user_tags, kept = _user_tags(context.spec, past, tags)
     own, was = _former_ownership(context, past, found)
-    put = restores_value(past) and not found.has_value
+    put = past.restores_value and not found.has_value
     equal_to = former.version.version if found.has_value else None
     is_replica = OWNER in tags and RECORD in tags
     effect = Restore(former.desired, user_tags, tags.get(RECORD), put, is_replica, equal_to)
@@ -297,8 +260,10 @@ def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> 
     else:
         record = _record(context, past, own, former, tags)
         effect = replace(effect, owner=own[OWNER], record=record)
-        if RECORD not in tags:
-            effect = replace(effect, tags=TagDiff(user_tags.before, {**user_tags.after, **own}))
+        if not is_replica:
+            old = {key: tags[key] for key in own if key in tags}
+            both = TagDiff({**user_tags.before, **old}, {**user_tags.after, **own})
+            effect = replace(effect, tags=both)
             reasons.append("it is a replica again")
         elif not put:
             reasons.append("its former tags and record return")
@@ -315,11 +280,13 @@ def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> 
 def _former(context: UndoContext, past: PastChange, found: _FoundState) -> _FormerState:
     """Return what a parameter returns to."""
     live = found.live
-    if not restores_value(past):
+    if not past.restores_value:
         return _FormerState(live, _unwritten(live, context))
     version = _former_version(past, live, context.histories.get(canonical(past.name), ()))
     desired = _desired(context, version.parameter, live)
-    differences = _differences(context, version, desired, live, found.tags)
+    # After an undone take-over, only the report has the record that names the source and hides the values.
+    tags = {**past.tags.before, **found.tags}
+    differences = _differences(context, version, desired, live, tags)
     if found.has_value:
         if any(one for one in differences if one.attribute != VALUE or not live.is_secret):
             after = live.version - 1
@@ -468,14 +435,20 @@ def _record(
     """
     before, now, version = record_of(own), record_of(tags), former.version
     assert before is not None
-    if now is None:
+    if now is None or OWNER not in tags:
         if source_name(own, past.name, context.source) is None:
             raise _impossible("the tags in the report do not name its source")
         arn, spec_id = context.live.arn(past.name), context.spec.id
         now = replace(before, origin=Origin.ADOPTED, own=compose_own(arn, version.type, spec_id))
         return replace(now, version=version.version).without_source()
+    if before.version < version.version and not past.restores_value:
+        raise _impossible(
+            f"version {version.version} was written after its record, of version {before.version}, and before"
+            " the apply, for example by a run that failed. Its former tags do not fit that value. Correct the"
+            " source and apply again, or write the former value from its history by hand"
+        )
     found = replace(now, version=version.version)
-    if restores_value(past):
+    if past.restores_value:
         found = replace(found, key=key_digest(former.desired.key_identity))
     elif _claims(before) == _claims(now):
         return found

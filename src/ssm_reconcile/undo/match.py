@@ -14,7 +14,7 @@ from ssm_reconcile.change import Action, TagDiff
 from ssm_reconcile.documents import OutcomeEntry, ReplicationResultEntry, ReportDocument, VersionEntry
 from ssm_reconcile.errors import ReconcileError, StoreError, UsageError
 from ssm_reconcile.model import canonical
-from ssm_reconcile.record import digest_id
+from ssm_reconcile.record import RECORD, digest_id
 from ssm_reconcile.report import ParameterVersion, Result
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication
@@ -44,6 +44,7 @@ class PastChange:
         before: The version before the change; None if the parameter did not exist.
         after: The version after it; None if the parameter does not exist any more.
         tags: The tags that the change wrote or removed.
+        recreated: Whether the apply deleted the parameter and created it again.
     """
 
     name: str
@@ -53,6 +54,47 @@ class PastChange:
     before: ParameterVersion | None
     after: ParameterVersion | None
     tags: TagDiff
+    recreated: bool = False
+
+    @property
+    def touches_record(self) -> bool:
+        """Whether the change wrote or removed the record: each does, apart from those of a mark to delete."""
+        return RECORD in self.tags.before or RECORD in self.tags.after
+
+    @property
+    def restores_value(self) -> bool:
+        """Whether the change overwrote a version that GetParameterHistory may still have."""
+        return (
+            self.is_known
+            and self.touches_record
+            and self.before is not None
+            and self.after is not None
+            and self.after.version == self.before.version + 1
+        )
+
+    @property
+    def impossible_reason(self) -> str:
+        """The reason why no state of AWS can make an undo possible; empty without one."""
+        if self.failed:
+            return (
+                "it failed, and what it wrote is unknown. Correct the source and apply again, or write the"
+                " former value from its history by hand"
+            )
+        if self.action == Action.DELETE:
+            return (
+                "AWS keeps no history of a deleted parameter. Restore the source: the next apply creates the"
+                " replica again"
+            )
+        if not self.is_known or self.after is None:
+            return "the report does not say what was written"
+        if self.before is None:
+            return ""
+        found = self.after.version - self.before.version
+        if self.recreated or self.action == Action.REPLACE or found < 0:
+            return "it was deleted and created again, and AWS keeps no history of a deleted parameter"
+        if found > 1:
+            return f"another client wrote version {self.after.version - 1} during the apply"
+        return "" if found == 0 or self.restores_value else "the report does not say what was written"
 
 
 PastChanges: TypeAlias = Mapping[tuple[str, str], Sequence[PastChange]]
@@ -163,6 +205,7 @@ def _past_change(entry: OutcomeEntry) -> PastChange:
         before=before,
         after=after,
         tags=TagDiff() if tags is None else TagDiff(tags["before"], tags["after"]),
+        recreated=entry.get("recreated", False),
     )
 
 

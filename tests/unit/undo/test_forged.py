@@ -119,7 +119,7 @@ def test_a_record_of_a_retag_that_claims_the_present_source_version_proves_nothi
         ({"action": "create", "before": None}, "does not say that the apply created it"),
         ({"action": "delete"}, "AWS keeps no history of a deleted parameter"),
         ({"name": "/p/other"}, "it does not exist any more"),
-        ({"tags__after": {OWNER: "x"}}, "does not say what was written"),
+        ({"tags__after": {OWNER: "x"}}, "its ownership tags differ"),
         ({"tags__before": {OWNER: "other@1/x", RECORD: "v=1"}}, "not those of a parameter before an apply"),
         ({"tags__after__record": "v=1"}, "its record was written again"),
     ],

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.change import Restore, Row
+from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, KeyState
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.record import EXPIRES, NO_SOURCE, OWNER, RECORD, record_of
+from ssm_reconcile.record import EXPIRES, NO_SOURCE, OWNER, RECORD, SOURCE, Origin, record_of
 from ssm_reconcile.report import Report, Result
-from ssm_reconcile.spec import AdoptMode, DeleteMode, Run
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob, Rewrite, RewriteIn, Run
 from tests.builders import counted, outcome, replication
+from tests.fake_aws.behaviour import AwsBehaviour, InPlace
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
 
@@ -277,6 +279,60 @@ def test_an_undo_can_be_undone() -> None:
     assert counted(aws.plan()) == {"retag": 1}
 
 
+@pytest.mark.parametrize("kind", ["String", SECURE])
+def test_an_undo_of_a_take_over_can_be_undone(kind: str) -> None:
+    aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE))
+    aws.put("/p/a", "ours", kind, tags={"team": "a"})
+    aws.put("/p/a", "theirs", kind, region="us-east-2", tags={"team": "b"})
+    report = aws.apply()
+    after, tags = state(aws), aws.world.tags(aws.there, "/p/a") or {}
+    undone = aws.undo(report, run=LIFTED)
+    assert aws.world.tags(aws.there, "/p/a") == {"team": "b"}
+    plan = aws.plan_undo(undone, run=LIFTED)
+    assert "it is a replica again" in reasons(plan)
+    again = aws.carry_out(plan, run=LIFTED)
+    assert (again.summary["applied"], state(aws)) == (1, after)
+    now = aws.world.tags(aws.there, "/p/a") or {}
+    record = record_of(now)
+    assert record is not None
+    assert (now[OWNER], record.version, record.source_version) == (tags[OWNER], 4, NO_SOURCE)
+    aws.undo(again, run=LIFTED)
+    assert (aws.value("/p/a"), aws.world.tags(aws.there, "/p/a")) == ("theirs", {"team": "b"})
+
+
+def test_an_undo_of_a_take_over_of_a_parameter_with_an_old_record_can_be_undone() -> None:
+    moved = Rewrite(Glob("/p/**"), RewriteIn.NAME, "/x", "")
+    aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE, rewrites=(moved,)))
+    aws.put("/p/x/a", "old")
+    aws.apply()
+    aws.world.untag(aws.there, "/p/a", OWNER, SOURCE)
+    before = aws.world.tags(aws.there, "/p/a") or {}
+    aws.put("/p/x/a", "ours")
+    report = aws.apply()
+    after = aws.world.tags(aws.there, "/p/a") or {}
+    undone = aws.undo(report, run=LIFTED)
+    assert (aws.value("/p/a"), (aws.world.tags(aws.there, "/p/a") or {}).keys()) == ("old", before.keys())
+    assert aws.undo(undone, run=LIFTED).summary["applied"] == 1
+    now = aws.world.tags(aws.there, "/p/a") or {}
+    assert (aws.value("/p/a"), now[OWNER], now[SOURCE]) == ("ours", after[OWNER], after[SOURCE])
+    record = record_of(now)
+    assert record is not None
+    assert (record.version, record.origin, record.source_version) == (4, Origin.ADOPTED, NO_SOURCE)
+
+
+def test_the_source_name_of_the_record_in_the_report_hides_the_values_of_an_undo_of_an_undo() -> None:
+    moved = Rewrite(Glob("/p/**"), RewriteIn.NAME, "/hidden", "")
+    spec = replication(adopt=AdoptMode.OVERWRITE, rewrites=(moved,), hide=(Glob("/p/hidden/**"),))
+    aws = SimulatedAws(spec)
+    aws.put("/p/hidden/a", "our-text")
+    aws.put("/p/a", "their-text", region="us-east-2")
+    undone = aws.undo(aws.apply(), run=LIFTED)
+    assert aws.value("/p/a") == "their-text"
+    plan = aws.plan_undo(undone, run=LIFTED)
+    assert counted(plan) == {"update": 1}
+    assert "-text" not in repr(plan)
+
+
 def test_a_key_that_cannot_be_used_is_named() -> None:
     aws = SimulatedAws(replication())
     aws.world.add_key(aws.there, "alias/x")
@@ -298,7 +354,25 @@ def test_a_change_that_failed_is_listed_with_what_to_do() -> None:
     aws.world.faults = None
     plan = aws.plan_undo(report, run=LIFTED)
     assert plan.changes == ()
-    assert "Apply again, and undo the report of that apply" in reasons(plan)
+    assert "it failed, and what it wrote is unknown. Correct the source and apply again" in reasons(plan)
+
+
+@pytest.mark.parametrize("kind", ["String", SECURE])
+def test_tags_that_complete_a_write_of_an_earlier_run_are_listed_as_not_possible(kind: str) -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old", kind, tags={"team": "a"})
+    aws.put("/p/a", "bad", kind, tags={"team": "b"})
+    aws.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED))
+    assert aws.apply().summary["failed"] == 1
+    aws.world.faults = None
+    report = aws.apply()
+    assert outcome(report).change.row is Row.RETAG
+    before = aws.world.state()
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert plan.changes == ()
+    assert "version 2 was written after its record, of version 1, and before the apply" in reasons(plan)
+    assert aws.carry_out(plan, run=LIFTED).exit_code == 3
+    assert aws.world.state() == before
 
 
 def test_the_record_of_a_value_of_another_writer_names_no_source_version() -> None:
@@ -325,3 +399,44 @@ def test_a_replica_that_was_replaced_is_listed() -> None:
     assert outcome(report).result is Result.APPLIED
     assert outcome(report).change.row is Row.REPLACE
     assert "deleted and created again" in reasons(aws.plan_undo(report, run=LIFTED))
+
+
+def test_an_update_that_became_a_replacement_is_listed_also_at_version_1() -> None:
+    aws = SimulatedAws(behaviour=AwsBehaviour(type_change=InPlace.REFUSED))
+    aws.replicate("/p/a", "old", tags={"team": "a"})
+    aws.delete("/p/a")
+    aws.pass_time()
+    aws.put("/p/a", "new", "StringList", tags={"team": "b"})
+    report = aws.apply(run=Run(allow_replace=True))
+    assert outcome(report).change.row is Row.UPDATE
+    assert_listed_as_recreated(aws, report)
+
+
+def test_an_update_that_created_the_parameter_again_is_listed() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old", tags={"team": "a"})
+    aws.put("/p/a", "new", tags={"team": "b"})
+    plan = aws.plan()
+
+    def delete() -> None:
+        aws.delete("/p/a", region="us-east-2")
+        aws.pass_time(minutes=1)
+
+    aws.world.before("PutParameter", delete)
+    report = aws.carry_out(plan)
+    assert "created again" in outcome(report).note
+    assert_listed_as_recreated(aws, report)
+
+
+def assert_listed_as_recreated(aws: SimulatedAws, report: Report) -> None:
+    (entry,) = report_document(report, tool_version="1", created=aws.clock.now())["outcomes"]
+    assert entry["recreated"] is True
+    assert entry["before"] is not None
+    assert entry["after"] is not None
+    assert entry["before"]["version"] == entry["after"]["version"] == 1
+    before = aws.world.state()
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert plan.changes == ()
+    assert "deleted and created again" in reasons(plan)
+    assert aws.carry_out(plan, run=LIFTED).exit_code == 3
+    assert aws.world.state() == before
