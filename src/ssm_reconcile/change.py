@@ -359,8 +359,8 @@ class Change:
         lifted: The guards that would withhold the change without a lift, each with the digest of the lift.
             Not part of the plan id.
         pending: Whether the spec of `plan --against` makes the same change. Not part of the plan id.
-        is_shown: Of a change that takes over, whether comments and pages show both sides (`show` of the
-            spec). Not part of the plan id.
+        is_shown: Of a parameter that is no replica before or after the change, whether comments and pages
+            show both sides (`show` of the spec); None if they always do. Not part of the plan id.
         has_outdated_mark: Whether the replica has a mark although its source exists. Not part of the plan id.
     """
 
@@ -382,7 +382,7 @@ class Change:
     withheld: tuple[Withholding, ...] = ()
     lifted: tuple[tuple[str, str], ...] = ()
     pending: bool = False
-    is_shown: bool = False
+    is_shown: bool | None = None
     has_outdated_mark: bool = False
 
     @property

@@ -435,7 +435,7 @@ def prove(
             continue
         if there is None and not show and not wanted.substitutions:
             continue  # a new SecureString is read when it is written
-        lifted = all(map(replication.shows, {wanted.source.name, wanted.name}))
+        lifted = replication.shows(wanted.source.name, wanted.name)
         from_source[address] = _source_question(wanted, source, live, show=show, lifted=lifted)
         if there is not None:
             from_live[address] = ValueRequest(there.name, (), show, lifted=lifted)

@@ -431,9 +431,13 @@ class Replication:
         """Whether a tag of a replica stays as it is: it is of neither AWS, ssm-reconcile nor the source."""
         return not key.startswith((RESERVED_TAG_PREFIX, PREFIX)) and not self.replicates_tag(key)
 
-    def shows(self, name: str) -> bool:
-        """Whether `show` matches a name, so that its plain value is shown even if it looks like a secret."""
-        return any(_matches_any_level(glob, name) for glob in self.show)
+    def shows(self, *names: str) -> bool:
+        """Whether `show` matches each of the names: of a parameter, and of its source.
+
+        Its plain value is shown then even if it looks like a secret, and in comments even if it is or was
+        not that of a replica.
+        """
+        return all(any(_matches_any_level(glob, name) for glob in self.show) for name in names)
 
     def hides(self, name: str) -> bool:
         """Whether a plain value is hidden because its name looks like that of a secret."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ssm_reconcile.cli import root
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import RECORD
+from ssm_reconcile.renderers.changes import TERMINAL_ONLY
 from ssm_reconcile.spec import Run
 from tests.fake_aws.traffic import Fault, at_call, killed, lost, refused
 from tests.silence.listening import listening
@@ -96,3 +98,48 @@ def test_nothing_of_a_value_is_in_the_plan_or_the_report() -> None:
     kept = repr((plan, done))
     assert RECORD in kept
     assert [secret for secret in SECRETS if secret in kept] == []
+
+
+@pytest.mark.parametrize(
+    ("show", "is_public"),
+    [([], False), (["/p/**"], False), (["/q/**"], False), (["/p/**", "/q/**"], True)],
+    ids=["without", "source", "target", "both"],
+)
+def test_comments_and_pages_hide_the_sides_of_another_owner_unless_both_names_are_under_show(
+    show: list[str], *, is_public: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of a take-over, of its undo, and of the undo of that undo: /q/tags differs in tags, /q/value in all."""
+    aws = SimulatedAws()
+    aws.connect_command_line(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    renamed = "rewrite: [{ in: name, match: '/p/**', from: /p/, to: /q/ }]\nshow: " + json.dumps(show)
+    spec = SPEC.replace("delete: owned", f"{renamed}\ndelete: owned\nadopt: overwrite")
+    Path("replication.yaml").write_text(spec)
+    aws.put("/p/tags", "equal", tags={"team": "OUR-tag"})
+    aws.put("/p/value", "OUR-value", tags={"team": "OUR-tag"})
+    aws.put("/q/tags", "equal", tags={"team": "THEIR-tag"}, region="us-east-2")
+    aws.put("/q/value", "THEIR-value", tags={"team": "THEIR-tag"}, region="us-east-2")
+    sides = {f"{owner}-{what}" for owner in ("OUR", "THEIR") for what in ("value", "tag")}
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(root, list(words), input="")
+        return result.stdout + result.stderr
+
+    command = ["apply", *ALL[1:]]
+    for step, report in (("plan", "applied"), ("undo", "undone"), ("undo again", "redone")):
+        aws.pass_time()
+        see = ["plan"] if step == "plan" else [*command, "--plan-only"]
+        shown = {form: run(*see, "--format", form) for form in ("text", "markdown", "html")}
+        shown["results"] = run(*command, "--yes", "--format", "markdown", "--out", f"{report}.json")
+        shown["page"] = run("show", f"{report}.json", "--format", "html")
+        found = {form: {side for side in sides if side in text} for form, text in shown.items()}
+        assert all("/q/tags" in text for text in shown.values()), step
+        assert found.pop("text") >= {"OUR-tag", "THEIR-tag"}, step
+        assert found["markdown"] == found["html"], step
+        assert bool(found["markdown"]) is is_public, step
+        assert found.pop("results") == found.pop("page") == set(), step
+        assert (TERMINAL_ONLY in shown["markdown"]) is not is_public, step
+        if step == "undo":
+            assert "THEIR-value" in shown["text"]
+            assert aws.value("/q/value") == "THEIR-value"
+        command = ["undo", f"{report}.json", *ALL]

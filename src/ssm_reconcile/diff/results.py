@@ -323,7 +323,7 @@ def conflict_reason(case: Case) -> str:
 def _is_shown(case: Case) -> bool:
     """Whether comments and pages show both sides of an existing parameter."""
     wanted, _ = _desired_and_live(case)
-    return all(map(case.context.replication.shows, (wanted.source.name, wanted.name)))
+    return case.context.replication.shows(wanted.source.name, wanted.name)
 
 
 def _conflicting(case: Case, *reasons: str) -> Other:

@@ -239,8 +239,8 @@ class ChangeEntry(AddressKeys):
         exposes: Whether the change turns a SecureString into plain text.
         writer: The last writer of the existing parameter, as AWS reports it; empty if unknown.
         takes_over: Whether an update takes over a parameter that no replication owned.
-        show: Of an update that takes over, true if `show` of the spec matches the name: comments and pages
-            show the attributes too. Since 1.2.
+        show: Whether `show` of the spec matches the name of a parameter that is taken over, or that `undo`
+            gives back or takes again: else comments and pages hide its attributes. Since 1.2.
         restores: Of a change by `undo` that writes a former version again, that version. Since 1.3.
         unproven: Whether the values were not compared (`--no-decrypt`).
         expires: Of a delete after `delete.after`, the instant in the mark. Since 1.3.

@@ -320,8 +320,8 @@ def change_entry(change: Change) -> ChangeEntry:
         "takes_over": bool(update and update.takes_over),
         "unproven": bool(update and update.unproven),
     }
-    if change.is_shown:
-        entry["show"] = True
+    if change.is_shown is not None:
+        entry["show"] = change.is_shown
     if isinstance(change.effect, Delete | Release) and change.effect.expires is not None:
         entry["expires"] = moment(change.effect.expires)
     if change.former is not None:

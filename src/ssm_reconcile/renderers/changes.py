@@ -110,8 +110,8 @@ class AttributeLine:
         return [phrase]
 
 
-TERMINAL_ONLY = "shown by `ssm-reconcile plan` on a terminal, and here for names under `show`"
-"""The note in comments and pages on the attributes of a parameter that is taken over."""
+TERMINAL_ONLY = "shown on a terminal, and here for names under `show`"
+"""The note in comments and pages on the attributes of a parameter that is no replica before or after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,10 @@ class ChangeView:
     `exposes`: a SecureString becomes plain text. `releases`: the parameter stays and is no longer a replica.
     `marks`: a later run deletes or releases it.
     `returns_secret`: `undo` writes a former version of a SecureString.
-    `takes_over`: the parameter was no replica; `is_public`: comments and pages show both sides even then
-    (`show` of the spec). `last_change_with_age` is the last change for a terminal, with
-    its time relative to the plan, too. `holds` are the reasons of `guards`, in their order.
+    `takes_over`: the parameter was no replica; `is_public`: comments and pages show both sides: of such a
+    parameter, or one that `undo` gives back, only under `show` of the spec. `last_change_with_age` is the
+    last change for a terminal, with its time relative to the plan, too. `holds` are the reasons of `guards`,
+    in their order.
     """
 
     target: str
@@ -155,7 +156,7 @@ class ChangeView:
 
     @property
     def public_lines(self) -> tuple[AttributeLine, ...]:
-        """The attributes as comments and pages show them. Of a parameter taken over, only under `show`."""
+        """The attributes as comments and pages show them. Of another owner's, only under `show`."""
         if self.is_public:
             return self.lines
         # `kind` has both types.
@@ -200,7 +201,7 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         marks=change["row"] == Row.EXPIRING.value,
         takes_over=bool(change.get("takes_over")),
         returns_secret=returns_secret(change),
-        is_public=not change.get("takes_over") or bool(change.get("show")),
+        is_public=bool(change.get("show", not change.get("takes_over"))),
         pending=bool(change.get("pending")),
     )
 

@@ -271,6 +271,9 @@ def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> 
     row = Row.UPDATE if put else Row.RETAG
     change = _planned(context, row, effect, live, {**own, **tags}, (*reasons, *kept))
     change = replace(change, differences=former.differences, kind=former.desired.source.type)
+    if effect.owner is None or not is_replica:
+        source = change.source_name
+        change = replace(change, is_shown=source is not None and context.spec.shows(source, live.name))
     if live.is_secret and not former.desired.source.is_secret:
         why = f"its value becomes plain text: it is a SecureString now and was a {former.version.type} before"
         change = replace(change, exposes=True, reasons=(*change.reasons, why))
@@ -363,7 +366,7 @@ def _differences(
     now = context.histories[canonical(live.name)][-1]
     source = source_name(tags, live.name, context.source) or live.name
     hidden = any(map(context.spec.hides, (live.name, source))) or was_secret(tags)
-    lifted = all(map(context.spec.shows, (live.name, source)))
+    lifted = context.spec.shows(live.name, source)
     before, after = (_reading(one, context.key, show=not hidden, lifted=lifted) for one in (now, past))
     if before.digest == after.digest:
         return found
