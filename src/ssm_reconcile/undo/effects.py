@@ -272,8 +272,7 @@ def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> 
     change = _planned(context, row, effect, live, {**own, **tags}, (*reasons, *kept))
     change = replace(change, differences=former.differences, kind=former.desired.source.type)
     if effect.owner is None or not is_replica:
-        source = change.source_name
-        change = replace(change, is_shown=source is not None and context.spec.shows(source, live.name))
+        change = replace(change, is_shown=context.spec.shows(change.source_name or "", live.name))
     if live.is_secret and not former.desired.source.is_secret:
         why = f"its value becomes plain text: it is a SecureString now and was a {former.version.type} before"
         change = replace(change, exposes=True, reasons=(*change.reasons, why))
