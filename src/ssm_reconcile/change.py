@@ -359,7 +359,7 @@ class Change:
         lifted: The guards that would withhold the change without a lift, each with the digest of the lift.
             Not part of the plan id.
         pending: Whether the spec of `plan --against` makes the same change. Not part of the plan id.
-        is_shown: Of a parameter that is no replica before or after the change, whether comments and pages
+        is_shown: Of a parameter that is not a replica before or after the change, whether comments and pages
             show both sides (`show` of the spec); None if they always do. Not part of the plan id.
         has_outdated_mark: Whether the replica has a mark although its source exists. Not part of the plan id.
     """

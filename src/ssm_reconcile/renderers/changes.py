@@ -111,7 +111,7 @@ class AttributeLine:
 
 
 TERMINAL_ONLY = "shown on a terminal, and here for names under `show`"
-"""The note in comments and pages on the attributes of a parameter that is no replica before or after."""
+"""The note in comments and pages on the attributes of a parameter that was, or will be, not a replica."""
 
 
 @dataclass(frozen=True, slots=True)
