@@ -1,0 +1,115 @@
+"""Checks of an undo: right before each write, and of the history; and the marks that hide former secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ssm_reconcile.change import Restore
+from ssm_reconcile.model import SECURE
+from ssm_reconcile.record import RECORD, WAS_SECRET, Record, key_digest, parse_record, record_of
+from ssm_reconcile.report import Result
+from ssm_reconcile.spec import AdoptMode, Run
+from tests.builders import outcome, replication
+from tests.simulated_aws import SimulatedAws
+
+LIFTED = Run(without_hold=True, max_deletes=100, max_change_percent=100, allow_exposure=True, only=("/p/a",))
+PLAIN_TEXT = "plain-text-9"
+
+Act = Callable[[SimulatedAws], object]
+
+
+def write_record(aws: SimulatedAws) -> None:
+    """Write the record of the replica again, as another run does that changes nothing else."""
+    record = record_at(aws)
+    again = replace(record, written=aws.clock.now())
+    aws.world.tag(aws.there, "/p/a", {RECORD: again.text()})
+
+
+def record_at(aws: SimulatedAws) -> Record:
+    record = record_of(aws.world.tags(aws.there, "/p/a") or {})
+    assert record is not None
+    return record
+
+
+def create_again(aws: SimulatedAws) -> None:
+    """Delete the replica, and create it again with the same tags and the same version."""
+    tags = aws.world.tags(aws.there, "/p/a") or {}
+    aws.delete("/p/a", region="us-east-2")
+    aws.pass_time()
+    aws.put("/p/a", "theirs", region="us-east-2", tags=tags)
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (write_record, "its record has changed since the plan"),
+        (lambda aws: aws.put("/p/a", "theirs", region="us-east-2"), "version"),
+        (create_again, "version"),
+    ],
+)
+def test_a_created_replica_is_deleted_only_with_the_record_and_version_of_the_plan(
+    act: Act, reason: str
+) -> None:
+    aws = SimulatedAws()
+    aws.put("/p/a", "v")
+    report = aws.apply()
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert len(plan.changes) == 1
+    aws.pass_time()
+    act(aws)
+    before = aws.world.state()
+    done = outcome(aws.carry_out(plan, run=LIFTED))
+    assert done.result is Result.STALE
+    assert reason in done.error
+    assert aws.world.state() == before
+
+
+def test_a_created_replica_is_deleted_though_its_source_changes_or_goes_after_the_plan() -> None:
+    for act in (lambda aws: aws.put("/p/a", "later"), lambda aws: aws.delete("/p/a")):
+        aws = SimulatedAws()
+        aws.put("/p/a", "v")
+        report = aws.apply()
+        plan = aws.plan_undo(report, run=LIFTED)
+        act(aws)
+        assert aws.carry_out(plan, run=LIFTED).summary["applied"] == 1
+        assert aws.names("us-east-2") == []
+
+
+def former_secret() -> SimulatedAws:
+    """A plain replica that has been a SecureString, and whose value is therefore hidden."""
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "former-s3cret", SECURE)
+    aws.put("/p/a", PLAIN_TEXT)
+    aws.apply(run=Run(allow_exposure=True))
+    assert record_at(aws).key == WAS_SECRET
+    return aws
+
+
+def test_the_values_of_a_former_secret_stay_hidden() -> None:
+    aws = former_secret()
+    aws.put("/p/a", "later-text")
+    report = aws.apply()
+    assert record_at(aws).key == WAS_SECRET
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert len(plan.changes) == 1
+    assert plan.changes[0].differences
+    for text in (PLAIN_TEXT, "later-text", "s3cret"):
+        assert text not in repr(plan)
+    aws.carry_out(plan, run=LIFTED)
+    assert aws.value("/p/a") == PLAIN_TEXT
+    assert record_at(aws).key == WAS_SECRET
+
+
+def test_a_secret_that_becomes_plain_again_keeps_a_record_that_hides_its_value() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", PLAIN_TEXT)
+    aws.put("/p/a", "later-s3cret", SECURE)
+    report = aws.apply()
+    aws.undo(report, run=LIFTED)
+    assert (aws.live("/p/a").type, aws.value("/p/a")) == ("String", PLAIN_TEXT)
+    assert record_at(aws).key == WAS_SECRET
+    shown = aws.plan(run=Run(allow_exposure=True, verify_values=True))
+    assert PLAIN_TEXT not in repr(shown)
