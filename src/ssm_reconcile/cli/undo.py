@@ -22,7 +22,7 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.spec import Run
 
 EPILOG = """\
@@ -157,7 +157,8 @@ def _show_plan(started: ApplyRun, report: ReportDocument) -> int:
     color = terminal.use_color(sys.stdout, started.common.color)
     again = started.command_line()
     terminal.write(render_plan(started.output_format, document, color=color, apply_command=again))
-    return 3 if plan.others or not plan.complete else 0
+    is_unmet = any(plan.summary[word] for word in UNMET)
+    return 3 if is_unmet or not plan.complete else 0
 
 
 def _undo_document(plan: Plan, runner: Runner, report: ReportDocument) -> PlanDocument:

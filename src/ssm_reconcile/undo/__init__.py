@@ -146,7 +146,7 @@ def _plan_target(
         live=live,
         unread={name: observe.trouble_of(failure) for name, failure in (failed | unread).items()},
         histories=histories,
-        ring=observe.resolve_keys(store, _keys_of([*former, *_named(live, names)])),
+        ring=observe.resolve_keys(store, _keys_of([*former, *_parameters_of(live, names)])),
         key=session.key,
         now=session.as_of,
     )
@@ -158,7 +158,7 @@ def _plan_target(
     )
 
 
-def _named(live: Listing, names: Sequence[str]) -> list[Parameter]:
+def _parameters_of(live: Listing, names: Sequence[str]) -> list[Parameter]:
     return [live.parameters[name] for name in names if name in live.parameters]
 
 

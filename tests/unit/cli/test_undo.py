@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ssm_reconcile.cli import terminal
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, SPEC, Cli, save
 
@@ -146,6 +147,50 @@ def test_without_a_terminal_an_approval_is_needed(applied: SimulatedAws, cli: Cl
     result = cli("undo", "report.json")
     assert result.exit_code == 64
     assert "--plan-only" in result.stderr
+
+
+@pytest.mark.parametrize(("answer", "is_done"), [("y\n", True), ("n\n", False), ("", False)])
+def test_on_a_terminal_the_plan_is_shown_and_only_yes_applies_it(
+    applied: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str, *, is_done: bool
+) -> None:
+    monkeypatch.setattr(terminal, "can_ask", lambda: True)
+    before = applied.world.state()
+    result = cli("undo", "report.json", *ALL, stdin=answer)
+    assert result.exit_code == 0, result.output
+    question = result.stderr.index("Apply these 6 changes? [y/N] ")
+    assert "Returns to an older secret: 2" in result.stderr[:question]
+    assert ("Nothing was changed." in result.stderr) is not is_done
+    assert (values(applied) == FORMER) is is_done
+    assert (applied.world.state() == before) is not is_done
+
+
+def test_what_is_taken_back_already_ends_0_in_the_plan_as_in_the_undo(
+    applied: SimulatedAws, cli: Cli
+) -> None:
+    words = ("undo", "report.json", "--only", "/app/new", *ALL)
+    assert cli(*words, "--yes").exit_code == 0
+    shown = cli(*words, "--plan-only", "--out", "undo.json")
+    assert [one["row"] for one in json.loads(Path("undo.json").read_text())["others"]] == ["in_sync"] * 2
+    assert shown.exit_code == cli(*words, "--yes").exit_code == 0
+
+
+def test_what_was_changed_since_ends_3_in_the_plan_as_in_the_undo(applied: SimulatedAws, cli: Cli) -> None:
+    applied.put("/app/url", "theirs", region="us-east-2")
+    assert cli("undo", "report.json", "--plan-only", *ALL).exit_code == 3
+    assert cli("undo", "report.json", "--yes", *ALL).exit_code == 3
+
+
+def test_a_target_that_the_spec_lacks_is_refused_unless_the_run_leaves_it_out(
+    applied: SimulatedAws, cli: Cli
+) -> None:
+    Path("replication.yaml").write_text(HOLD.replace("  - region: eu-west-1\n", ""))
+    before = applied.world.state()
+    result = cli("undo", "report.json", "--yes", *ALL)
+    assert result.exit_code == 1
+    assert "prod has no target eu-west-1" in " ".join(result.stderr.split())
+    assert applied.world.state() == before
+    assert cli("undo", "report.json", "--yes", "--target", "us-east-2", *ALL).exit_code == 0
+    assert values(applied) == FORMER
 
 
 def test_a_plan_of_an_undo_is_not_applied_by_apply(applied: SimulatedAws, cli: Cli) -> None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from ssm_reconcile.change import Restore
 from ssm_reconcile.model import SECURE
-from ssm_reconcile.record import RECORD, WAS_SECRET, Record, key_digest, parse_record, record_of
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import RECORD, WAS_SECRET, Record, record_of
 from ssm_reconcile.report import Result
-from ssm_reconcile.spec import AdoptMode, Run
-from tests.builders import outcome, replication
+from ssm_reconcile.spec import Run
+from tests.builders import outcome, replication, target
 from tests.simulated_aws import SimulatedAws
 
 LIFTED = Run(without_hold=True, max_deletes=100, max_change_percent=100, allow_exposure=True, only=("/p/a",))
@@ -67,15 +67,17 @@ def test_a_created_replica_is_deleted_only_with_the_record_and_version_of_the_pl
     assert aws.world.state() == before
 
 
-def test_a_created_replica_is_deleted_though_its_source_changes_or_goes_after_the_plan() -> None:
-    for act in (lambda aws: aws.put("/p/a", "later"), lambda aws: aws.delete("/p/a")):
-        aws = SimulatedAws()
-        aws.put("/p/a", "v")
-        report = aws.apply()
-        plan = aws.plan_undo(report, run=LIFTED)
-        act(aws)
-        assert aws.carry_out(plan, run=LIFTED).summary["applied"] == 1
-        assert aws.names("us-east-2") == []
+@pytest.mark.parametrize(
+    "act", [lambda aws: aws.put("/p/a", "later"), lambda aws: aws.delete("/p/a")], ids=["changes", "goes"]
+)
+def test_a_created_replica_is_deleted_though_its_source_changes_or_goes_after_the_plan(act: Act) -> None:
+    aws = SimulatedAws()
+    aws.put("/p/a", "v")
+    report = aws.apply()
+    plan = aws.plan_undo(report, run=LIFTED)
+    act(aws)
+    assert aws.carry_out(plan, run=LIFTED).summary["applied"] == 1
+    assert aws.names("us-east-2") == []
 
 
 def former_secret() -> SimulatedAws:
@@ -113,3 +115,58 @@ def test_a_secret_that_becomes_plain_again_keeps_a_record_that_hides_its_value()
     assert record_at(aws).key == WAS_SECRET
     shown = aws.plan(run=Run(allow_exposure=True, verify_values=True))
     assert PLAIN_TEXT not in repr(shown)
+
+
+def updated() -> tuple[SimulatedAws, Plan]:
+    """A replica that an apply has updated, and the plan that takes the update back."""
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old", tags={"team": "a", "stays": "1"})
+    aws.put("/p/a", "new", tags={"team": "b", "stays": "1"})
+    return aws, aws.plan_undo(aws.apply(), run=LIFTED)
+
+
+def test_a_former_version_of_another_time_than_in_the_plan_is_not_written() -> None:
+    aws, plan = updated()
+    tags = aws.world.tags(aws.there, "/p/a") or {}
+    aws.delete("/p/a", region="us-east-2")
+    aws.pass_time()
+    aws.put("/p/a", "theirs 1", region="us-east-2", tags=tags)
+    aws.put("/p/a", "theirs 2", region="us-east-2")
+    before = aws.world.state()
+    done = outcome(aws.carry_out(plan, run=LIFTED))
+    assert (done.result, done.error) == (Result.STALE, "version 1 is another one than the plan saw")
+    assert aws.world.state() == before
+
+
+def test_a_parameter_that_is_deleted_right_before_the_write_keeps_its_tags() -> None:
+    aws, plan = updated()
+    aws.pass_time()
+
+    def delete_replica() -> None:
+        """Delete it; some time passes, since AWS refuses the name of a parameter that was just deleted."""
+        aws.delete("/p/a", region="us-east-2")
+        aws.pass_time()
+
+    aws.world.before("PutParameter", delete_replica)
+    done = aws.carry_out(plan, run=LIFTED)
+    assert done.summary["applied"] == 1
+    assert (aws.value("/p/a"), aws.version("/p/a")) == ("old", 1)
+    assert aws.plain_tags("/p/a") == {"team": "a", "stays": "1"}
+    assert record_at(aws).version == 1
+
+
+def test_a_former_key_returns_with_its_digest_in_the_record() -> None:
+    aws = SimulatedAws()
+    aws.world.add_key(aws.here, "alias/x")
+    specs = []
+    for alias in ("alias/one", "alias/two"):
+        aws.world.add_key(aws.there, alias)
+        specs.append(replication(targets=(target(keys=(("alias/x", alias),)),)))
+    one, two = specs
+    aws.put("/p/a", "s3cret", SECURE, key_id="alias/x")
+    aws.apply(one)
+    former = record_at(aws).key
+    report = aws.apply(two)
+    assert record_at(aws).key != former
+    aws.undo(report, one, run=LIFTED)
+    assert (aws.live("/p/a").key_id, record_at(aws).key) == ("alias/one", former)

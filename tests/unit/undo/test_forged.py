@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ssm_reconcile.change import Restore
 from ssm_reconcile.documents.decode import read_report_document
 from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.record import OWNER, RECORD, parse_record
+from ssm_reconcile.record import NO_SOURCE, OWNER, RECORD, Record, parse_record
 from ssm_reconcile.renderers.escaping import json_blocks
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import DeleteMode, Run
@@ -104,6 +107,32 @@ def test_a_record_of_a_retag_that_claims_the_present_source_version_proves_nothi
     assert aws.plain_tags("/p/a") == {"team": "a"}
     aws.world.tag(aws.here, "/p/a", {"team": "a"})
     assert_no_lie(aws)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda record: replace(record, source="0" * len(record.source)),
+        lambda record: replace(record, source_modified=record.source_modified + timedelta(days=1)),
+        lambda record: replace(record, version=7),
+    ],
+)
+def test_a_record_of_another_source_or_of_a_later_time_names_no_source_version(
+    forge: Callable[[Record], Record],
+) -> None:
+    aws, report = replicated()
+    (written,) = [one.written for one in report.outcomes]
+    assert written is not None
+    assert written.tags is not None
+    record = parse_record(written.tags.before[RECORD])
+    assert record is not None
+    versions = []
+    for claimed in (record, forge(record)):
+        (change,) = edited(aws, report, tags__before__record=claimed.text()).changes
+        assert isinstance(change.effect, Restore)
+        assert change.effect.record is not None
+        versions.append(change.effect.record.source_version)
+    assert versions == [1, NO_SOURCE]
 
 
 @pytest.mark.parametrize(
