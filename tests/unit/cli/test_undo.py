@@ -164,7 +164,7 @@ def test_on_a_terminal_the_plan_is_shown_and_only_yes_applies_it(
     assert (applied.world.state() == before) is not is_done
 
 
-def test_what_is_taken_back_already_ends_0_in_the_plan_as_in_the_undo(
+def test_a_plan_of_changes_that_are_taken_back_already_ends_0_as_the_undo_does(
     applied: SimulatedAws, cli: Cli
 ) -> None:
     words = ("undo", "report.json", "--only", "/app/new", *ALL)
@@ -174,7 +174,9 @@ def test_what_is_taken_back_already_ends_0_in_the_plan_as_in_the_undo(
     assert shown.exit_code == cli(*words, "--yes").exit_code == 0
 
 
-def test_what_was_changed_since_ends_3_in_the_plan_as_in_the_undo(applied: SimulatedAws, cli: Cli) -> None:
+def test_a_plan_with_a_parameter_that_was_changed_since_ends_3_as_the_undo_does(
+    applied: SimulatedAws, cli: Cli
+) -> None:
     applied.put("/app/url", "theirs", region="us-east-2")
     assert cli("undo", "report.json", "--plan-only", *ALL).exit_code == 3
     assert cli("undo", "report.json", "--yes", *ALL).exit_code == 3
