@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from ssm_reconcile import observe
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import RECORD, WAS_SECRET, Record, record_of
@@ -170,3 +172,23 @@ def test_a_former_key_returns_with_its_digest_in_the_record() -> None:
     assert record_at(aws).key != former
     aws.undo(report, one, run=LIFTED)
     assert (aws.live("/p/a").key_id, record_at(aws).key) == ("alias/one", former)
+
+
+def test_a_former_data_type_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old")
+    aws.put("/p/a", "new")
+    report = aws.apply()
+    read = observe.read_histories
+
+    def read_image(*args: Any) -> Any:
+        """Return histories whose first version has another DataType. AWS refuses to change it in place."""
+        histories, unread = read(*args)
+        first, last = histories["/p/a"]
+        image = replace(first, parameter=replace(first.parameter, data_type="aws:ec2:image"))
+        return {"/p/a": (image, last)}, unread
+
+    monkeypatch.setattr(observe, "read_histories", read_image)
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert plan.changes == ()
+    assert "AWS does not change its DataType in place" in plan.others[0].reasons[0]
