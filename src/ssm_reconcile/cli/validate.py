@@ -48,9 +48,9 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
     SPEC are files or directories, replication.yaml if none is given; `-` is standard input. All errors are
     written to stderr at once, as `file:line:column: severity: message [code]`, each with a correction. The
     valid files are listed on stdout. A spec with an expired hold is not valid, but still usable: `plan`,
-    `apply` and `event` go on with all other names, and --format json has `"usable": true`. In GitHub Actions
-    the errors are also annotations on the lines of the spec; --format github writes these annotations to
-    stdout.
+    `apply` and `event` go on with all other names, and `--format json` has `"usable": true`. In GitHub
+    Actions the errors are also annotations on the lines of the spec. With `--format github`, stdout has
+    these annotations.
     """
     from ssm_reconcile.github.workflow_run import workspace
     from ssm_reconcile.plan_findings import find_expired_holds
