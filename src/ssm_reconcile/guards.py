@@ -7,8 +7,7 @@ count only what the others leave. To add a guard, write its function and add it 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeAlias
@@ -16,7 +15,7 @@ from typing import TypeAlias
 from ssm_reconcile.change import Action, Change, Fate, Row, Unmark, Withholding
 from ssm_reconcile.delete_counts import counts_in_total, deletes_of_all, excess_of_deletes, may_delete
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
-from ssm_reconcile.lift import Lift, Member, digest_of, member_of
+from ssm_reconcile.lift import Lifted, RunLifts, Member, Withheld, digest_of, member_of
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import NO_ID_REMEDY, ChangedOutside, Replication, Run
@@ -107,48 +106,18 @@ def withhold_changes(
 
     Cost: one pass over the changes of each target for each guard.
     """
-    lifts = [lift for lift in (*rules.replication.lifts, *rules.run.lift) if _counts(lift, rules)]
-    lifted = _saved_sets(plan, rules, lifts)
+    lifts = RunLifts(
+        (*rules.replication.lifts, *rules.run.lift), rules.today, is_reviewed=rules.run.lifts_allowed
+    )
+    lifted = lifts.saved_sets(plan, rules.run.saved_lifts)
     while True:
         judged, withheld = _judge(plan, rules, names, lifted)
-        found = [
-            lift
-            for lift in lifts
-            if (members := withheld.get((lift.guard, lift.target))) and lift.is_of(plan.name, members)
-        ]
+        found = lifts.matches(plan, withheld)
         if not found:  # each turn withholds fewer changes, so there is a last one
             break
-        for lift in found:
-            lifted |= dict.fromkeys(
-                ((lift.guard, lift.target, one) for one in withheld[lift.guard, lift.target]), lift
-            )
-    findings = (*judged.findings, *_lift_findings(judged, rules, withheld, lifted))
+        lifted |= found
+    findings = (*judged.findings, *lifts.findings(judged, withheld, lifted))
     return replace(judged, findings=findings)
-
-
-Lifted: TypeAlias = dict[tuple[str, str, Member], Lift]
-"""The changes that a guard does not withhold in a target, each with its lift."""
-Withheld: TypeAlias = dict[tuple[str, str], list[Member]]
-"""The changes that a guard withholds in a target."""
-
-
-def _counts(lift: Lift, rules: GuardRules) -> bool:
-    """Whether a lift lifts something in this run."""
-    return rules.run.lifts_allowed and not _has_ended(lift, rules)
-
-
-def _has_ended(lift: Lift, rules: GuardRules) -> bool:
-    return lift.until is not None and lift.until < rules.today
-
-
-def _saved_sets(plan: ReplicationPlan, rules: GuardRules, lifts: Iterable[Lift]) -> Lifted:
-    """Return the sets of a saved plan that are those of present lifts: a part of them may be done already."""
-    return {
-        (lift.guard, lift.target, member): lift
-        for lift in lifts
-        if (members := rules.run.saved_lifts.get((plan.name, str(lift)))) and lift.is_of(plan.name, members)
-        for member in members
-    }
 
 
 def _judge(
@@ -210,43 +179,6 @@ def _finding(
         remedy = Remedy(found.flag, guard, target.name, len(held), digest)
     where = str(found.where or target.name)
     return Finding(Severity.WARNING, guard, message, where, (Address(target.name),), remedy)
-
-
-def _lift_findings(
-    plan: ReplicationPlan, rules: GuardRules, withheld: Withheld, lifted: Lifted
-) -> Iterator[Finding]:
-    """Return the findings on lifts: ended, used, for other changes, or in a run that is not reviewed."""
-    used = Counter(
-        lifted[guard, change.target, member_of(change)]
-        for change in plan.changes
-        for guard, _ in change.lifted
-    )
-    targets = {target.name for target in plan.targets}
-    for lift in (*rules.replication.lifts, *rules.run.lift):
-        held = withheld.get((lift.guard, lift.target), ())
-        what = f"the lift of {lift.guard} in {lift.target}"
-        where, about = str(lift.where or lift.target), (Address(lift.target),)
-        if lift.target not in targets:
-            continue
-        if _has_ended(lift, rules):
-            text = f"{what} ended at the end of {lift.until} (UTC) and lifts nothing"
-            text += ": remove it, or make a new one"
-            yield Finding(Severity.WARNING, "lift-expired", text, where, about)
-        elif lift in used:
-            text = f"{plural(used[lift], 'change')} in {lift.target} not withheld by {lift.guard}"
-            text += f": {lift.reason}" if lift.reason else ""
-            yield Finding(Severity.NOTICE, "lifted", text, where, about)
-        elif held and not rules.run.lifts_allowed:
-            text = f"{what} counts only for a plan that is reviewed, or named by its id: nothing is lifted"
-            yield Finding(Severity.NOTICE, "lift-not-reviewed", text, where, about)
-        elif held:
-            digest = digest_of(plan.name, lift.guard, lift.target, held)
-            named = f"{lift.changes} with count {lift.count}" if lift.count else lift.changes
-            text = (
-                f"{what} is for other changes ({named}): {digest} with count {len(held)} are withheld now."
-                " If these are meant, correct `count` and `changes`"
-            )
-            yield Finding(Severity.WARNING, "lift-other-changes", text, where, about)
 
 
 def _guard_incomplete_place(target: TargetChanges, _: GuardRules) -> Iterator[GuardResult]:
