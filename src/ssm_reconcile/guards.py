@@ -15,7 +15,7 @@ from typing import TypeAlias
 from ssm_reconcile.change import Action, Change, Fate, Row, Unmark, Withholding
 from ssm_reconcile.delete_counts import counts_in_total, deletes_of_all, excess_of_deletes, may_delete
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
-from ssm_reconcile.lift import Lifted, RunLifts, Member, Withheld, digest_of, member_of
+from ssm_reconcile.lift import Lifted, Member, RunLifts, Withheld, digest_of, member_of
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import NO_ID_REMEDY, ChangedOutside, Replication, Run
