@@ -171,6 +171,8 @@ class RewriteIn(StrEnum):
 
 PLACEHOLDERS = ("{source.region}", "{source.account}", "{target.region}", "{target.account}", "{target.name}")
 """The placeholders of a rewrite; any other text of their form is an error of the spec."""
+TARGET_PLACEHOLDERS = ("{target.account}", "{target.region}", "{target.partition}", "{target.name}")
+"""The placeholders of a target; its `name` may hold all but the last."""
 PLACEHOLDER = re.compile(r"\{[A-Za-z][A-Za-z0-9_.-]*\}")
 """The form of a placeholder."""
 

@@ -274,8 +274,16 @@ class TestPlaceholders:
             (NAME, "{source.region}-{target.account}-{target.region}", PLACEHOLDERS),
             (NAME, "{target.accuont}-{target.region}", PLACEHOLDERS),
             (NAME, "{target.account}-{target.region", PLACEHOLDERS),
+            (NAME, "{target.account}{", PLACEHOLDERS),
+            (NAME, "target.account}", PLACEHOLDERS),
+            (NAME, "{ target.account }-x", PLACEHOLDERS),
             (ROLE, "arn:aws:iam::{account}:role/ssm", f"{PLACEHOLDERS}, {{target.name}}"),
             (ROLE, "arn:aws:iam::{target.account}:role/{ssm}", f"{PLACEHOLDERS}, {{target.name}}"),
+            (ROLE, "arn:aws:iam::{target.account:role/ssm", f"{PLACEHOLDERS}, {{target.name}}"),
+            (ROLE, "arn:aws:iam::target.account}:role/ssm", f"{PLACEHOLDERS}, {{target.name}}"),
+            (ROLE, "arn:aws:iam::{ target.account }:role/ssm", f"{PLACEHOLDERS}, {{target.name}}"),
+            (ROLE, "arn:aws:iam::{target.acount}:role/ssm", f"{PLACEHOLDERS}, {{target.name}}"),
+            (ROLE, "{arn}", f"{PLACEHOLDERS}, {{target.name}}"),
         ],
     )
     def test_an_unknown_one_is_an_error_that_lists_the_known_ones(
@@ -283,7 +291,51 @@ class TestPlaceholders:
     ) -> None:
         code, where, message = error_of(MATRIX.replace(old, new))
         assert (code, where) == ("unknown-placeholder", "7:11" if old == NAME else "8:15")
-        assert message.endswith(f"write one of {known}")
+        assert message.endswith(f"rite one of {known}")
+
+    @pytest.mark.parametrize(
+        ("written", "error"),
+        [
+            ("{target.account:role/ssm", '"{target.account" is not closed by a `}`: did you mean'),
+            ("{target.account/{target.region}", '"{target.account" is not closed by a `}`: did you mean'),
+            ("{ target.account }:role/ssm", '"{ target.account }" is not a placeholder here: did you mean'),
+            ("{target.acount}:role/ssm", '"{target.acount}" is not a placeholder here: did you mean'),
+            ("{account}:role/ssm", '"{account}" is not a placeholder here: did you mean'),
+            ("{source.account}:role/ssm", '"{source.account}" is not a placeholder here: write'),
+            ("target.account}:role/ssm", '"}" has no `{` before it: write'),
+        ],
+    )
+    def test_the_error_shows_the_part_that_is_wrong_and_the_nearest_placeholder(
+        self, written: str, error: str
+    ) -> None:
+        _, _, message = error_of(MATRIX.replace(ROLE, f"arn:aws:iam::{written}"))
+        assert error in message
+        assert ("did you mean `{target.account}`?" in message) == error.endswith("did you mean")
+
+    @pytest.mark.parametrize(
+        ("more", "where"),
+        [
+            ("    external_id: '{target.acount} '\n", "9:18"),
+            ("    kms: { default: 'alias/{target.acount' }\n", "9:21"),
+            ("    kms: { keys: { alias/a: 'alias/{ target.account }' } }\n", "9:29"),
+            (f"    overrides: [{{ account: '{ONE}', role_arn: 'arn:{{target.partition' }}]\n", "9:54"),
+            (f"    overrides: [{{ account: '{ONE}', name: '{{target.account' }}]\n", "9:50"),
+        ],
+    )
+    def test_each_key_with_placeholders_has_this_error(self, more: str, where: str) -> None:
+        code, at, message = error_of(MATRIX + more)
+        assert (code, at) == ("unknown-placeholder", where)
+        assert message.endswith(PLACEHOLDERS + (", {target.name}" if "name:" not in more else ""))
+
+    @pytest.mark.parametrize("region", ["{target.region}", "us-{east}-1"])
+    def test_a_key_without_placeholders_has_the_error_of_its_form(self, region: str) -> None:
+        code, _, message = error_of(MATRIX.replace("[us-east-1, us-east-2]", f'["{region}"]'))
+        assert code == "bad-format"
+        assert "it must be an AWS region" in message
+
+    def test_a_text_that_is_wrong_in_every_target_is_one_error(self) -> None:
+        role = MATRIX.replace(ROLE, "arn:aws:iam::{target.name}:role/ssm")
+        assert error_of(role)[:2] == ("bad-format", "8:15")
 
     def test_a_text_without_quotes_is_an_error_that_says_so(self) -> None:
         code, where, message = error_of(MATRIX.replace(f'"{NAME}"', NAME))
@@ -403,7 +455,9 @@ class TestKeys:
             ),
             ('"dr-{target.region}": alias/a', "kms-unknown-target", "dr-{target.region}"),
             ('"{source.region}": alias/a', "unknown-placeholder", f"{PLACEHOLDERS}, {{target.name}}"),
-            ('"{target.name": alias/a', "unknown-placeholder", "outside of a placeholder"),
+            ('"{target.name": alias/a', "unknown-placeholder", "is not closed by a `}`"),
+            ('"{ target.name }": alias/a', "unknown-placeholder", f"{PLACEHOLDERS}, {{target.name}}"),
+            ('"{target.name}": "alias/{target.name"', "unknown-placeholder", "is not closed by a `}`"),
             ('"{target.name}": "alias/{region}"', "unknown-placeholder", f"{PLACEHOLDERS}, {{target.name}}"),
             ('"{target.name}": "arn:aws:kms:eu-west-1:{target.account}:alias/a"', "key-region", "eu-west-1"),
             (f"{ONE}-us-east-1: alias/a", "kms-unknown-target", "no target has the name"),

@@ -19,11 +19,11 @@ from typing import TypeAlias
 
 from ssm_reconcile.aws_limits import partition_of
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, echo, quote
+from ssm_reconcile.load.messages import SpecFindings, brace_error, echo, quote
 from ssm_reconcile.load.places import ROLE, default_account, places_of
 from ssm_reconcile.load.schema import NodeView, Schema, replication_schema
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
-from ssm_reconcile.spec import PLACEHOLDER
+from ssm_reconcile.spec import PLACEHOLDER, TARGET_PLACEHOLDERS
 from ssm_reconcile.wording import plural
 
 TARGET_LIMIT = 200
@@ -31,8 +31,7 @@ TARGET_LIMIT = 200
 _LISTS = ("regions", "accounts", "exclude", "overrides")
 _FILLED = ("role_arn", "external_id", "kms")
 """The keys that may hold any placeholder; `name` may hold all but `{target.name}`."""
-_ACCOUNT, _REGION = "{target.account}", "{target.region}"
-_PARTITION, _NAME = "{target.partition}", "{target.name}"
+_ACCOUNT, _REGION, _PARTITION, _NAME = TARGET_PLACEHOLDERS
 _EXAMPLE = f'`name: "{_ACCOUNT}-{_REGION}"`'
 _TOO_MANY = f"more than {TARGET_LIMIT} targets: write fewer, or split the replication"
 
@@ -282,7 +281,8 @@ class _Filler:
         filled = replace(node, text=_fill(node.text, values))
         fault = _fault(node.text, filled.text, schema, values)
         if fault is not None:
-            self.findings.error(node.where, *fault)
+            if node.where not in {one.where for one in self.faulty}:  # one error, not one for each target
+                self.findings.error(node.where, *fault)
             self.bad.add(id(filled))
             self.faulty.append(filled)
         return filled
@@ -395,10 +395,10 @@ class _Filler:
 
         None is an error, unless `is_open`: the places of some targets are not known.
         """
-        fault = _unknown(key.text, every[0])
+        error = brace_error(key.text, every[0])
         found = [str(values[_NAME]) for values in every if _fill(key.text, values) == values[_NAME]]
-        if fault is not None:
-            self.findings.error(key.where, *fault)
+        if error is not None:
+            self.findings.error(key.where, "unknown-placeholder", error)
         elif not found and not is_open:
             message = f"no target has a name that {quote(key.text)} gives: correct it, or remove it"
             self.findings.error(key.where, "kms-unknown-target", message)
@@ -421,26 +421,14 @@ def _fill(text: str, values: Values) -> str:
     return PLACEHOLDER.sub(lambda found: values.get(found[0]) or found[0], text)
 
 
-def _unknown(text: str, values: Values) -> tuple[str, str] | None:
-    """Return code and message for a text with an unknown placeholder, or with a brace outside of one."""
-    known = ", ".join(values)
-    for one in PLACEHOLDER.findall(text):
-        if one not in values:
-            return "unknown-placeholder", f"{quote(one)} is not a placeholder here: write one of {known}"
-    if _has_brace(PLACEHOLDER.sub("", text)):
-        message = f"{quote(text)} has a brace outside of a placeholder: write one of {known}"
-        return "unknown-placeholder", message
-    return None
-
-
 def _fault(text: str, filled: str, schema: Schema, values: Values) -> tuple[str, str] | None:
     """Return code and message for a text that cannot be filled in, or that gives an invalid value.
 
     The patterns of the schema allow braces; of a text without braces they allow what a plain target may have.
     """
-    unknown = _unknown(text, values)
-    if unknown is not None:
-        return unknown
+    error = brace_error(text, values)
+    if error is not None:
+        return "unknown-placeholder", error
     if any(values[one] is None for one in PLACEHOLDER.findall(text)):
         message = (
             f"{quote(text)} needs the account of the target, which the spec does not have: write `account`"

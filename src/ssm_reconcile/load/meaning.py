@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from itertools import combinations, permutations
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, advise_name, echo, quote
+from ssm_reconcile.load.messages import SpecFindings, advise_name, echo, quote, unknown_placeholder
 from ssm_reconcile.load.patterns import PatternIndex, check_patterns, levels, valid_patterns
 from ssm_reconcile.load.places import PlaceKey, PlaceSpec, check_keys, check_places, places_of
 from ssm_reconcile.load.schema import NodeView
@@ -184,8 +184,7 @@ def _has_known_placeholders(scalar: ScalarNode, findings: SpecFindings) -> bool:
     """Whether a text has no unknown placeholder; reports the first five."""
     unknown = [found for found in PLACEHOLDER.findall(scalar.text) if found not in PLACEHOLDERS]
     for found in unknown[:5]:
-        message = f"{quote(found)} is not a placeholder: {advise_name(found, PLACEHOLDERS)}"
-        findings.error(scalar.where, "unknown-placeholder", message)
+        findings.error(scalar.where, "unknown-placeholder", unknown_placeholder(found, PLACEHOLDERS))
     return not unknown
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ssm_reconcile.errors import Finding, Severity, Where
+from ssm_reconcile.spec import PLACEHOLDERS, TARGET_PLACEHOLDERS
 from ssm_reconcile.wording import did_you_mean, nearest
 
 ECHO_LIMIT = 60
@@ -157,6 +158,41 @@ def advise_name(name: str, known: Iterable[str]) -> str:
     listed = ", ".join(echo(one) for one in names[:NAMES_LISTED])
     every = f"write one of: {listed}" + (", …" if len(names) > NAMES_LISTED else "")
     return did_you_mean(None if near is None else echo(near), every)
+
+
+_BRACED = re.compile(r"\{[^{}]*\}|\{[^{}:/]*|\}")
+"""A part of a text in braces, or a brace without its counterpart: up to where an ARN goes on."""
+
+
+def brace_error(text: str, known: Collection[str]) -> str | None:
+    """Return the error about the first brace of a text that is not in a known placeholder; None without one.
+
+    Args:
+        text: The text, in which every brace belongs to a placeholder.
+        known: The placeholders that are allowed there.
+    """
+    wrong = next((found[0] for found in _BRACED.finditer(text) if found[0] not in known), None)
+    return None if wrong is None else unknown_placeholder(wrong, known)
+
+
+def unknown_placeholder(wrong: str, known: Collection[str]) -> str:
+    """Return the error about a text that is not a placeholder: the nearest one, and all of them.
+
+    Args:
+        wrong: The text, with its braces.
+        known: The placeholders that are allowed there.
+    """
+    # One that is allowed elsewhere is not a typing error.
+    is_known = wrong in (*PLACEHOLDERS, *TARGET_PLACEHOLDERS)
+    near = None if is_known else nearest(f"{{{wrong.strip('{}')}}}", known)
+    if wrong == "}":
+        error = f"{quote(wrong)} has no `{{` before it"
+    elif wrong.endswith("}"):
+        error = f"{quote(wrong)} is not a placeholder here"
+    else:
+        error = f"{quote(wrong)} is not closed by a `}}`"
+    advice = f"write one of {', '.join(known)}"
+    return f"{error}: {advice if near is None else f'{did_you_mean(near)} Or {advice}'}"
 
 
 _UNQUOTED = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ssm_reconcile.errors import UsageError, Where
-from ssm_reconcile.load.messages import SpecFindings, advise_name, echo, inline, name_hint, quote
+from ssm_reconcile.load.messages import SpecFindings, advise_name, brace_error, echo, inline, name_hint, quote
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
+from ssm_reconcile.spec import TARGET_PLACEHOLDERS
 from ssm_reconcile.wording import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -338,6 +339,8 @@ def _describe(violation: Violation) -> tuple[str, str]:
             "wrong-type",
             f"{violation.label} must be one of: {', '.join(map(str, wanted))}{_other_form(violation)}",
         )
+    if rule == "pattern" and (error := _brace_error(violation)):
+        return "unknown-placeholder", f"{violation.label}: {error}"
     if rule == "minLength" and wanted > 1:
         return "bad-format", f"{violation.label} must have at least {wanted} characters"
     code, message = _MESSAGES[rule]
@@ -451,6 +454,14 @@ def _enum(violation: Violation) -> str:
 def _pattern(violation: Violation) -> str:
     hint = name_hint(violation.text) if violation.path.startswith("parameters.") else ""
     return f"cannot be {quote(violation.text)}: it must be {violation.schema['patternErrorMessage']}{hint}"
+
+
+def _brace_error(violation: Violation) -> str | None:
+    """Return the error about a brace, where the pattern of the schema has braces: there, placeholders are."""
+    if not re.search(r"\{\}|\\\{", violation.wanted):
+        return None
+    known = TARGET_PLACEHOLDERS[:-1] if violation.path.endswith(".name") else TARGET_PLACEHOLDERS
+    return brace_error(violation.text, known)
 
 
 def _empty(violation: Violation) -> str:
