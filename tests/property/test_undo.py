@@ -19,6 +19,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, PREFIX, RECORD
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.spec import Replication
+from tests.fake_aws.behaviour import Moves
 from tests.fake_aws.region import Region, Stored
 from tests.faults.test_any_faults import Storm, deaths, failures
 from tests.faults.test_kills import Killed
@@ -186,7 +187,8 @@ def test_a_second_undo_completes_one_with_faults(scenario: Scenario, failing: An
 
 
 TRUE_REASONS = (
-    "it is as it was before the apply",
+    "already taken back: it is as it was before the apply",
+    "the apply removed its mark to delete",
     "cannot be undone: AWS keeps no history of a deleted parameter",
     "cannot be undone: it failed, and what it wrote is unknown",
     "cannot be undone: the Expiration policy of version",
@@ -210,3 +212,23 @@ def test_an_undo_of_an_undo_returns_to_the_state_after_the_apply(scenario: Scena
         if outcome.result is Result.APPLIED:
             assert has_returned(aws, after, outcome.change), outcome
     assert_nothing_proves_a_lie(aws, scenario.spec)
+
+
+@given(scenario=scenarios())
+@examples(60)
+def test_a_second_undo_has_nothing_to_do(scenario: Scenario) -> None:
+    aws, _, report = applied(scenario)
+    first = aws.undo(report, scenario.spec, run=UNDO)
+    done = {(o.change.target, o.change.name) for o in first.outcomes if o.result is Result.APPLIED}
+    aws.pass_time(minutes=20)
+    state = aws.world.state()
+    second = aws.undo(report, scenario.spec, run=UNDO)
+    assert [one for one in second.outcomes if (one.change.target, one.change.name) in done] == []
+    if len(done) == len(first.outcomes):
+        assert aws.world.state() == state
+    if scenario.readings.tags_move_modified is Moves.YES:
+        return  # a parameter at the same version with a later date counts as created again
+    for other in second.plan.others:
+        assert other.row is Row.IN_SYNC or (other.target, other.name) not in done, other
+    if first.exit_code == 0:
+        assert second.exit_code == 0

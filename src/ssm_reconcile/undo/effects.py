@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NoReturn
 
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT
 from ssm_reconcile.change import (
@@ -48,6 +49,7 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import (
+    CLEARED,
     EXPIRES,
     OWNER,
     PREFIX,
@@ -69,7 +71,7 @@ from ssm_reconcile.report import ParameterVersion
 from ssm_reconcile.shape import read
 from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.stores.base import PastVersion
-from ssm_reconcile.undo.match import PastChange
+from ssm_reconcile.undo.match import PastChange, compare_user_tags
 from ssm_reconcile.wording import utc_text
 
 
@@ -114,22 +116,22 @@ class _NotUndone(Exception):  # noqa: N818 - not an error: it carries the reason
 def take_back(context: UndoContext, past: PastChange) -> Change | Other:
     """Return the change that takes a past change back, or an address with the reason why there is none."""
     try:
-        return _change(context, past)
+        return _plan_change(context, past)
     except _NotUndone as reason:
         name, target = context.spec.name, context.target.name
         return Other(name, target, past.name, reason.row, reason.row.value, (reason.reason,))
 
 
-def _impossible(reason: str) -> _NotUndone:
-    return _NotUndone(Row.INVALID, f"cannot be undone: {reason}")
+def _refuse_impossible(reason: str) -> NoReturn:
+    raise _NotUndone(Row.INVALID, f"cannot be undone: {reason}")
 
 
-def _changed(reason: str) -> _NotUndone:
-    return _NotUndone(Row.CONFLICT, f"changed since the apply, and left as it is: {reason}")
+def _refuse_changed(reason: str) -> NoReturn:
+    raise _NotUndone(Row.CONFLICT, f"changed since the apply, and left as it is: {reason}")
 
 
-def _done() -> _NotUndone:
-    return _NotUndone(Row.IN_SYNC, "it is as it was before the apply")
+def _end_in_sync(reason: str = "already taken back: it is as it was before the apply") -> NoReturn:
+    raise _NotUndone(Row.IN_SYNC, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,84 +151,113 @@ class _FoundState:
     has_ownership: bool = False
 
 
-def _change(context: UndoContext, past: PastChange) -> Change:
+def _plan_change(context: UndoContext, past: PastChange) -> Change:
     if past.impossible_reason:
-        raise _impossible(past.impossible_reason)
-    found = _find(context, past)
+        _refuse_impossible(past.impossible_reason)
+    found = _find_state(context, past)
     if past.before is None:
-        return _deletion(context, found)
-    return _restoration(context, past, found) if past.touches_record else _unmarking(context, past, found)
+        return _plan_delete(context, found)
+    return _plan_restore(context, past, found) if past.touches_record else _plan_unmark(context, past, found)
 
 
-def _find(context: UndoContext, past: PastChange) -> _FoundState:
+def _find_state(context: UndoContext, past: PastChange) -> _FoundState:
     """Return the live parameter, if it is as the apply left it, or half taken back."""
     name, after = canonical(past.name), past.after
     assert after is not None
     if name in context.unread:
-        raise _impossible(context.unread[name])
+        _refuse_impossible(context.unread[name])
     live, tags = context.live.parameters.get(name), context.live.tags_of(name)
     if live is None:
-        raise _done() if past.before is None else _changed("it does not exist any more")
+        if past.before is None:
+            _end_in_sync()
+        _refuse_changed("it does not exist any more")
     skip_sync = context.spec.skip_sync
     if skip_sync.applies(tags, context.target.name) or skip_sync.is_doubtful(tags, context.target.name):
-        raise _changed(f"it carries the tag {skip_sync.tag} itself, or one like it")
+        _refuse_changed(f"it carries the tag {skip_sync.tag} itself, or one like it")
     has_value = past.restores_value and live.version == after.version + 1
     _check_version(live, after, has_value=has_value)
-    has_ownership = _check_ownership(context, past, tags)
-    return _FoundState(live, tags, has_value, has_ownership)
+    found = _FoundState(live, tags, has_value)
+    return replace(found, has_ownership=_check_ownership(context, past, found))
 
 
 def _check_version(live: Parameter, after: ParameterVersion, *, has_value: bool) -> None:
     if live.version < after.version:
         why = f"the listing of AWS has version {live.version}, the report version {after.version}"
-        raise _impossible(f"{why}: a listing may lag; run again, or the parameter was created again")
+        _refuse_impossible(f"{why}: a listing may lag; run again, or the parameter was created again")
     if has_value:
         return  # that it is the former value is checked with its history
     if live.version != after.version:
-        raise _changed(f"it is at version {live.version}, and the apply left version {after.version}")
+        _refuse_changed(f"it is at version {live.version}, and the apply left version {after.version}")
     if after.modified is not None and abs(live.last_modified - after.modified) > SAME_MOMENT:
-        raise _changed(f"its version {live.version} is of {utc_text(live.last_modified)}")
+        _refuse_changed(f"its version {live.version} is of {utc_text(live.last_modified)}")
 
 
-def _check_ownership(context: UndoContext, past: PastChange, tags: Tags) -> bool:
+def _check_ownership(context: UndoContext, past: PastChange, state: _FoundState) -> bool:
     """Check that the ownership tags are those that the apply left; or those before it: then return True."""
+    tags = state.tags
     left, found = past.tags.after.get(RECORD), tags.get(RECORD)
     if not past.touches_record:
         left = found
     was_free = left is not None and RECORD not in past.tags.before
     has_ownership = was_free and not {OWNER, RECORD, SOURCE} & tags.keys()
     if left != found and not has_ownership:
-        raise _changed("its record was written again" if left and found else "its ownership tags differ")
+        if _is_taken_back(context, past, state):
+            _end_in_sync()
+        _refuse_changed("its record was written again" if left and found else "its ownership tags differ")
     status = standing(tags, context.live.arn(past.name), context.claim, placed=True)
     # An undo that failed may have removed the owner tag that the apply added, and not the record yet.
     is_begun = OWNER in past.tags.after and not {OWNER} & {*past.tags.before, *tags}
     was_released = OWNER in past.tags.before and OWNER not in {*past.tags.after, *tags}
     is_free = found is None or is_begun or was_released
     if status is not (Standing.FREE if is_free else Standing.OURS):
-        raise _changed(f"its ownership has changed: it is {status}")
+        _refuse_changed(f"its ownership has changed: it is {status}")
     return has_ownership
 
 
-def _unmarking(context: UndoContext, past: PastChange, found: _FoundState) -> Change:
+def _is_taken_back(context: UndoContext, past: PastChange, found: _FoundState) -> bool:
+    """Whether the parameter has the tags and the record that an undo writes last, after the value."""
+    if past.before is None or (past.restores_value and not found.has_value):
+        return False
+    ours = {key: tag for key, tag in found.tags.items() if key in (OWNER, RECORD, SOURCE)}
+    unchanged = {key: tag for key, tag in found.tags.items() if key not in past.tags.before}
+    left = {**unchanged, **past.tags.after}
+    own, was = _ownership_before(context, past, left)
+    if compare_user_tags(context.spec, past, found.tags)[0]:
+        return False
+    if was is Standing.FREE:
+        return ours == own
+    version = _find_version(context, past, found.live).parameter if past.restores_value else found.live
+    wanted, record = _compose_record(context, past, own, version, left), record_of(ours)
+    # The time, and the mark of a former secret in place of the key, are those of the write.
+    return (
+        record is not None
+        and ours.get(OWNER) == own[OWNER]
+        and record == replace(wanted, version=found.live.version, written=record.written, key=record.key)
+    )
+
+
+def _plan_unmark(context: UndoContext, past: PastChange, found: _FoundState) -> Change:
     """Return the change that removes a mark to delete, which the apply wrote. A removed one stays removed."""
     mark = past.tags.after.get(EXPIRES)
-    if mark is None or EXPIRES not in found.tags:
-        raise _done()
-    if found.tags[EXPIRES] != mark:
-        raise _changed("its mark was written again")
-    effect = Unmark(TagDiff(before={EXPIRES: mark}))
-    return _planned(
+    if mark is None:
+        _end_in_sync("the apply removed its mark to delete, and no undo writes a mark")
+    if EXPIRES not in found.tags:
+        _end_in_sync()
+    if found.tags[EXPIRES] not in (mark, CLEARED):
+        _refuse_changed("its mark was written again")
+    effect = Unmark(TagDiff(before={EXPIRES: found.tags[EXPIRES]}))
+    return _build_change(
         context, Row.UNDONE, effect, found.live, found.tags, ("the apply marked it for a delete",)
     )
 
 
-def _deletion(context: UndoContext, found: _FoundState) -> Change:
+def _plan_delete(context: UndoContext, found: _FoundState) -> Change:
     """Return the delete of a parameter that the apply created."""
     record = record_of(found.tags)
     if record is None or found.live.version != 1 or record.origin is not Origin.CREATED:
-        raise _impossible("its record does not say that the apply created it")
+        _refuse_impossible("its record does not say that the apply created it")
     effect = Delete(None, record=found.tags[RECORD])
-    return _planned(context, Row.UNDONE, effect, found.live, found.tags, ("the apply created it",))
+    return _build_change(context, Row.UNDONE, effect, found.live, found.tags, ("the apply created it",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +270,12 @@ class _FormerState:
     reasons: tuple[str, ...] = ()
 
 
-def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> Change:
+def _plan_restore(context: UndoContext, past: PastChange, found: _FoundState) -> Change:
     """Return the change that writes the former version or tags of a parameter, or both."""
     live, tags = found.live, found.tags
-    former = _former(context, past, found)
-    user_tags, kept = _user_tags(context.spec, past, tags)
-    own, was = _former_ownership(context, past, found)
+    former = _find_former(context, past, found)
+    user_tags, kept = compare_user_tags(context.spec, past, tags)
+    own, was = _ownership_before(context, past, tags)
     put = past.restores_value and not found.has_value
     equal_to = former.version.version if found.has_value else None
     is_replica = OWNER in tags and RECORD in tags
@@ -255,10 +286,10 @@ def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> 
         both = TagDiff({**user_tags.before, **ours}, {**user_tags.after, **own})
         effect = replace(effect, tags=both)
         if not (both or put):
-            raise _done()
+            _end_in_sync()
         reasons.append("it is not a replica any more")
     else:
-        record = _record(context, past, own, former, tags)
+        record = _compose_record(context, past, own, former.version, tags)
         effect = replace(effect, owner=own[OWNER], record=record)
         if not is_replica:
             old = {key: tags[key] for key in own if key in tags}
@@ -269,7 +300,7 @@ def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> 
             reasons.append("its former tags and record return")
     _check_tag_room(effect, tags)
     row = Row.UPDATE if put else Row.RETAG
-    change = _planned(context, row, effect, live, {**own, **tags}, (*reasons, *kept))
+    change = _build_change(context, row, effect, live, {**own, **tags}, (*reasons, *kept))
     change = replace(change, differences=former.differences, kind=former.desired.source.type)
     if effect.owner is None or not is_replica:
         change = replace(change, is_shown=context.spec.shows(change.source_name or "", live.name))
@@ -279,20 +310,20 @@ def _restoration(context: UndoContext, past: PastChange, found: _FoundState) -> 
     return change
 
 
-def _former(context: UndoContext, past: PastChange, found: _FoundState) -> _FormerState:
+def _find_former(context: UndoContext, past: PastChange, found: _FoundState) -> _FormerState:
     """Return what a parameter returns to."""
     live = found.live
     if not past.restores_value:
-        return _FormerState(live, _unwritten(live, context))
-    version = _former_version(past, live, context.histories.get(canonical(past.name), ()))
-    desired = _desired(context, version.parameter, live)
+        return _FormerState(live, _desired_as_live(live, context))
+    version = _find_version(context, past, live)
+    desired = _desired_former(context, version.parameter, live)
     # After an undone take-over, only the report has the record that names the source and hides the values.
     tags = {**past.tags.before, **found.tags}
-    differences = _differences(context, version, desired, live, tags)
+    differences = _former_differences(context, version, desired, live, tags)
     if found.has_value:
         if any(one for one in differences if one.attribute != VALUE or not live.is_secret):
             after = live.version - 1
-            raise _changed(f"it is at version {live.version}, and the apply left version {after}")
+            _refuse_changed(f"it is at version {live.version}, and the apply left version {after}")
         return _FormerState(
             version.parameter, desired, (), ("its former value was written by an earlier undo",)
         )
@@ -300,7 +331,7 @@ def _former(context: UndoContext, past: PastChange, found: _FoundState) -> _Form
     return _FormerState(version.parameter, desired, differences, reasons)
 
 
-def _planned(
+def _build_change(
     context: UndoContext, row: Row, effect: Effect, live: Parameter, tags: Tags, reasons: tuple[str, ...]
 ) -> Change:
     """Return a change; `tags` name its source."""
@@ -319,42 +350,43 @@ def _planned(
     )
 
 
-def _former_version(past: PastChange, live: Parameter, history: Sequence[PastVersion]) -> PastVersion:
+def _find_version(context: UndoContext, past: PastChange, live: Parameter) -> PastVersion:
     """Return the version of the history that the report names; the last one must be the live one."""
     assert past.before is not None
+    history = context.histories.get(canonical(past.name), ())
     if not history or history[-1].parameter.version != live.version:
-        raise _changed("it was written while the plan was made")
+        _refuse_changed("it was written while the plan was made")
     number = past.before.version
     found = next((one for one in history if one.parameter.version == number), None)
     if found is None:
-        raise _impossible(f"version {number} is not in its history any more")
+        _refuse_impossible(f"version {number} is not in its history any more")
     moment = past.before.modified
     if moment is None or abs(found.parameter.last_modified - moment) > SAME_MOMENT:
-        raise _impossible(f"version {number} of its history is not the one in the report: its time differs")
+        _refuse_impossible(f"version {number} of its history is not the one in the report: its time differs")
     return found
 
 
-def _unwritten(live: Parameter, context: UndoContext) -> DesiredParameter:
+def _desired_as_live(live: Parameter, context: UndoContext) -> DesiredParameter:
     """Return the live parameter in the form of a desired one, for a change that writes only tags."""
     key = (live.key_id or MANAGED_KEY) if live.is_secret else None
     identity = None if key is None else context.ring.identity(key)
     return DesiredParameter(live.name, live, {}, live.tier, key_id=key, key_identity=identity)
 
 
-def _desired(context: UndoContext, former: Parameter, live: Parameter) -> DesiredParameter:
+def _desired_former(context: UndoContext, former: Parameter, live: Parameter) -> DesiredParameter:
     """Return a former version as the parameter to write."""
-    found = _unwritten(replace(former, name=live.name), context)
+    found = _desired_as_live(replace(former, name=live.name), context)
     key = None if found.key_id is None else context.ring.keys.get(found.key_id)
     if key is not None and key.state not in (KeyState.USABLE, KeyState.UNKNOWN):
-        raise _impossible(f"the key {found.key_id} of version {former.version} is {key.state}")
+        _refuse_impossible(f"the key {found.key_id} of version {former.version} is {key.state}")
     if former.expiration is not None and former.expiration <= context.now:
-        raise _impossible(f"the Expiration policy of version {former.version} has passed")
+        _refuse_impossible(f"the Expiration policy of version {former.version} has passed")
     if former.data_type != live.data_type:
-        raise _impossible("AWS does not change its DataType in place")
+        _refuse_impossible("AWS does not change its DataType in place")
     return replace(found, tier=ADVANCED) if live.tier == ADVANCED else found
 
 
-def _differences(
+def _former_differences(
     context: UndoContext, past: PastVersion, desired: DesiredParameter, live: Parameter, tags: Tags
 ) -> tuple[Difference, ...]:
     """Return the attributes that differ, the value among them; of a secret, no text and no comparison."""
@@ -366,13 +398,13 @@ def _differences(
     source = source_name(tags, live.name, context.source) or live.name
     hidden = any(map(context.spec.hides, (live.name, source))) or was_secret(tags)
     lifted = context.spec.shows(live.name, source)
-    before, after = (_reading(one, context.key, show=not hidden, lifted=lifted) for one in (now, past))
+    before, after = (_read_version(one, context.key, show=not hidden, lifted=lifted) for one in (now, past))
     if before.digest == after.digest:
         return found
     return (value_difference(after, before), *found)
 
 
-def _reading(past: PastVersion, key: bytes, *, show: bool, lifted: bool) -> Reading:
+def _read_version(past: PastVersion, key: bytes, *, show: bool, lifted: bool) -> Reading:
     one = past.parameter
     value = Value(canonical(one.name), one.type, one.version, one.last_modified, past.text)
     return read(value, ValueRequest(one.name, show=show, lifted=lifted), key)
@@ -390,44 +422,26 @@ def _consequences(former: Parameter, live: Parameter) -> Iterator[str]:
         yield f"its type returns to {former.type}; where AWS refuses that in place, it is withheld"
 
 
-def _user_tags(spec: Replication, past: PastChange, live: Tags) -> tuple[TagDiff, list[str]]:
-    """Return the tags to write and to remove, and why others stay: tags that were changed since."""
-    before, after, kept = dict[str, str](), dict[str, str](), []
-    for key in sorted({*past.tags.before, *past.tags.after}):
-        if key.startswith((PREFIX, RESERVED_TAG_PREFIX)):
-            continue
-        if live.get(key) == past.tags.before.get(key):
-            continue
-        if live.get(key) != past.tags.after.get(key):
-            kept.append(f"its tag {key} was changed since, and stays")
-        elif not spec.replicates_tag(key):
-            kept.append(f"its tag {key} is not replicated any more, and stays")
-        else:
-            before |= {key: live[key]} if key in live else {}
-            after |= {key: past.tags.before[key]} if key in past.tags.before else {}
-    return TagDiff(before, after), kept
+def _ownership_before(context: UndoContext, past: PastChange, live: Tags) -> tuple[dict[str, str], Standing]:
+    """Return the ownership tags before the apply, and whether they made the parameter our replica.
 
-
-def _former_ownership(
-    context: UndoContext, past: PastChange, found: _FoundState
-) -> tuple[dict[str, str], Standing]:
-    """Return the ownership tags before the apply, and whether they made the parameter our replica."""
-    live = found.tags
+    Those that the apply did not write are in `live`, the tags that it left.
+    """
     own = {key: live[key] for key in (OWNER, RECORD, SOURCE) if key in live and key not in past.tags.after}
     own |= {key: past.tags.before[key] for key in (OWNER, RECORD, SOURCE) if key in past.tags.before}
     of_aws = {key: tag for key, tag in live.items() if key.startswith(RESERVED_TAG_PREFIX)}
     was = standing({**own, **of_aws}, context.live.arn(past.name), context.claim, placed=True)
     fits = {Standing.OURS, Standing.FREE} if RECORD in past.tags.after else {Standing.OURS}
     if was not in fits:
-        raise _impossible("the tags in the report are not those of a parameter before an apply of this spec")
+        _refuse_impossible("the tags in the report are not those of a parameter before an apply of this spec")
     return own, was
 
 
-def _record(
+def _compose_record(
     context: UndoContext,
     past: PastChange,
     own: Tags,
-    former: _FormerState,
+    version: Parameter,
     tags: Tags,
 ) -> Record:
     """Return the record of a parameter that stays, or becomes again, a replica.
@@ -435,24 +449,24 @@ def _record(
     The source version of the former record is kept only if the live record names a later one. A plan then
     finds neither that version nor, after a delete of the source, a parameter of that age.
     """
-    before, now, version = record_of(own), record_of(tags), former.version
+    before, now = record_of(own), record_of(tags)
     assert before is not None
     if now is None or OWNER not in tags:
         if source_name(own, past.name, context.source) is None:
-            raise _impossible("the tags in the report do not name its source")
+            _refuse_impossible("the tags in the report do not name its source")
         arn, spec_id = context.live.arn(past.name), context.spec.id
         now = replace(before, origin=Origin.ADOPTED, own=compose_own(arn, version.type, spec_id))
         return replace(now, version=version.version).without_source()
     if before.version < version.version and not past.restores_value:
-        raise _impossible(
+        _refuse_impossible(
             f"version {version.version} was written after its record, of version {before.version}, and before"
             " the apply, for example by a run that failed. Its former tags do not fit that value. Correct the"
             " source and apply again, or write the former value from its history by hand"
         )
     found = replace(now, version=version.version)
     if past.restores_value:
-        found = replace(found, key=key_digest(former.desired.key_identity))
-    elif _claims(before) == _claims(now):
+        found = replace(found, key=key_digest(_desired_as_live(version, context).key_identity))
+    elif _record_claims(before) == _record_claims(now):
         return found
     is_earlier = before.source_version < now.source_version and before.source_modified <= now.source_modified
     if before.source != now.source or not (is_earlier and before.is_at_recorded_version(version)):
@@ -461,7 +475,7 @@ def _record(
     return replace(found, source_version=made_from[0], source_modified=made_from[1], rewrite=before.rewrite)
 
 
-def _claims(record: Record) -> tuple[object, ...]:
+def _record_claims(record: Record) -> tuple[object, ...]:
     """Return the facts of a record by which versions prove that values are equal."""
     return (record.source_version, record.source_modified, record.version, record.source, record.rewrite)
 
@@ -470,4 +484,4 @@ def _check_tag_room(effect: Restore, live: Tags) -> None:
     own = {OWNER, RECORD} if effect.record is not None else set()
     left = {*live, *effect.tags.added, *own} - set(effect.tags.removed)
     if sum(not key.startswith(RESERVED_TAG_PREFIX) for key in left) > TAG_LIMIT:
-        raise _impossible(f"with its former tags it would have more than {TAG_LIMIT}")
+        _refuse_impossible(f"with its former tags it would have more than {TAG_LIMIT}")

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX
 from ssm_reconcile.change import Action, TagDiff
 from ssm_reconcile.documents import OutcomeEntry, ReplicationResultEntry, ReportDocument, VersionEntry
 from ssm_reconcile.errors import ReconcileError, StoreError, UsageError
-from ssm_reconcile.model import canonical
-from ssm_reconcile.record import RECORD, digest_id
+from ssm_reconcile.model import Tags, canonical
+from ssm_reconcile.record import PREFIX, RECORD, digest_id
 from ssm_reconcile.report import ParameterVersion, Result
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication
@@ -145,6 +146,30 @@ def past_changes(
             "no pattern of --only matches a parameter that the apply wrote", "correct the pattern"
         )
     return {key: [of_name[name] for name in sorted(of_name)] for key, of_name in found.items()}
+
+
+def compare_user_tags(spec: Replication, past: PastChange, live: Tags) -> tuple[TagDiff, list[str]]:
+    """Return the tags to write and to remove, and why others stay: tags that were changed since.
+
+    Args:
+        spec: The replication, which decides which tags are replicated.
+        past: The change.
+        live: The tags of the live parameter.
+    """
+    before, after, kept = dict[str, str](), dict[str, str](), []
+    for key in sorted({*past.tags.before, *past.tags.after}):
+        if key.startswith((PREFIX, RESERVED_TAG_PREFIX)):
+            continue
+        if live.get(key) == past.tags.before.get(key):
+            continue
+        if live.get(key) != past.tags.after.get(key):
+            kept.append(f"its tag {key} was changed since, and stays")
+        elif not spec.replicates_tag(key):
+            kept.append(f"its tag {key} is not replicated any more, and stays")
+        else:
+            before |= {key: live[key]} if key in live else {}
+            after |= {key: past.tags.before[key]} if key in past.tags.before else {}
+    return TagDiff(before, after), kept
 
 
 def _differences(

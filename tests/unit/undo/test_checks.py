@@ -117,6 +117,8 @@ def test_a_secret_that_becomes_plain_again_keeps_a_record_that_hides_its_value()
     assert record_at(aws).key == WAS_SECRET
     shown = aws.plan(run=Run(allow_exposure=True, verify_values=True))
     assert PLAIN_TEXT not in repr(shown)
+    again = aws.undo(report, run=LIFTED)
+    assert (again.outcomes, again.exit_code) == ((), 0)
 
 
 def updated() -> tuple[SimulatedAws, Plan]:

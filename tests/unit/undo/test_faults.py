@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.report import Report, Result
-from ssm_reconcile.spec import AdoptMode, Run
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Run
 from tests.builders import replication
 from tests.fake_aws.traffic import Fault, at_call, lost, refused
 from tests.simulated_aws import SimulatedAws
 
 LIFTED = Run(without_hold=True, max_deletes=100, max_change_percent=100)
+TAKEN_BACK = ("already taken back: it is as it was before the apply",)
 WRITES = ("PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters")
 READS = ("GetParameters", "ListTagsForResource")
 FAULTS: dict[str, Fault] = {
@@ -81,6 +83,8 @@ def test_nothing_is_done_twice() -> None:
     state = aws.world.state()
     again = aws.undo(report, run=LIFTED)
     assert again.outcomes == ()
+    assert {other.reasons for other in again.plan.others} == {TAKEN_BACK}
+    assert (len(again.plan.others), again.exit_code) == (6, 0)
     assert aws.world.state() == state
     assert held(aws) == before
 
@@ -99,4 +103,76 @@ def test_an_adoption_of_a_parameter_with_an_old_record_is_completed_too(operatio
     aws.carry_out(plan, run=LIFTED)
     aws.world.faults = None
     aws.undo(report, run=LIFTED)
+    assert aws.world.tags(aws.there, "/p/a") == before
+    again = aws.undo(report, run=LIFTED)
+    assert [other.reasons for other in again.plan.others] == [TAKEN_BACK]
+
+
+def test_a_release_that_was_taken_back_is_listed_as_such() -> None:
+    aws = SimulatedAws(replication(delete=DeleteMode.CREATED))
+    aws.put("/p/a", "v")
+    aws.put("/p/a", "v", region="us-east-2")
+    aws.apply()
+    aws.delete("/p/a")
+    report = aws.apply(run=Run(allow_empty_source=True))
+    assert aws.undo(report, run=LIFTED).summary["applied"] == 1
+    again = aws.undo(report, run=LIFTED)
+    assert (again.outcomes, again.exit_code) == ((), 0)
+    assert [other.reasons for other in again.plan.others] == [TAKEN_BACK]
+
+
+@pytest.mark.parametrize("kind", ["String", SECURE])
+def test_an_undo_of_an_undo_that_was_taken_back_is_listed_as_such(kind: str) -> None:
+    aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE))
+    aws.put("/p/a", "ours", kind)
+    aws.put("/p/a", "theirs", kind, region="us-east-2")
+    undone = aws.undo(aws.apply(), run=LIFTED)
+    aws.undo(undone, run=LIFTED)
+    again = aws.undo(undone, run=LIFTED)
+    assert (again.outcomes, again.exit_code) == ((), 0)
+    assert [other.reasons for other in again.plan.others] == [TAKEN_BACK]
+
+
+@pytest.mark.parametrize("tags", [{"team": "b"}, {"team": "a"}])
+def test_a_record_that_another_apply_wrote_since_is_not_that_of_an_undo(tags: dict[str, str]) -> None:
+    """After the apply, the replica gets the tags of the source again; by its record nothing else differs."""
+    aws = SimulatedAws()
+    aws.replicate("/p/a", tags={"team": "a"})
+    aws.world.tag(aws.here, "/p/a", {"team": "b"})
+    report = aws.apply()
+    aws.world.tag(aws.there, "/p/a", {"team": "theirs"})
+    aws.world.tag(aws.here, "/p/a", tags)
+    assert aws.apply().summary["applied"] == 1
+    again = aws.undo(report, run=LIFTED)
+    assert again.outcomes == ()
+    assert again.exit_code == (3 if tags == {"team": "b"} else 0)
+
+
+def test_a_replica_that_was_updated_to_the_next_version_since_is_not_taken_back() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old")
+    aws.put("/p/a", "new")
+    report = aws.apply()
+    aws.put("/p/a", "old")
+    aws.apply()
+    again = aws.undo(report, run=LIFTED)
+    assert again.exit_code == 3
+    assert "its record was written again" in again.plan.others[0].reasons[0]
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_mark_whose_removal_failed_is_removed_by_a_second_undo(kind: str) -> None:
+    aws = SimulatedAws(replication(grace=timedelta(days=7)))
+    for name in ("/p/a", "/p/b", "/p/c"):
+        aws.put(name, "v")
+    aws.apply()
+    before = aws.world.tags(aws.there, "/p/a")
+    aws.delete("/p/a")
+    report = aws.apply()
+    plan = aws.plan_undo(report, run=LIFTED)
+    aws.world.traffic.forget()
+    aws.world.faults = at_call("RemoveTagsFromResource", FAULTS[kind], nth=1)
+    aws.carry_out(plan, run=LIFTED)
+    aws.world.faults = None
+    assert aws.undo(report, run=LIFTED).exit_code == 0
     assert aws.world.tags(aws.there, "/p/a") == before
