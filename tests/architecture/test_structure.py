@@ -94,7 +94,7 @@ def test_no_package_has_more_than_a_fifth_of_the_lines() -> None:
     assert {package: size for package, size in sizes.items() if size * 5 > whole} == {}
 
 
-MOST_FILES = 123
+MOST_FILES = 124
 """Maximum files of the package outside of `FAMILIES`, whose members are added as files of their own."""
 SMALL_LINES = 60
 FAMILIES = {"cli", "publishers", "renderers"}

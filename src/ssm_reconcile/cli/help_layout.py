@@ -31,8 +31,9 @@ GROUPS = {
         "--leave-out", "--without-hold",
     ),
     "GitHub": (
-        "--github", "--github-ids", "--environment", "--branch", "--pull-requests", "--pull-request",
-        "--head", "--replan", "--current", "--overtaken", "--comment", "--issue", "--check", "--plan-exit",
+        "--github", "--github-ids", "--target-account", "--environment", "--branch", "--pull-requests",
+        "--pull-request", "--head", "--replan", "--current", "--overtaken", "--comment", "--issue", "--check",
+        "--plan-exit",
     ),
     "Probe": ("--probe", "--yes-write-here"),
     "Output": (

@@ -1,4 +1,4 @@
-"""`ssm-reconcile iam`: specs -> IAM policies of a run; a repository -> the trust policy of a role."""
+"""`ssm-reconcile iam`: specs -> IAM policies of a run; a repository -> trust policies, stacks of roles."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.help_layout import DocumentedGroup
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import UsageError, unknown_name
+from ssm_reconcile.iam import stack
 from ssm_reconcile.iam.statements import PolicyPhase
 
 EPILOG = """\
@@ -28,6 +29,9 @@ Examples:
   ssm-reconcile iam trust --github acme/parameters --github-ids 1234/5678 \\
       --environment prod
   ssm-reconcile iam trust --github acme/parameters --partition aws-cn
+  ssm-reconcile iam stack --github acme/parameters > roles.json
+  aws cloudformation deploy --template-file roles.json \\
+      --stack-name ssm-reconcile --capabilities CAPABILITY_NAMED_IAM
 """
 EXIT_CODES = {
     0: "done",
@@ -37,6 +41,14 @@ EXIT_CODES = {
 _form = click.option(
     "--format", "output_format", type=click.Choice(list(iam.FORMATS)), default="json", show_default=True,
     help="Format of the result on stdout.",
+)  # fmt: skip
+_github = click.option(
+    "--github", "repository", metavar="OWNER/REPO", required=True,
+    help="The repository whose workflows the role trusts, with its letters as GitHub shows them.",
+)  # fmt: skip
+_github_ids = click.option(
+    "--github-ids", "ids", metavar="OWNER_ID/REPO_ID",
+    help="The ids of the owner and the repository, for the subject of newer repositories.",
 )  # fmt: skip
 
 
@@ -124,14 +136,8 @@ _add_phase(PolicyPhase.EVENT, "Permissions for a run by event: those of `apply`,
 
 
 @command.command("trust", exit_codes=EXIT_CODES)
-@click.option(
-    "--github", "repository", metavar="OWNER/REPO", required=True,
-    help="The repository whose workflows the role trusts.",
-)  # fmt: skip
-@click.option(
-    "--github-ids", "ids", metavar="OWNER_ID/REPO_ID",
-    help="The ids of the owner and the repository, for the subject of newer repositories.",
-)  # fmt: skip
+@_github
+@_github_ids
 @click.option("--environment", metavar="NAME", help="Only jobs with that environment.")
 @click.option("--branch", metavar="NAME", default="main", show_default=True, help="Only runs on that branch.")
 @click.option(
@@ -183,3 +189,43 @@ def _partition(partition: str | None, specs: tuple[str, ...], name: str | None) 
     if not specs and name is None and not Path(options.DEFAULT_SPEC).is_file():
         return iam.partition_for(())
     return iam.partition_for(command_run.load_specs(specs, name))
+
+
+@command.command("stack", exit_codes=EXIT_CODES)
+@options.spec_argument
+@_github
+@_github_ids
+@click.option(
+    "--target-account", metavar="ID",
+    help="Print the template for that account instead, with the roles of the spec in it.",
+)  # fmt: skip
+@options.name_option
+@options.basic_options
+def stack_command(
+    *,
+    specs: tuple[str, ...],
+    name: str | None,
+    repository: str,
+    ids: str | None,
+    target_account: str | None,
+    common: CommonOptions,
+) -> int:
+    """Print a CloudFormation template with the roles of a repository's workflows on GitHub.
+
+    The plan role denies kms:Decrypt, and trusts jobs with the environment ssm-plan. The apply role trusts
+    jobs with ssm-apply. Deploy the template in the account of the source; roles of the spec in that account
+    are part of it.
+    """
+    loaded = command_run.load_specs(specs, name)
+    if target_account is None:
+        template = stack.own_stack(loaded, repository, ids)
+    else:
+        template = stack.target_stack(loaded, repository, target_account)
+    text = json.dumps(template, indent=2)
+    terminal.write(text)
+    notes = template["Metadata"]["Notes"]
+    if len(text) > stack.BODY:
+        notes.append(f"the template has more than {stack.BODY:,} bytes: deploy it with --s3-bucket")
+    for note in notes if not common.quiet else ():
+        terminal.log(f"Note: {note}.")
+    return 0

@@ -22,9 +22,10 @@ from urllib.parse import quote
 from ssm_reconcile.doctor import Answer, Check, Needed
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.code_owners import check_owners, read_entries
+from ssm_reconcile.iam.stack import APPLY_ENVIRONMENT, PLAN_ENVIRONMENT
 from ssm_reconcile.wording import plural
 
-PLAN, APPLY, APPROVAL = "ssm-plan", "ssm-apply", "ssm-apply-changed"
+PLAN, APPLY, APPROVAL = PLAN_ENVIRONMENT, APPLY_ENVIRONMENT, "ssm-apply-changed"
 ENVIRONMENTS = (PLAN, APPLY, APPROVAL)
 REQUIRED_CHECK = "SSM check"
 WORKFLOWS = {".github/workflows/plan.yml": Needed.PLAN, ".github/workflows/apply.yml": Needed.APPLY}

@@ -1,6 +1,7 @@
 """Specs -> least-privilege IAM policies, one for each identity, as JSON, Terraform or CloudFormation.
 
     statements.py  the statements that one phase needs in one place
+    stack.py       CloudFormation templates of the roles of a repository's workflows
 
 An identity is a role of the spec, or the default credentials. Source: Service Authorization Reference.
 A star in IAM matches any text, slashes included, so the policies are wider than the path rules: IAM
@@ -22,7 +23,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +52,11 @@ AUDIENCE = "sts.amazonaws.com"
 """The default of aws-actions/configure-aws-credentials, in every partition."""
 ACCOUNT = "ACCOUNT_ID"
 """Placeholder for the account in a trust policy, where none is given."""
+SHORTER = (
+    "use fewer patterns in `parameters.include`, or a role for each target, such as"
+    " `role/ssm-reconcile-{target.region}`"
+)
+"""Remedy for a policy that is too long."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 _IDS = re.compile(r"\d{1,20}/\d{1,20}")
 _WORD = re.compile(r"[^\s:*?\x00-\x1f]{1,255}")
@@ -136,17 +142,21 @@ def _joined(statements: Sequence[Statement]) -> tuple[Statement, ...]:
     return tuple(found)
 
 
+def document_length(document: Mapping[str, Any]) -> int:
+    """Return the characters of a policy that count for the quotas of IAM."""
+    return len(json.dumps(document, separators=(",", ":")))
+
+
 def too_long(policies: Sequence[Policy]) -> list[str]:
     """Return a sentence for each policy that is too long for a managed policy."""
     found = []
     for policy in policies:
-        length = len(json.dumps(policy.document(), separators=(",", ":")))
+        length = document_length(policy.document())
         if length > MANAGED:
             inline = f" (an inline policy may have {INLINE:,})" if length <= INLINE else ""
             found.append(
                 f"the policy for {policy.identity} has {length:,} characters, and a managed policy may have"
-                f" {MANAGED:,}{inline}: use fewer patterns in `parameters.include`, or a role for each"
-                " target, such as `role/ssm-reconcile-{target.region}`"
+                f" {MANAGED:,}{inline}: {SHORTER}"
             )
     return found
 
@@ -281,15 +291,34 @@ def trust_policy(
     Raises:
         UsageError: A part of `trusted` is not valid.
     """
+    return trust_of(trusted, f"arn:{partition}:iam::{account}:oidc-provider/{ISSUER}", partition)
+
+
+def audiences(partition: str) -> list[str]:
+    """Return the audiences of the tokens that a role of a partition may trust."""
+    return list(dict.fromkeys((AUDIENCE, f"sts.{dns_suffix(partition)}")))
+
+
+def trust_of(trusted: TrustedWorkflows, provider: object, partition: str) -> dict[str, Any]:
+    """Return the trust policy for an OIDC provider.
+
+    Args:
+        trusted: The workflow runs to trust.
+        provider: The ARN of the provider, or an expression of CloudFormation for it.
+        partition: The partition of the role.
+
+    Raises:
+        UsageError: A part of `trusted` is not valid.
+    """
     trusted.check()
-    own = f"sts.{dns_suffix(partition)}"
-    audiences = AUDIENCE if own == AUDIENCE else [AUDIENCE, own]
+    accepted = audiences(partition)
+    claims = {f"{ISSUER}:aud": accepted if accepted[1:] else AUDIENCE, f"{ISSUER}:sub": trusted.subjects}
     statement = {
         "Sid": "WorkflowsOfTheRepository",
         "Effect": "Allow",
-        "Principal": {"Federated": f"arn:{partition}:iam::{account}:oidc-provider/{ISSUER}"},
+        "Principal": {"Federated": provider},
         "Action": "sts:AssumeRoleWithWebIdentity",
-        "Condition": {"StringEquals": {f"{ISSUER}:aud": audiences, f"{ISSUER}:sub": trusted.subjects}},
+        "Condition": {"StringEquals": claims},
     }
     return {"Version": "2012-10-17", "Statement": [statement]}
 

@@ -162,3 +162,69 @@ def test_trust_takes_the_partition_from_the_spec_or_the_option(cli: Cli) -> None
 )
 def test_wrong_usage(cli: Cli, words: tuple[str, ...]) -> None:
     assert cli("iam", "trust", *words).exit_code == 64
+
+
+def test_a_stack_is_a_template_with_the_policies_of_plan_and_apply(cli: Cli) -> None:
+    result = cli("iam", "stack", "--github", "acme/params", "--github-ids", "1/2")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    resources = json.loads(result.stdout)["Resources"]
+    for role, words in (("PlanRole", ("plan", "--no-decrypt")), ("ApplyRole", ("apply",))):
+        (policy,) = resources[role]["Properties"]["Policies"]
+        assert policy["PolicyDocument"] == json.loads(cli("iam", *words, "--document").stdout)
+        (trust,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        environment = f"ssm-{words[0]}"
+        printed = cli(
+            "iam", "trust", "--github", "acme/params", "--github-ids", "1/2", "--environment", environment
+        )
+        assert trust["Condition"] == json.loads(printed.stdout)["Statement"][0]["Condition"]
+
+
+def test_a_stack_for_another_account_has_its_roles_only(cli: Cli) -> None:
+    Path("replication.yaml").write_text(ROLES.replace("123456789012:role/path", "210987654321:role/path"))
+    own = cli("iam", "stack", "--github", "acme/params")
+    assert "use --target-account for each of 210987654321" in own.stderr
+    assert "--github-ids" in own.stderr
+    assert set(json.loads(own.stdout)["Resources"]) == {"OidcProvider", "PlanRole", "ApplyRole", "RoleReader"}
+    other = cli("iam", "stack", "--github", "acme/params", "--target-account", "210987654321")
+    assert "deploy the stack of account 123456789012 first" in other.stderr
+    (role,) = json.loads(other.stdout)["Resources"].values()
+    assert (role["Properties"]["Path"], role["Properties"]["RoleName"]) == ("/path/", "writer")
+    quiet = cli("iam", "stack", "--github", "acme/params", "--target-account", "210987654321", "-q")
+    assert (quiet.stdout, quiet.stderr) == (other.stdout, "")
+
+
+def test_a_stack_that_is_large_has_a_note_on_the_bucket(cli: Cli) -> None:
+    assert "--s3-bucket" not in cli("iam", "stack", "--github", "acme/params").stderr
+    regions = ("us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "sa-east-1")
+    targets = "".join(f"  - {{ region: {one}, kms: {{ default: alias/app }} }}\n" for one in regions)
+    include = ", ".join(f'"/team-{number}/**"' for number in range(14))
+    text = f"""\
+version: 1
+name: wide
+source: {{ region: us-east-1 }}
+targets:
+{targets}parameters: {{ include: [{include}] }}
+delete: owned
+"""
+    Path("replication.yaml").write_text(text)
+    result = cli("iam", "stack", "--github", "acme/params")
+    assert len(result.stdout) > 51_200
+    assert "deploy it with --s3-bucket" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--github", "acme"), "is not OWNER/REPO"),
+        (("--github", "a/b", "--github-ids", "1"), "is not OWNER_ID/REPO_ID"),
+        (("--github", "a/b", "--target-account", "210987654320"), "the spec has roles in: 210987654321"),
+        ((), "--github"),
+    ],
+)
+def test_wrong_usage_of_stack(cli: Cli, words: tuple[str, ...], message: str) -> None:
+    Path("replication.yaml").write_text(ROLES.replace("123456789012:role/path", "210987654321:role/path"))
+    result = cli("iam", "stack", *words)
+    assert result.exit_code == 64
+    assert result.stdout == ""
+    assert message in result.stderr
