@@ -283,26 +283,28 @@ def test_the_names_of_the_roles_come_from_the_spec_and_of_several_from_the_repos
 
 
 def test_a_name_that_is_too_long_for_iam_is_cut_and_stays_different() -> None:
-    longest, same_start, fits = "a" * 64, "a" * 63 + "b", "a" * 44
+    longest, same_start, one_more, fits = "a" * 64, "a" * 63 + "b", "a" * 45, "a" * 44
     found = [
-        name for text in (longest, same_start, fits) for name in role_names(load(spec(HERE, text)), "a/b")
+        name
+        for text in (longest, same_start, one_more, fits)
+        for name in role_names(load(spec(HERE, text)), "a/b")
     ]
-    assert len(set(found)) == 6
+    assert len(set(found)) == 8
     assert all(re.fullmatch(r"[\w+=,.@-]{1,64}", name) for name in found)
     assert found[-1] == f"ssm-reconcile-{fits}-apply"
     assert all(len(name) <= 64 for name in role_names(load(spec(HERE), spec(HERE, "b")), "a/" + "b" * 100))
 
 
-def patterns(number: int) -> str:
-    return ", ".join(f'"/team-{one:03}/**"' for one in range(number))
+def patterns(number: int, name: str) -> str:
+    return ", ".join(f'"/{name}-{one:03}/**"' for one in range(number))
 
 
-def wide(number: int) -> list[Replication]:
-    """Return a spec with some patterns and ten targets under the default credentials."""
-    regions = ("us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1",
-               "ap-south-1", "sa-east-1", "ca-central-1")  # fmt: skip
-    targets = ", ".join(f"{{ region: {one}, kms: {{ default: alias/app }} }}" for one in regions)
-    return load(spec(targets).replace('"/prod/**"', patterns(number)))
+def wide(number: int, regions: int = 10, name: str = "prod") -> list[Replication]:
+    """Return a spec with some patterns, and some targets under the default credentials."""
+    names = ("us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1",
+             "ap-south-1", "sa-east-1", "ca-central-1")[:regions]  # fmt: skip
+    targets = ", ".join(f"{{ region: {one}, kms: {{ default: alias/app }} }}" for one in names)
+    return load(spec(targets, name).replace('"/prod/**"', patterns(number, name)))
 
 
 @pytest.mark.parametrize(("number", "count"), [(1, 2), (4, 3), (8, 5)])
@@ -330,9 +332,19 @@ def test_a_policy_that_fits_a_role_is_inline() -> None:
     assert MANAGED < max(lengths) <= INLINE
 
 
-def test_a_policy_that_fits_no_role_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("specs", "reason"),
+    [
+        pytest.param(wide(40), "a statement", id="a statement is too long"),
+        pytest.param([one for n in range(9) for one in wide(1, 9, f"p{n}")], "count", id="too many policies"),
+    ],
+)
+def test_a_policy_that_fits_no_role_is_refused(specs: list[Replication], reason: str) -> None:
+    (policy,) = policies(specs, PolicyPhase.APPLY)
+    longest = max(len(json.dumps(one.document(), separators=(",", ":"))) for one in policy.statements)
+    assert (longest > MANAGED) is (reason == "a statement")
     with pytest.raises(UsageError, match=r"default credentials has [\d,]+ characters.*6,144") as error:
-        own_stack(wide(40), REPOSITORY)
+        own_stack(specs, REPOSITORY)
     assert "a role for each target" in str(error.value.remedy)
 
 
