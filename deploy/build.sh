@@ -2,7 +2,7 @@
 # Builds what deploy/template.yaml deploys into build/function: this package without its command line, the
 # distributions that it imports, and the spec. The same inputs give the same bytes.
 #
-# Usage, from the root of the repository: deploy/build.sh [SPEC]     SPEC is replication.yaml by default
+# Usage, from the root of the repository: deploy/build.sh [SPEC]     SPEC is replication.yaml by default, "" for none
 #
 #     PYTHON     interpreter with pip. Default: python3.13, or else python3
 #     VERSION    Python version of the function, default 3.13
@@ -11,7 +11,7 @@
 set -eu
 umask 022
 export PYTHONHASHSEED=0 TZ=UTC LC_ALL=C
-spec=${1:-replication.yaml}
+spec=${1-replication.yaml}
 version=${VERSION:-3.13} machine=${MACHINE:-aarch64} into=${INTO:-build/function}
 python=${PYTHON:-$(command -v "python$version" || echo python3)}
 
@@ -21,7 +21,7 @@ rm -rf "$into"
     --platform "manylinux2014_$machine" --platform "manylinux_2_28_$machine" --requirement requirements/lambda.txt
 cp -R src/ssm_reconcile "$into/ssm_reconcile"
 cp -R schema "$into/ssm_reconcile/schema"
-cp "$spec" "$into/replication.yaml"
+if [ -n "$spec" ]; then cp "$spec" "$into/replication.yaml"; fi
 find "$into" -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Remove what the function does not import. tests/events/test_build.py fails if something is missing or unused.

@@ -7,7 +7,9 @@ python tools/reference.py --check    lists the pages that are not current, exit 
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -239,11 +241,22 @@ def write(files: Mapping[Path, str]) -> None:
 
 
 def schemas() -> dict[str, str]:
-    """Return the schemas that are generated from types, by file name."""
+    """Return the schemas by file name: some are generated from types, the others get their `$id` only."""
     sys.path.insert(0, str(ROOT))
     from tools.document_schema import texts
 
-    return texts()
+    found = {path.name: path.read_text(encoding="utf-8") for path in SCHEMAS.glob("*.json")} | texts()
+    return {name: identified(name, text) for name, text in found.items()}
+
+
+def identified(name: str, text: str) -> str:
+    """Return a schema with its `$id`: the address at which the release of this version has the file."""
+    from ssm_reconcile import __version__
+
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    line = f'  "$id": "{urls["Repository"]}/releases/download/v{__version__}/{name}",\n'
+    first, rest = re.sub(r'^  "\$id": .*\n', "", text, flags=re.MULTILINE).split('  "title"', 1)
+    return f'{first}{line}  "title"{rest}'
 
 
 if __name__ == "__main__":

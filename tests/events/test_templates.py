@@ -47,7 +47,6 @@ def translated() -> dict[str, Any]:
         else one
         for name, one in template["Resources"].items()
     }
-    template["Globals"]["Function"].pop("CodeUri")
     done: dict[str, Any] = Translator({}, Parser(), boto_session=Session(region_name="us-east-1")).translate(
         template, {"TargetRegions": "us-east-2"}
     )

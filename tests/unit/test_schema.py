@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
+from ssm_reconcile import __version__
 from ssm_reconcile.errors import SpecError, UsageError
 from ssm_reconcile.load import load_text
 from ssm_reconcile.load.messages import SpecFindings, inline
@@ -21,6 +23,18 @@ from ssm_reconcile.load.tree import documents
 
 SOURCE = Path(__file__).parents[2] / "src"
 SCHEMA: dict[str, Any] = json.loads(schema_text("replication"))
+
+
+SCHEMAS = sorted((SOURCE.parent / "schema").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_a_schema_is_named_by_the_address_of_a_release_which_does_not_move(path: Path) -> None:
+    """A branch or `latest` would give one name to different contents."""
+    address = r"https://github\.com/[\w-]+/ssm-reconcile/releases/download/v(\d+\.\d+\.\d+)/([\w.-]+)"
+    found = re.fullmatch(address, json.loads(path.read_text())["$id"])
+    assert found is not None
+    assert found.groups() == (__version__, path.name)
 
 
 def properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
