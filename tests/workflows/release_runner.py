@@ -113,7 +113,7 @@ def clone_into(folder: Path) -> None:
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    changes = {name: ("github.com/OWNER/", "github.com/Example/") for name in ("pyproject.toml", *SCHEMAS)}
+    changes = dict.fromkeys(("pyproject.toml", *SCHEMAS), ("github.com/OWNER/", "github.com/Example/"))
     changes["CHANGELOG.md"] = ("\n## Unreleased\n", f"\n## Unreleased\n\n## {VERSION} - 2026-12-01\n")
     for name, (old, new) in changes.items():
         text = (folder / name).read_text()
