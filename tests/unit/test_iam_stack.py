@@ -369,6 +369,8 @@ def refusals() -> Iterator[tuple[Any, str, str]]:
         "their account is not known",
         "`account` of the source",
     )
+    china = load(spec("{ region: cn-northwest-1 }", "c", "region: cn-north-1"))
+    yield lambda: own_stack([*china, *unknown], REPOSITORY), "several partitions (aws, aws-cn)", "--name"
     yield lambda: own_stack(two, REPOSITORY), f"several accounts ({HOME}, {OTHER})", "--name"
     yield (
         lambda: own_stack(clash, REPOSITORY),
@@ -426,39 +428,59 @@ def test_cfn_lint_has_nothing_to_report(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.filterwarnings("ignore:Tried to parse AWS..IAM..OIDCProvider")  # moto does not create it
-@pytest.mark.parametrize("provider", ["", PROVIDER])
-@pytest.mark.parametrize("template", [own_stack(ALL["three-accounts"], REPOSITORY, IDS),
-                                      own_stack(wide(6), REPOSITORY, IDS)])  # fmt: skip
-def test_a_stack_is_created_with_its_roles(
-    template: dict[str, Any], provider: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    given = [{"ParameterKey": "OidcProviderArn", "ParameterValue": provider}] if provider else []
     with mock_aws():
-        cloudformation = boto3.client("cloudformation", "us-east-1")
-        client = boto3.client("iam", "us-east-1")
-        cloudformation.create_stack(
-            StackName="ssm-reconcile", TemplateBody=json.dumps(template), Parameters=given,
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-        )  # fmt: skip
-        (stack,) = cloudformation.describe_stacks(StackName="ssm-reconcile")["Stacks"]
-        assert stack["StackStatus"] == "CREATE_COMPLETE"
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-        for logical, properties in roles(template).items():
-            made: Any = client.get_role(RoleName=properties["RoleName"])["Role"]
-            assert outputs[f"{logical}Arn"] == made["Arn"]
-            (trust,) = made["AssumeRolePolicyDocument"]["Statement"]
-            if logical in {"PlanRole", "ApplyRole"}:
-                environment = "ssm-plan" if logical == "PlanRole" else "ssm-apply"
-                assert trusts({"Statement": [trust]}, claims(f"repo:acme/params:environment:{environment}"))
-                assert trust["Principal"] == ({"Federated": provider} if provider else {})
-            else:
-                assert trust["Principal"]["AWS"] == [outputs["PlanRoleArn"], outputs["ApplyRoleArn"]]
-            inline = client.list_role_policies(RoleName=made["RoleName"])["PolicyNames"]
-            assert inline == [one["PolicyName"] for one in properties.get("Policies", ())]
-        managed = client.list_policies(Scope="Local")["Policies"]  # moto does not attach them
-        assert len(managed) == sum(
-            one["Type"] == "AWS::IAM::ManagedPolicy" for one in template["Resources"].values()
-        )
+        yield
+
+
+def create(template: Mapping[str, Any], **parameters: str) -> dict[str, str]:
+    """Create a stack on moto, and return its outputs."""
+    client = boto3.client("cloudformation", "us-east-1")
+    client.create_stack(
+        StackName="ssm-reconcile", TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )  # fmt: skip
+    (stack,) = client.describe_stacks(StackName="ssm-reconcile")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+
+
+@pytest.mark.usefixtures("moto")
+@pytest.mark.filterwarnings("ignore:Tried to parse AWS..IAM..OIDCProvider")  # moto does not create it
+@pytest.mark.parametrize("provider", ["", PROVIDER])
+@pytest.mark.parametrize("specs", [ALL["three-accounts"], wide(6)])
+def test_a_stack_is_created_with_its_roles(specs: Sequence[Replication], provider: str) -> None:
+    template = own_stack(specs, REPOSITORY, IDS)
+    outputs = create(template, **({"OidcProviderArn": provider} if provider else {}))
+    client = boto3.client("iam", "us-east-1")
+    for logical, properties in roles(template).items():
+        made: Any = client.get_role(RoleName=properties["RoleName"])["Role"]
+        assert outputs[f"{logical}Arn"] == made["Arn"]
+        (trust,) = made["AssumeRolePolicyDocument"]["Statement"]
+        if logical in {"PlanRole", "ApplyRole"}:
+            environment = "ssm-plan" if logical == "PlanRole" else "ssm-apply"
+            assert trusts({"Statement": [trust]}, claims(f"repo:acme/params:environment:{environment}"))
+            assert trust["Principal"] == ({"Federated": provider} if provider else {})
+        else:
+            assert trust["Principal"]["AWS"] == [outputs["PlanRoleArn"], outputs["ApplyRoleArn"]]
+        inline = client.list_role_policies(RoleName=made["RoleName"])["PolicyNames"]
+        assert inline == [one["PolicyName"] for one in properties.get("Policies", ())]
+    managed = client.list_policies(Scope="Local")["Policies"]  # moto does not attach them
+    kinds = [one["Type"] for one in template["Resources"].values()]
+    assert len(managed) == kinds.count("AWS::IAM::ManagedPolicy")
+
+
+@pytest.mark.usefixtures("moto")
+def test_a_stack_of_another_account_is_created_with_its_role() -> None:
+    (arn,) = create(target_stack(ALL["one role for two specs"], REPOSITORY, OTHER)).values()
+    assert arn.endswith(":role/path/to/writer")
+    made: Any = boto3.client("iam", "us-east-1").get_role(RoleName="writer")["Role"]
+    (trust,) = made["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"]["AWS"] == [
+        f"arn:aws:iam::{HOME}:role/ssm-reconcile-params-{phase}" for phase in ("plan", "apply")
+    ]
+    assert trust["Condition"] == {"StringEquals": {"sts:ExternalId": ["of-one", "of-two"]}}

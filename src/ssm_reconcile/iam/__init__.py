@@ -273,7 +273,7 @@ def partition_for(specs: Sequence[Replication]) -> str:
     found = {partition_of(spec.source.access.region) for spec in specs} or {DEFAULT_PARTITION}
     if len(found) > 1:
         message = f"the specs are in several partitions ({', '.join(sorted(found))})"
-        raise UsageError(message, "choose one with --name or --partition")
+        raise UsageError(message, "choose one replication with --name")
     return found.pop()
 
 
