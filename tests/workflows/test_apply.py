@@ -182,6 +182,16 @@ def test_a_merge_that_changes_nothing_needs_no_review(stage: Stage) -> None:
     assert results(jobs) == {"merged": "success"}, log_of(jobs)
 
 
+def test_an_expired_hold_that_stops_everything_asks_for_no_approval(stage: Stage) -> None:
+    hold = '  hold: [{ match: "/**", until: "2020-01-01" }]\n'
+    jobs = stage.push(stage.commit(RULES % ("", hold)))
+    assert results(jobs) == {"merged": "failure"}, log_of(jobs)
+    assert jobs["merged"].outputs["failure-reason"] == "hold-expired"
+    assert "**Not applied**" not in jobs["merged"].summary
+    jobs = stage.push(stage.commit(RULES % ('    - "/shop/**"\n', hold.replace("/**", "/app/**"))))
+    assert results(jobs) == WAITING, log_of(jobs)
+
+
 def test_another_change_during_the_approval_is_refused_again(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "999")
 

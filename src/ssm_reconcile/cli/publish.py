@@ -151,7 +151,8 @@ EXIT_CODES = {
     "--plan-exit",
     metavar="N",
     type=int,
-    help="With --check: the exit code of `plan`. 0 and 2 are a success, every other one is a failure.",
+    help="The exit code of `plan`, for the check run and `failure-reason`. 0 and 2 are a success, every other"
+    " one is a failure.",
 )
 @click.option(
     "--comment",

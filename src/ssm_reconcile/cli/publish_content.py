@@ -113,14 +113,14 @@ class PublishInput:
         elif self.refused is not None:
             intro = pages.refusal(read_report_document(text_files.read_document(self.refused)))
         is_refused = self.unreviewed is not None or self.refused is not None
-
+        reason = "plan-changed" if is_refused else runner.plan_failure_reason(document, self.plan_exit)
         return Publication(
             lambda _number, known: pages.plan_pages(document, intro, known),
             lambda _known: pages.plan_issue_pages(document),
             lambda context, budget: plan_summary(
                 PlanView(document), budget=budget, context=context, intro=intro
             ),
-            {**runner.plan_outputs(document, file), "failure-reason": "plan-changed" if is_refused else ""},
+            {**runner.plan_outputs(document, file), "failure-reason": reason},
             tuple(runner.findings_in(document)),
             narrowed=any(document["narrowed"].values()),
             check=lambda name, context: plan_check(name, document, self.plan_exit, context),

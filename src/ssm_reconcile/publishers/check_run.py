@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.publishers.runner import PROBLEM
 from ssm_reconcile.renderers.comment_context import CommentContext, without_marker
 from ssm_reconcile.renderers.markdown import failure_summary, plan_comment
 from ssm_reconcile.renderers.view import PlanView
@@ -19,8 +20,6 @@ SUMMARY_LIMIT = 65_535
 """Bytes of the summary; a limit of characters, and no character has less than a byte."""
 SUCCESSES = frozenset({0, 2})
 """Exit codes of `plan` without a problem: no changes, or with --detailed-exitcode changes."""
-PROBLEM = 3
-"""Exit code of a plan that is incomplete, has something invalid or an expired hold."""
 
 
 @dataclass(frozen=True, slots=True)

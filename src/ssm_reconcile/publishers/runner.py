@@ -15,9 +15,10 @@ from ssm_reconcile.change import Action
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.plan import UNMET
 from ssm_reconcile.renderers.changes import returns_secret
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET
-from ssm_reconcile.renderers.view import ReportView
+from ssm_reconcile.renderers.view import PlanView, ReportView
 
 ANNOTATIONS = 10
 """Maximum annotations of each severity in a step; GitHub drops the others without a word."""
@@ -25,7 +26,9 @@ MESSAGE_LIMIT = 4000
 """Characters of an annotation; GitHub cuts longer ones."""
 PLAN_FAILED = "plan-failed"
 HOLD_EXPIRED = "hold-expired"
-"""Reason of an apply that has done everything else."""
+"""Reason of an apply that has done everything else, and of a plan without anything else to do."""
+PROBLEM = 3
+"""Exit code of a plan that is incomplete, has something invalid or an expired hold."""
 COUNTS = (
     "create", "update", "replace", "delete", "withheld", "conflict", "detached", "invalid", "expiring",
     "orphaned", "held",
@@ -100,6 +103,20 @@ def plan_outputs(document: PlanDocument, path: Path) -> dict[str, str]:
         "plan-id": document["plan_id"],
         "plan-path": str(path.absolute()),
     }
+
+
+def plan_failure_reason(document: PlanDocument, exit_code: int | None) -> str:
+    """Return the `failure-reason` of a plan that no one is asked to approve; empty for success.
+
+    Args:
+        document: The plan.
+        exit_code: The exit code of `plan`; None if it was not given.
+    """
+    if exit_code != PROBLEM:
+        return ""
+    view = PlanView(document)
+    is_done = view.complete and not view.changes and not any(view.summary.get(word) for word in UNMET)
+    return HOLD_EXPIRED if is_done and view.has_expired_hold else PLAN_FAILED
 
 
 def report_outputs(document: ReportDocument) -> dict[str, str]:

@@ -116,6 +116,25 @@ def test_an_expired_hold_is_the_reason_only_if_everything_else_was_done(
     assert runner.report_outputs(document)["failure-reason"] == reason
 
 
+@pytest.mark.parametrize(
+    ("more", "exit_code", "reason"),
+    [
+        ({}, 3, "hold-expired"),
+        ({}, 0, ""),
+        ({}, None, ""),
+        ({"changes": [plans.create("eu-west-1", "/a")]}, 3, "plan-failed"),
+        ({"others": [INVALID]}, 3, "plan-failed"),
+        ({"incomplete": ["us-west-2"]}, 3, "plan-failed"),
+        ({"findings": []}, 3, "plan-failed"),
+    ],
+)
+def test_an_expired_hold_is_the_reason_of_a_plan_only_if_nothing_else_is_left(
+    more: dict[str, Any], exit_code: int | None, reason: str
+) -> None:
+    document = plans.document_of(plans.plan_of(**{"changes": [], "findings": [EXPIRED], **more}))
+    assert runner.plan_failure_reason(document, exit_code) == reason
+
+
 def test_an_apply_that_refused_had_another_plan_or_none_at_all() -> None:
     document = plans.report_document_of(plans.reported(plans.plan_of([]), ()))
     for exit_code, plan_id, reason in (
