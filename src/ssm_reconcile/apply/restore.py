@@ -35,8 +35,9 @@ def restore(work: Work, change: Change, effect: Restore, values: checks.Values) 
             failed where a call failed.
     """
     standing = Standing.OURS if effect.is_replica else Standing.FREE
-    live = checks.confirm_target(work, change, standing, recent_suffice=True)
+    live = checks.confirm_target(work, change, standing)
     checks.check_record(live, effect.live_record)
+    _check_tags(live, effect.tags)
     if effect.equal_to is not None:
         _check_equal(work, change, effect.equal_to)
     if not effect.put:
@@ -60,6 +61,13 @@ def former_values(work: Work, changes: list[Change]) -> checks.Values:
     """Read the former values of up to ten changes, each of the version that the plan saw."""
     selectors = {change.name: f"{change.name}:{change.wanted.source.version}" for change in changes}
     return checks.read_versions(work.store, selectors)
+
+
+def _check_tags(live: Tags, planned: TagDiff) -> None:
+    """Check that the tags to write or to remove are those that the plan saw."""
+    for key in sorted({*planned.before, *planned.after}):
+        if live.get(key) != planned.before.get(key):
+            raise_stale(f"its tag {key} has changed since the plan")
 
 
 def _check_equal(work: Work, change: Change, version: int) -> None:

@@ -91,7 +91,9 @@ def _plan_part(spec: Replication, past: PastChanges, session: Session) -> Replic
         changes=tuple(sorted((c for one in targets for c in one.changes), key=lambda c: c.order)),
         others=tuple(sorted((o for one in targets for o in one.others), key=lambda o: (o.target, o.name))),
         findings=tuple(one.finding for one in targets if one.finding is not None),
-        selected=sum(len(changes) for (name, _), changes in past.items() if name == spec.name),
+        selected=sum(
+            not one.is_outside for (name, _), changes in past.items() if name == spec.name for one in changes
+        ),
         spec_id=None if spec.id is None else digest_id(spec.id),
     )
     return withhold_changes(part, GuardRules(spec, session.run, today=session.today))
@@ -124,7 +126,9 @@ def _plan_target(
     past: Sequence[PastChange],
     session: Session,
 ) -> TargetUndo:
-    """Read a target, and return what is taken back there."""
+    """Read a target, and return what is taken back there. The creates outside of `--only` are counted."""
+    outside = [one for one in past if one.is_outside]
+    past = [one for one in past if not one.is_outside]
     live = observe.list_place(store, session.progress)
     plan = TargetPlan(target.name, str(store.place), complete=live.complete, frozen=target.frozen)
     if not live.complete:
@@ -152,7 +156,11 @@ def _plan_target(
     )
     found = [take_back(context, one) for one in past]
     return TargetUndo(
-        replace(plan, replicas=_count_replicas(live, context)),
+        replace(
+            plan,
+            replicas=_count_replicas(live, context),
+            deletes_outside_only=sum(isinstance(take_back(context, one), Change) for one in outside),
+        ),
         changes=tuple(one for one in found if isinstance(one, Change)),
         others=tuple(one for one in found if isinstance(one, Other)),
     )

@@ -7,7 +7,7 @@ not keep. All else is read live. Whatever does not match stops the run before an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX
@@ -46,6 +46,7 @@ class PastChange:
         after: The version after it; None if the parameter does not exist any more.
         tags: The tags that the change wrote or removed.
         recreated: Whether the apply deleted the parameter and created it again.
+        is_outside: Whether `--only` leaves the parameter out, so that it only counts for the limits on deletes.
     """
 
     name: str
@@ -56,6 +57,7 @@ class PastChange:
     after: ParameterVersion | None
     tags: TagDiff
     recreated: bool = False
+    is_outside: bool = False
 
     @property
     def touches_record(self) -> bool:
@@ -107,6 +109,8 @@ def past_changes(
 ) -> PastChanges:
     """Return the changes of a report that wrote, or may have, sorted by name.
 
+    `--only` leaves out all but the creates at other names, which are marked as outside.
+
     Args:
         report: The document of the report.
         specs: The replications, narrowed to the targets of the run.
@@ -139,13 +143,17 @@ def past_changes(
             raise ReportRefused(
                 f"the report names {entry['name']} in {entry['target']} twice", "take another report"
             )
-        if not only or any(glob.matches(entry["name"]) for glob in only):
-            found[key][name] = _past_change(entry)
-    if only and not any(found.values()):
+        is_outside = bool(only) and not any(glob.matches(entry["name"]) for glob in only)
+        found[key][name] = replace(_past_change(entry), is_outside=is_outside)
+    changes = {key: [of_name[name] for name in sorted(of_name)] for key, of_name in found.items()}
+    if only and all(one.is_outside for of_target in changes.values() for one in of_target):
         raise UsageError(
             "no pattern of --only matches a parameter that the apply wrote", "correct the pattern"
         )
-    return {key: [of_name[name] for name in sorted(of_name)] for key, of_name in found.items()}
+    return {
+        key: [one for one in of_target if not one.is_outside or one.before is None]
+        for key, of_target in changes.items()
+    }
 
 
 def compare_user_tags(spec: Replication, past: PastChange, live: Tags) -> tuple[TagDiff, list[str]]:

@@ -121,11 +121,43 @@ def test_a_secret_that_becomes_plain_again_keeps_a_record_that_hides_its_value()
     assert (again.outcomes, again.exit_code) == ((), 0)
 
 
-def updated() -> tuple[SimulatedAws, Plan]:
+@pytest.mark.parametrize("value", ["new", "old"], ids=["update", "retag"])
+@pytest.mark.parametrize(
+    ("act", "key"),
+    [
+        (lambda aws: aws.world.tag(aws.there, "/p/a", {"team": "theirs"}), "team"),
+        (lambda aws: aws.world.untag(aws.there, "/p/a", "team"), "team"),
+        (lambda aws: aws.world.tag(aws.there, "/p/a", {"gone": "theirs"}), "gone"),
+        (lambda aws: aws.world.tag(aws.there, "/p/a", {"more": "theirs"}), "more"),
+    ],
+    ids=["changed", "removed", "added", "changed, to be removed"],
+)
+def test_tags_that_others_write_between_the_plan_and_the_write_stay(act: Act, key: str, value: str) -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old", tags={"team": "a", "gone": "1"})
+    aws.put("/p/a", value, tags={"team": "b", "more": "2"})
+    aws.world.untag(aws.here, "/p/a", "gone")
+    plan = aws.plan_undo(aws.apply(), run=LIFTED)
+    act(aws)
+    before = aws.world.state()
+    done = outcome(aws.carry_out(plan, run=LIFTED))
+    assert (done.result, done.error) == (Result.STALE, f"its tag {key} has changed since the plan")
+    assert aws.world.state() == before
+
+
+@pytest.mark.parametrize("value", ["new", "old"], ids=["update", "retag"])
+def test_a_tag_that_no_change_writes_may_be_written_between_the_plan_and_the_write(value: str) -> None:
+    aws, plan = updated(value)
+    aws.world.tag(aws.there, "/p/a", {"stays": "theirs"})
+    assert aws.carry_out(plan, run=LIFTED).summary["applied"] == 1
+    assert aws.plain_tags("/p/a") == {"team": "a", "stays": "theirs"}
+
+
+def updated(value: str = "new") -> tuple[SimulatedAws, Plan]:
     """A replica that an apply has updated, and the plan that takes the update back."""
     aws = SimulatedAws()
     aws.replicate("/p/a", "old", tags={"team": "a", "stays": "1"})
-    aws.put("/p/a", "new", tags={"team": "b", "stays": "1"})
+    aws.put("/p/a", value, tags={"team": "b", "stays": "1"})
     return aws, aws.plan_undo(aws.apply(), run=LIFTED)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Restore, Row
+from ssm_reconcile.change import Fate, Restore, Row
 from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, KeyState
@@ -16,7 +16,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import EXPIRES, NO_SOURCE, OWNER, RECORD, SOURCE, Origin, record_of
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob, Rewrite, RewriteIn, Run
-from tests.builders import counted, outcome, replication
+from tests.builders import counted, outcome, replication, target
 from tests.fake_aws.behaviour import AwsBehaviour, InPlace
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
@@ -113,6 +113,44 @@ def test_deletes_of_creates_count_for_max_deletes() -> None:
     report = aws.apply()
     plan = aws.plan_undo(report, run=Run(without_hold=True))
     assert {change.withheld_by for change in plan.changes} == {("max-deletes",)}
+
+
+def test_creates_outside_of_only_count_for_the_limits_on_deletes_while_they_can_be_undone() -> None:
+    spec = replication(targets=(target(), target("eu-west-1", region="eu-west-1")))
+    aws = SimulatedAws(spec)
+    aws.put("/p/old", "v1")
+    aws.apply()
+    for number in range(11):
+        aws.put(f"/p/{number:02}", "v")
+    aws.put("/p/old", "v2")
+    report = aws.apply()
+    run = Run(without_hold=True, targets=("us-east-2",), max_deletes=10, max_change_percent=100)
+    only = replace(run, only=("/p/00", "/p/old"))
+    plan = aws.plan_undo(report, run=only)
+    assert {change.name: change.withheld_by for change in plan.changes} == {
+        "/p/00": ("max-deletes",),
+        "/p/old": (),
+    }
+    assert plan.replications[0].selected == 2
+    assert plan.replications[0].targets[0].deletes_outside_only == 10
+    aws.world.tag(aws.there, "/p/10", {RECORD: "theirs"})
+    assert {change.fate for change in aws.plan_undo(report, run=only).changes} == {Fate.APPLY}
+    of_all = aws.plan_undo(report, run=replace(only, targets=()))
+    assert [part.deletes_outside_only for part in of_all.replications[0].targets] == [9, 10]
+
+
+def test_targets_without_a_selected_create_count_for_the_limit_on_all_targets() -> None:
+    regions = ("us-east-2", "eu-west-1")
+    aws = SimulatedAws(replication(targets=tuple(target(region, region=region) for region in regions)))
+    aws.put("/p/only", "v")
+    aws.put("/p/only", "theirs", region="eu-west-1")
+    for number in range(9):
+        aws.put(f"/p/{number}", "v")
+    report = aws.apply()
+    run = Run(without_hold=True, max_deletes=100, max_change_percent=100, only=("/p/only",))
+    plan = aws.plan_undo(report, run=replace(run, max_deletes_total=18))
+    assert [part.deletes_outside_only for part in plan.replications[0].targets] == [9, 9]
+    assert [change.withheld_by for change in plan.changes] == [("max-deletes-total",)]
 
 
 def test_an_adoption_stops_being_a_replica() -> None:
