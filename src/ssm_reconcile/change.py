@@ -314,7 +314,8 @@ class Restore:
         is_replica: Whether the parameter must be a replica.
         equal_to: The version whose value the live one must have: an undo that failed has written it.
         owner: The owner tag to write; None if the parameter is not a replica any more.
-        record: The record to write, with the version and the time of the write.
+        record: The record to write. It gets the version and the time of the write if it is of the version of
+            `desired`, and not of an earlier one, which another writer has changed.
     """
 
     desired: DesiredParameter
@@ -434,6 +435,14 @@ class Change:
         """Whether this run deletes the replica, or marks it for a later one."""
         effect = self.effect
         return isinstance(effect, Delete) or (isinstance(effect, Mark) and not effect.releases)
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether this change overwrites a parameter that is not a replica, and makes it one."""
+        effect = self.effect
+        if isinstance(effect, Restore):
+            return effect.put and not effect.is_replica and effect.owner is not None
+        return isinstance(effect, Update) and effect.takes_over
 
     @property
     def is_undo(self) -> bool:

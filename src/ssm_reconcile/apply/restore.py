@@ -125,7 +125,9 @@ def _write_tags(
     """
     added = dict(effect.tags.added)
     if effect.record is not None and effect.owner is not None:
-        record = replace(effect.record, version=version, written=work.clock.now())
+        record = effect.record
+        if record.version == effect.desired.source.version:  # else the value is that of another writer
+            record = replace(record, version=version, written=work.clock.now())
         record = mark_former_secret(record, live, secret=was_secret(change))
         added |= {OWNER: effect.owner, RECORD: record.text()}
     kept = {*added, SOURCE} if effect.record is not None else set(added)

@@ -29,6 +29,7 @@ from ssm_reconcile.model import (
 from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
 from ssm_reconcile.shape import EXCERPT, excerpt
 from ssm_reconcile.spec import Replication, TierMode
+from ssm_reconcile.wording import outside_change_reason
 
 VALUE = "value"
 _BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard"
@@ -121,10 +122,14 @@ def _key_difference(
         old = new  # the last write chose the key, and the parameter has not changed since
     if old != new:
         return [Difference("KeyId", before, desired.key_id)]
-    known = ("none", WAS_SECRET, key_digest(new))
-    if record is not None and new is not None and is_resolved(new) and record.key not in known:
+    if record is not None and names_other_key(record, new):
         return [Difference("KeyId", live.key_id or MANAGED_KEY, desired.key_id, repointed=True)]
     return []
+
+
+def names_other_key(record: Record, identity: str | None) -> bool:
+    """Whether the key of a record is another one than a present key, if both are known."""
+    return is_resolved(identity) and record.key not in ("none", WAS_SECRET, key_digest(identity))
 
 
 def tag_difference(replication: Replication, desired: DesiredParameter, live: Tags) -> TagDiff:
@@ -177,6 +182,24 @@ def tier_reasons(mode: TierMode, desired: DesiredParameter, live: Parameter | No
     if mode is TierMode.ADVANCED and live is not None:
         return (f"it becomes Advanced (`tier: advanced`); {_BILLED}",)
     return ()
+
+
+def outside_reason(record: Record, live: Parameter, caller: str) -> str:
+    """Return the reason why a replica counts as changed by another writer; empty if it does not.
+
+    A record without a source version is that of an undo. If it also names an earlier version of the replica,
+    the undo returned the value of another writer.
+
+    Args:
+        record: The record of the replica.
+        live: The replica, at the version to judge.
+        caller: The ARN of the identity of the run.
+    """
+    if record.is_at_recorded_version(live):
+        return ""
+    if not same_writer(live.last_modified_user, caller):
+        return outside_change_reason(live.last_modified_user)
+    return "" if record.names_source_version else "changed outside ssm-reconcile, and returned by an undo"
 
 
 def same_writer(writer: str, caller: str) -> bool:

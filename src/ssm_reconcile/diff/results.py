@@ -25,7 +25,7 @@ from ssm_reconcile.change import (
     Update,
 )
 from ssm_reconcile.diff.case import Case
-from ssm_reconcile.diff.compare import VALUE, ValueMatch, same_writer, tier_reasons, value_difference
+from ssm_reconcile.diff.compare import VALUE, ValueMatch, outside_reason, tier_reasons, value_difference
 from ssm_reconcile.model import SECURE, DesiredParameter, Parameter
 from ssm_reconcile.plan import ExistingParameter, Other
 from ssm_reconcile.record import (
@@ -432,10 +432,8 @@ def _mark_changed_outside(case: Case, change: Change) -> Change:
     if reading is not None and newer and not record.is_at_recorded_version(reading):
         reason = "changed outside ssm-reconcile while the plan was made"
         return replace(change, changed_outside=True, reasons=(*change.reasons, reason))
-    if record.is_at_recorded_version(live) or same_writer(live.last_modified_user, case.context.live.caller):
-        return change
-    reasons = (*change.reasons, outside_change_reason(live.last_modified_user))
-    return replace(change, changed_outside=True, reasons=reasons)
+    reason = outside_reason(record, live, case.context.live.caller)
+    return replace(change, changed_outside=True, reasons=(*change.reasons, reason)) if reason else change
 
 
 def _mark_exposure(case: Case, change: Change) -> Change:

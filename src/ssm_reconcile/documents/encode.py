@@ -203,7 +203,7 @@ def _outcome(outcome: Outcome) -> OutcomeEntry:
         entry["withheld_by"] = list(change.withheld_by)
     if change.exposes:
         entry["exposes"] = True
-    if isinstance(change.effect, Update) and change.effect.takes_over:
+    if change.takes_over:
         entry["takes_over"] = True
     if isinstance(change.effect, Release) or (
         isinstance(change.effect, Restore) and change.effect.owner is None
@@ -317,7 +317,7 @@ def change_entry(change: Change) -> ChangeEntry:
         "changed_outside": change.changed_outside,
         "exposes": change.exposes,
         "writer": change.writer,
-        "takes_over": bool(update and update.takes_over),
+        "takes_over": change.takes_over,
         "unproven": bool(update and update.unproven),
     }
     if change.is_shown is not None:

@@ -31,7 +31,13 @@ from ssm_reconcile.change import (
     TagDiff,
     Unmark,
 )
-from ssm_reconcile.diff.compare import VALUE, attribute_differences, value_difference
+from ssm_reconcile.diff.compare import (
+    VALUE,
+    attribute_differences,
+    outside_reason,
+    names_other_key,
+    value_difference,
+)
 from ssm_reconcile.model import (
     ADVANCED,
     MANAGED_KEY,
@@ -228,11 +234,13 @@ def _is_taken_back(context: UndoContext, past: PastChange, found: _FoundState) -
         return ours == own
     version = _find_version(context, past, found.live).parameter if past.restores_value else found.live
     wanted, record = _compose_record(context, past, own, version, left), record_of(ours)
+    if wanted.version == version.version:
+        wanted = replace(wanted, version=found.live.version)
     # The time, and the mark of a former secret in place of the key, are those of the write.
     return (
         record is not None
         and ours.get(OWNER) == own[OWNER]
-        and record == replace(wanted, version=found.live.version, written=record.written, key=record.key)
+        and record == replace(wanted, written=record.written, key=record.key)
     )
 
 
@@ -246,9 +254,8 @@ def _plan_unmark(context: UndoContext, past: PastChange, found: _FoundState) -> 
     if found.tags[EXPIRES] not in (mark, CLEARED):
         _refuse_changed("its mark was written again")
     effect = Unmark(TagDiff(before={EXPIRES: found.tags[EXPIRES]}))
-    return _build_change(
-        context, Row.UNDONE, effect, found.live, found.tags, ("the apply marked it for a delete",)
-    )
+    reasons = ("the apply marked it for a delete",)
+    return _build_change(context, Row.UNDONE, effect, found.live, found.tags, reasons)
 
 
 def _plan_delete(context: UndoContext, found: _FoundState) -> Change:
@@ -298,6 +305,8 @@ def _plan_restore(context: UndoContext, past: PastChange, found: _FoundState) ->
             reasons.append("it is a replica again")
         elif not put:
             reasons.append("its former tags and record return")
+        if record.version != former.version.version:
+            reasons.append("its former value is that of another writer, and counts as changed outside again")
     _check_tag_room(effect, tags)
     row = Row.UPDATE if put else Row.RETAG
     change = _build_change(context, row, effect, live, {**own, **tags}, (*reasons, *kept))
@@ -324,10 +333,9 @@ def _find_former(context: UndoContext, past: PastChange, found: _FoundState) -> 
         if any(one for one in differences if one.attribute != VALUE or not live.is_secret):
             after = live.version - 1
             _refuse_changed(f"it is at version {live.version}, and the apply left version {after}")
-        return _FormerState(
-            version.parameter, desired, (), ("its former value was written by an earlier undo",)
-        )
-    reasons = (_value_reason(version.parameter), *_consequences(version.parameter, live))
+        reason = "its former value was written by an earlier undo"
+        return _FormerState(version.parameter, desired, reasons=(reason,))
+    reasons = tuple(_restore_reasons(version.parameter, live, desired, record_of(past.tags.before)))
     return _FormerState(version.parameter, desired, differences, reasons)
 
 
@@ -410,16 +418,19 @@ def _read_version(past: PastVersion, key: bytes, *, show: bool, lifted: bool) ->
     return read(value, ValueRequest(one.name, show=show, lifted=lifted), key)
 
 
-def _value_reason(former: Parameter) -> str:
+def _restore_reasons(
+    former: Parameter, live: Parameter, desired: DesiredParameter, record: Record | None
+) -> Iterator[str]:
+    """Yield the consequences of a value that returns; `record` is the one before the apply."""
     older = "an older secret" if former.is_secret else "an older value"
-    return f"returns to {older}: version {former.version} of {utc_text(former.last_modified)}"
-
-
-def _consequences(former: Parameter, live: Parameter) -> Iterator[str]:
+    yield f"returns to {older}: version {former.version} of {utc_text(former.last_modified)}"
     if live.tier == ADVANCED != former.tier:
         yield "its tier stays Advanced: AWS does not turn it back into Standard"
     if former.type != live.type:
         yield f"its type returns to {former.type}; where AWS refuses that in place, it is withheld"
+    is_recorded = record is not None and record.is_at_recorded_version(former)
+    if record is not None and is_recorded and names_other_key(record, desired.key_identity):
+        yield f"its key {desired.key_id} names another key now than when version {former.version} was written"
 
 
 def _ownership_before(context: UndoContext, past: PastChange, live: Tags) -> tuple[dict[str, str], Standing]:
@@ -438,16 +449,13 @@ def _ownership_before(context: UndoContext, past: PastChange, live: Tags) -> tup
 
 
 def _compose_record(
-    context: UndoContext,
-    past: PastChange,
-    own: Tags,
-    version: Parameter,
-    tags: Tags,
+    context: UndoContext, past: PastChange, own: Tags, version: Parameter, tags: Tags
 ) -> Record:
     """Return the record of a parameter that stays, or becomes again, a replica.
 
     The source version of the former record is kept only if the live record names a later one. A plan then
-    finds neither that version nor, after a delete of the source, a parameter of that age.
+    finds neither that version nor, after a delete of the source, a parameter of that age. If another writer
+    made the former version, the record names the version before, so that the value counts as theirs again.
     """
     before, now = record_of(own), record_of(tags)
     assert before is not None
@@ -466,6 +474,8 @@ def _compose_record(
     found = replace(now, version=version.version)
     if past.restores_value:
         found = replace(found, key=key_digest(_desired_as_live(version, context).key_identity))
+        if outside_reason(before, version, context.live.caller):
+            return replace(found, version=before.version, written=before.written).without_source()
     elif _record_claims(before) == _record_claims(now):
         return found
     is_earlier = before.source_version < now.source_version and before.source_modified <= now.source_modified

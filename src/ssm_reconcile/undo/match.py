@@ -46,7 +46,7 @@ class PastChange:
         after: The version after it; None if the parameter does not exist any more.
         tags: The tags that the change wrote or removed.
         recreated: Whether the apply deleted the parameter and created it again.
-        is_outside: Whether `--only` leaves the parameter out, so that it only counts for the limits on deletes.
+        is_outside: Whether `--only` leaves it out, so that it only counts for the limits on deletes.
     """
 
     name: str

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Fate, Restore, Row
+from ssm_reconcile.change import Fate, Row
 from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, KeyState
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.record import EXPIRES, NO_SOURCE, OWNER, RECORD, SOURCE, Origin, record_of
+from ssm_reconcile.record import EXPIRES, NO_SOURCE, OWNER, RECORD, record_of
 from ssm_reconcile.report import Report, Result
-from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob, Rewrite, RewriteIn, Run
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Run
 from tests.builders import counted, outcome, replication, target
 from tests.fake_aws.behaviour import AwsBehaviour, InPlace
 from tests.fake_aws.traffic import at_call, refused
@@ -164,16 +164,6 @@ def test_an_adoption_stops_being_a_replica() -> None:
     assert aws.version("/p/a") == 1
 
 
-def test_a_take_over_returns_the_value_and_the_ownership() -> None:
-    aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE))
-    aws.put("/p/a", "ours", tags={"team": "a"})
-    aws.put("/p/a", "theirs", region="us-east-2", tags={"team": "b"})
-    report = aws.apply()
-    assert aws.value("/p/a") == "ours"
-    aws.undo(report, run=LIFTED)
-    assert (aws.value("/p/a"), aws.world.tags(aws.there, "/p/a")) == ("theirs", {"team": "b"})
-
-
 def test_a_retag_gets_its_tags_back() -> None:
     aws = SimulatedAws()
     aws.replicate("/p/a", "v", tags={"team": "a"})
@@ -195,7 +185,8 @@ def test_a_release_makes_a_replica_again_whose_record_proves_nothing() -> None:
     run = Run(allow_empty_source=True)
     report = aws.apply(run=run)
     assert aws.world.tags(aws.there, "/p/a") == {}
-    aws.undo(report, run=LIFTED)
+    undone = aws.undo(report, run=LIFTED)
+    assert [change.takes_over for change in undone.plan.changes] == [False]
     now = aws.world.tags(aws.there, "/p/a") or {}
     assert now[OWNER] == (tags or {})[OWNER]
     record = record_of(now)
@@ -317,58 +308,31 @@ def test_an_undo_can_be_undone() -> None:
     assert counted(aws.plan()) == {"retag": 1}
 
 
-@pytest.mark.parametrize("kind", ["String", SECURE])
-def test_an_undo_of_a_take_over_can_be_undone(kind: str) -> None:
-    aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE))
-    aws.put("/p/a", "ours", kind, tags={"team": "a"})
-    aws.put("/p/a", "theirs", kind, region="us-east-2", tags={"team": "b"})
-    report = aws.apply()
-    after, tags = state(aws), aws.world.tags(aws.there, "/p/a") or {}
-    undone = aws.undo(report, run=LIFTED)
-    assert aws.world.tags(aws.there, "/p/a") == {"team": "b"}
-    plan = aws.plan_undo(undone, run=LIFTED)
-    assert "it is a replica again" in reasons(plan)
-    again = aws.carry_out(plan, run=LIFTED)
-    assert (again.summary["applied"], state(aws)) == (1, after)
-    now = aws.world.tags(aws.there, "/p/a") or {}
-    record = record_of(now)
-    assert record is not None
-    assert (now[OWNER], record.version, record.source_version) == (tags[OWNER], 4, NO_SOURCE)
-    aws.undo(again, run=LIFTED)
-    assert (aws.value("/p/a"), aws.world.tags(aws.there, "/p/a")) == ("theirs", {"team": "b"})
+@pytest.mark.parametrize("moved", [True, False])
+def test_an_alias_that_names_another_key_than_at_the_former_version_is_named(moved: bool) -> None:
+    aws = SimulatedAws()
+    for place in (aws.here, aws.there):
+        aws.world.add_key(place, "alias/x")
+    aws.put("/p/a", "old", SECURE, key_id="alias/x")
+    spec = replication(targets=(target(default_key="alias/x"),))
+    aws.apply(spec)
+    aws.put("/p/a", "new", SECURE, key_id="alias/x")
+    report = aws.apply(spec)
+    if moved:
+        aws.world.point_alias(aws.there, "alias/x", aws.world.add_key(aws.there, "alias/y"))
+    plan = aws.plan_undo(report, spec, run=LIFTED)
+    text = "its key alias/x names another key now than when version 1 was written"
+    assert (text in reasons(plan)) is moved
+    assert [change.takes_over for change in plan.changes] == [False]
 
 
-def test_an_undo_of_a_take_over_of_a_parameter_with_an_old_record_can_be_undone() -> None:
-    moved = Rewrite(Glob("/p/**"), RewriteIn.NAME, "/x", "")
-    aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE, rewrites=(moved,)))
-    aws.put("/p/x/a", "old")
-    aws.apply()
-    aws.world.untag(aws.there, "/p/a", OWNER, SOURCE)
-    before = aws.world.tags(aws.there, "/p/a") or {}
-    aws.put("/p/x/a", "ours")
-    report = aws.apply()
-    after = aws.world.tags(aws.there, "/p/a") or {}
-    undone = aws.undo(report, run=LIFTED)
-    assert (aws.value("/p/a"), (aws.world.tags(aws.there, "/p/a") or {}).keys()) == ("old", before.keys())
-    assert aws.undo(undone, run=LIFTED).summary["applied"] == 1
-    now = aws.world.tags(aws.there, "/p/a") or {}
-    assert (aws.value("/p/a"), now[OWNER], now[SOURCE]) == ("ours", after[OWNER], after[SOURCE])
-    record = record_of(now)
-    assert record is not None
-    assert (record.version, record.origin, record.source_version) == (4, Origin.ADOPTED, NO_SOURCE)
-
-
-def test_the_source_name_of_the_record_in_the_report_hides_the_values_of_an_undo_of_an_undo() -> None:
-    moved = Rewrite(Glob("/p/**"), RewriteIn.NAME, "/hidden", "")
-    spec = replication(adopt=AdoptMode.OVERWRITE, rewrites=(moved,), hide=(Glob("/p/hidden/**"),))
-    aws = SimulatedAws(spec)
-    aws.put("/p/hidden/a", "our-text")
-    aws.put("/p/a", "their-text", region="us-east-2")
-    undone = aws.undo(aws.apply(), run=LIFTED)
-    assert aws.value("/p/a") == "their-text"
-    plan = aws.plan_undo(undone, run=LIFTED)
-    assert counted(plan) == {"update": 1}
-    assert "-text" not in repr(plan)
+def test_a_key_by_which_another_writer_wrote_the_former_version_is_not_compared_with_the_record() -> None:
+    aws = SimulatedAws()
+    aws.world.add_key(aws.there, "alias/theirs")
+    aws.replicate("/p/a", "old", SECURE)
+    aws.put("/p/a", "theirs", SECURE, region="us-east-2", key_id="alias/theirs")
+    report = aws.apply(run=Run(overwrite_outside=True))
+    assert "names another key" not in reasons(aws.plan_undo(report, run=LIFTED))
 
 
 def test_a_key_that_cannot_be_used_is_named() -> None:
@@ -411,22 +375,6 @@ def test_tags_that_complete_a_write_of_an_earlier_run_are_listed_as_not_possible
     assert "version 2 was written after its record, of version 1, and before the apply" in reasons(plan)
     assert aws.carry_out(plan, run=LIFTED).exit_code == 3
     assert aws.world.state() == before
-
-
-def test_the_record_of_a_value_of_another_writer_names_no_source_version() -> None:
-    aws = SimulatedAws()
-    aws.replicate("/p/a", "old")
-    for number in range(120):
-        aws.put("/p/a", f"theirs {number}", region="us-east-2")
-    aws.put("/p/a", "new")
-    report = aws.apply(run=Run(overwrite_outside=True))
-    aws.world.traffic.forget()
-    plan = aws.plan_undo(report, run=LIFTED)
-    assert aws.world.traffic.count("GetParameterHistory") == 2, "100 versions in two pages"
-    change = plan.changes[0]
-    assert isinstance(change.effect, Restore)
-    assert change.effect.record is not None
-    assert change.effect.record.source_version == NO_SOURCE
 
 
 def test_a_replica_that_was_replaced_is_listed() -> None:
