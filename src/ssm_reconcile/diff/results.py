@@ -45,7 +45,7 @@ from ssm_reconcile.record import (
 )
 from ssm_reconcile.skip_sync import OnSkip
 from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans
-from ssm_reconcile.wording import outside_change_reason, period_text, utc_text
+from ssm_reconcile.wording import period_text, utc_text
 
 SOURCE_GONE = "its source is gone"
 

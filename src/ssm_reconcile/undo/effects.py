@@ -34,8 +34,8 @@ from ssm_reconcile.change import (
 from ssm_reconcile.diff.compare import (
     VALUE,
     attribute_differences,
-    outside_reason,
     names_other_key,
+    outside_reason,
     value_difference,
 )
 from ssm_reconcile.model import (
