@@ -379,8 +379,8 @@ def differences(old: SavedEffect, new: SavedEffect, change: Change) -> tuple[str
         new: The effect of the new plan.
         change: The change of the new plan.
     """
-    if old == new:
-        return ()
+    if old == new or (old.get("clears_mark") and old == {**new, "clears_mark": True}):
+        return ()  # equal, or the mark was removed since
     before, after = _facts(old), _facts(new)
     found = [] if old.get("fate") == change.fate.value else [_fate(change)]
     for label in after:
@@ -399,6 +399,7 @@ def _facts(effect: SavedEffect) -> dict[str, object]:
     facts: dict[str, object] = {label: effect.get(key) for key, label in _LABELS.items()}
     facts |= zip(_EXPECTED, expected if isinstance(expected, list) else (), strict=False)
     facts |= {"takes over": bool(effect.get("takes_over")), "unproven": bool(effect.get("unproven"))}
+    facts["removes its mark"] = bool(effect.get("clears_mark"))
     if isinstance(desired, dict):
         facts |= {label: desired.get(key) for key, label in _DESIRED.items()}
     return facts

@@ -23,7 +23,6 @@ from ssm_reconcile.change import (
     Change,
     Create,
     Delete,
-    Fate,
     Mark,
     Release,
     Replace,
@@ -68,7 +67,7 @@ EndPlaces: TypeAlias = Mapping[tuple[str, str], EndPlace]
 
 
 def budget(changes: Iterable[Change], ends: EndPlaces) -> Budget:
-    """Return the calls and the least time to apply and verify the changes that are not withheld.
+    """Return the calls and the least time to apply and verify what is not withheld of the changes.
 
     These are the calls of `apply` when no call fails and nothing has changed since the plan. An unproven
     SecureString may turn out to be equal and then costs less. Targets are written in parallel and
@@ -81,7 +80,7 @@ def budget(changes: Iterable[Change], ends: EndPlaces) -> Budget:
         ends: Place and rates of each end of the run, by replication and end (`SOURCE` or a target name);
             also of replications without changes.
     """
-    todo = [change for change in changes if change.fate is not Fate.WITHHELD]
+    todo = [made for change in changes if (made := change.to_apply) is not None]
     names: dict[tuple[str, str], Counter[str]] = {}
     for change in todo:
         counts = names.setdefault((change.replication, change.target), Counter())

@@ -7,7 +7,7 @@ Change        one address, with its row, the reasons, and the guards that withho
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, TypeAlias
@@ -17,6 +17,10 @@ from ssm_reconcile.record import EXPIRES, Origin, Record
 
 WITHHELD_MARK = "withheld: "
 """Start of a reason why a guard withholds a change, among the reasons of the change."""
+MARK_IS_CLEARED = "its source exists again: its mark is removed, although the change is withheld"
+MARK_CLEARING_GUARDS = frozenset({"no-id", "replace", "changed-outside", "exposure", "max-change-percent"})
+MARK_CLEARING_GUARDS |= {"max-deletes", "max-deletes-total", "max-updates"}
+"""Guards of which apply removes the outdated mark of a change. With others, nothing may be written at all."""
 
 
 class Row(StrEnum):
@@ -280,7 +284,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Write the mark of a replica whose source is gone: the first run `after` the write deletes the replica.
+    """Write the mark of a replica whose source is gone: a whole run deletes it `after` the write.
 
     `releases`: whether that run releases it, because it was adopted (`delete: created`).
     """
@@ -362,7 +366,8 @@ class Change:
         pending: Whether the spec of `plan --against` makes the same change. Not part of the plan id.
         is_shown: Of a parameter that is not a replica before or after the change, whether comments and pages
             show both sides (`show` of the spec); None if they always do. Not part of the plan id.
-        has_outdated_mark: Whether the replica has a mark although its source exists. Not part of the plan id.
+        outdated_mark: The mark of the replica if it counts although the source exists; None without one. Not
+            part of the plan id.
     """
 
     replication: str
@@ -384,7 +389,7 @@ class Change:
     lifted: tuple[tuple[str, str], ...] = ()
     pending: bool = False
     is_shown: bool | None = None
-    has_outdated_mark: bool = False
+    outdated_mark: str | None = None
 
     @property
     def fate(self) -> Fate:
@@ -399,7 +404,28 @@ class Change:
     @property
     def all_reasons(self) -> tuple[str, ...]:
         """The reasons, followed by why each guard withholds this change."""
-        return (*self.reasons, *(f"{WITHHELD_MARK}{one.why}" for one in self.withheld))
+        cleared = (MARK_IS_CLEARED,) if self.clears_mark else ()
+        return (*self.reasons, *cleared, *(f"{WITHHELD_MARK}{one.why}" for one in self.withheld))
+
+    @property
+    def clears_mark(self) -> bool:
+        """Whether apply removes an outdated mark of the replica, although guards withhold the change."""
+        is_writable = MARK_CLEARING_GUARDS.issuperset(self.withheld_by)
+        return bool(self.withheld) and self.outdated_mark is not None and is_writable
+
+    @property
+    def removal_of_mark(self) -> Change:
+        """The change that only removes the outdated mark of this change, and that no guard withholds."""
+        assert self.outdated_mark is not None
+        effect = Unmark(TagDiff(before={EXPIRES: self.outdated_mark}))
+        return replace(self, effect=effect, differences=(), withheld=(), outdated_mark=None)
+
+    @property
+    def to_apply(self) -> Change | None:
+        """This change as apply makes it: of a withheld one the removal of an outdated mark, or None."""
+        if not self.withheld:
+            return self
+        return self.removal_of_mark if self.clears_mark else None
 
     @property
     def action(self) -> Action:

@@ -38,7 +38,7 @@ from ssm_reconcile.change import (
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import SECURE, ProblemKind
-from ssm_reconcile.record import instant, key_digest, rewrite_digest
+from ssm_reconcile.record import EXPIRES, instant, key_digest, rewrite_digest
 
 
 class Mode(StrEnum):
@@ -89,6 +89,7 @@ class Other:
         conflict: The parameter that exists, in the row `conflict` if it was compared.
         expires: The instant of its mark, in the row `expiring`.
         is_released: Whether the replica is released then, and not deleted.
+        mark_stays: Whether the replica keeps a mark that counts although its source exists.
     """
 
     replication: str
@@ -102,6 +103,7 @@ class Other:
     conflict: ExistingParameter | None = None
     expires: datetime | None = None
     is_released: bool = False
+    mark_stays: bool = False
 
     @property
     def is_to_delete(self) -> bool:
@@ -349,9 +351,11 @@ def effect_of(change: Change) -> dict[str, Any]:
         "fate": change.fate.value,
         "expected": versions_of(change.expected),
         "tags_added": change.tags.added,
-        "tags_removed": list(change.tags.removed),
+        "tags_removed": [key for key in change.tags.removed if key != EXPIRES or not change.clears_mark],
         "differs": sorted(difference.attribute for difference in change.differences),
     }
+    if change.clears_mark:
+        document["clears_mark"] = True
     if isinstance(change.effect, Update):
         document["takes_over"] = change.effect.takes_over
         document["unproven"] = change.effect.unproven

@@ -3,7 +3,7 @@
 unconfirmed-tags       more tags would have to be read directly than `status` reads
 keys-unchecked         KMS did not describe keys of a place
 source-key             a key of the source does not decrypt, and values under it must be read
-mark-stays             a guard withholds the change that would remove a mark
+mark-stays             a source exists again, and nothing may remove the mark of its replica
 hold-expired           the last day of a hold is over, and it still holds
 spec-renamed           replicas of another name at the same source are in the way
 only-matches-nothing   a pattern of `--only` matches no selected parameter and no replica
@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 
-from ssm_reconcile.change import Change, Create, Fate, Replace, Row, Update
+from ssm_reconcile.change import Change, Create, Replace, Row, Update
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, Place, canonical
 from ssm_reconcile.plan import UNMET, Other, Plan, ReplicationPlan
-from ssm_reconcile.record import OWNER
+from ssm_reconcile.record import EXPIRES, OWNER
 from ssm_reconcile.spec import Glob, Orphans, Replication
 from ssm_reconcile.wording import did_you_mean, first_of, plural
 
@@ -48,19 +48,30 @@ _KEY_FAULTS = {
 }
 
 
+_UNWRITABLE = {Row.HELD: "a hold stops every change", Row.OPTED_OUT: "it has the opt-out tag itself"}
+"""Rows in which nothing may be written to an existing replica."""
+
+
 def find_staying_marks(plan: ReplicationPlan) -> Iterator[Finding]:
-    """Yield the marks that stay while a guard withholds a change: their time goes on."""
-    for target in plan.targets:
-        of_target = (one for one in plan.changes if one.target == target.name)
-        names = [one.name for one in of_target if one.has_outdated_mark and one.fate is Fate.WITHHELD]
-        if names:
-            text = (
-                f"{first_of(names, NAMED)}: the source exists again, but the change is withheld and the mark"
-                " stays. If the source is deleted again, the old time counts. Let the change"
-                " through, or remove the tag ssm-reconcile:expires"
-            )
-            about = tuple(Address(target.name, name) for name in names)
-            yield Finding(Severity.WARNING, "mark-stays", text, target.name, about)
+    """Yield the marks that stay although their source exists again, by target and reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for change in plan.changes:
+        if change.outdated_mark is not None and change.to_apply is None:
+            why = "; ".join(one.why for one in change.withheld)
+            found.setdefault((change.target, why), []).append(change.name)
+    for other in plan.others:
+        if other.mark_stays:
+            why = _UNWRITABLE.get(other.row, "it has a tag that may be a mistyped opt-out tag")
+            found.setdefault((other.target, why), []).append(other.name)
+    for (target, why), names in sorted(found.items()):
+        text = (
+            f"{first_of(names, NAMED)}: the source exists again, but the mark of the replica stays: {why}."
+            " If the source is deleted again, the replica is deleted at the time of this mark, even if it has"
+            f" passed. Remove the tag {EXPIRES} from the replica, or let a run write to it while the source"
+            " exists"
+        )
+        about = tuple(Address(target, name) for name in names)
+        yield Finding(Severity.WARNING, "mark-stays", text, target, about)
 
 
 def find_unchecked_keys(spec: Replication, rings: Mapping[str, Keyring]) -> Iterator[Finding]:

@@ -361,7 +361,7 @@ def was_secret(tags: Tags) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ExpiryMark:
-    """The mark of a replica whose source is gone: the first run at or after an instant deletes it.
+    """The mark of a replica whose source is gone: the first whole run at or after an instant deletes it.
 
     Attributes:
         expires: The instant, in UTC and whole seconds.

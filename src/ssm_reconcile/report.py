@@ -105,7 +105,7 @@ class Report:
         summary = self.summary
         if self.interrupted:
             return 130
-        if summary["withheld"]:
+        if summary["withheld"] or any(one.change.withheld for one in self.outcomes):
             return 5
         planned = self.plan.summary
         unheld = summary["failed"] + summary["stale"] + summary["not_attempted"]

@@ -18,18 +18,26 @@ from ssm_reconcile.errors import ReconcileError, Trouble
 from ssm_reconcile.record import EXPIRES, ExpiryMark, digest, mark_of
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.spec import DeleteMode, Run
-from tests.builders import replication
+from tests.builders import outcome, replication
 from tests.fake_aws.behaviour import AwsBehaviour, Moves
 from tests.fake_aws.refusal import Refusal
 from tests.fake_aws.traffic import FaultPlan, at_call, refused
 from tests.fake_aws.world import Lag
 from tests.faults.test_any_faults import Storm, deaths, failures
 from tests.faults.test_kills import Dying, Killed
-from tests.faults.test_matrix import KINDS, OPERATIONS
+from tests.faults.test_matrix import KINDS, OPERATIONS, Striking
 from tests.property.places import LIFTED
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
 from tests.simulated_aws import SimulatedAws, unwatched
+from tests.unit.apply.test_outdated_marks import (
+    CLEARING,
+    NOTHING_WRITTEN,
+    assert_waits_again,
+    findings,
+    staged,
+)
+from tests.unit.apply.test_outdated_marks import returned as marked_and_returned
 
 NAMES = ("/p/a", "/p/b")
 AFTER = timedelta(days=2)
@@ -43,7 +51,7 @@ class Town:
 
     Attributes:
         written: The last time before a run that wrote the replica, its mark excepted.
-        seen: The last time at which a run saw the source, and could write tags of its replica.
+        seen: The last time at which a run saw the source, and was allowed to write tags of its replica.
         can_clear: Whether the faults leave the run one of the two writes of tags.
     """
 
@@ -68,14 +76,15 @@ class Town:
         """Run, with the faults that are due, and check that nothing was deleted early."""
         aws, storm, can_clear = self.aws, self.faults, self.can_clear
         self.faults, self.can_clear = None, False
-        withheld: set[str] = set()
+        unwritable: set[str] = set()
         aws.world.traffic.forget()
         aws.world.faults = storm
         before, now = {name: self.state(name) for name in NAMES}, aws.clock.now()
         with suppress(Killed, ReconcileError):
             report = act()
             if report is not None:
-                withheld = {one.change.name for one in report.outcomes if one.result is Result.WITHHELD}
+                held = (one.change for one in report.outcomes if one.result is Result.WITHHELD)
+                unwritable = {one.name for one in held if not NOTHING_WRITTEN.isdisjoint(one.withheld_by)}
         aws.world.faults = None
         for name in NAMES:
             after = self.state(name)
@@ -83,7 +92,7 @@ class Town:
                 self.check_deleted(name, deletes=deletes)
             elif after != before[name]:
                 self.written[name] = now
-            is_seen = name in sees and name not in withheld and (storm is None or can_clear)
+            is_seen = name in sees and name not in unwritable and (storm is None or can_clear)
             if is_seen and self.exists(name):
                 self.seen[name] = now
 
@@ -152,6 +161,18 @@ def put_source(name: str, value: str, tags: Mapping[str, str]) -> Step:
     return step
 
 
+def change_replica(name: str) -> Step:
+    """Write the replica as another client does, so that guards withhold its change."""
+
+    def step(town: Town) -> None:
+        if town.aws.version(name) is not None:
+            with suppress(Refusal):
+                town.aws.put(name, "by hand", region="us-east-2")
+        town.aws.pass_time(minutes=20)
+
+    return step
+
+
 def tamper(name: str, text: str) -> Step:
     """Write another text into the mark; none of them counts."""
 
@@ -195,6 +216,7 @@ steps = st.one_of(
     st.builds(delete_source, names),
     st.builds(delete_source, names),
     st.builds(put_source, names, st.sampled_from(("v", "w")), st.sampled_from(({}, {}, SKIPPED, DOUBTFUL))),
+    st.builds(change_replica, names),
     st.builds(tamper, names, st.sampled_from(TEXTS)),
     st.builds(strike, failures, deaths),
     st.builds(strike, failures, deaths),
@@ -285,6 +307,28 @@ def test_one_write_of_tags_suffices_to_clear_a_mark(
         step(here)
     assert here.state("/p/a") is not None
     assert here.exists("/p/b")
+
+
+ANYWHERE = ("PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters")
+AT_THE_SOURCE = ("ListTagsForResource", "GetParameters")
+"""Operations that must work in the target before a tag is written there, and may fail at the source."""
+
+
+@pytest.mark.parametrize("guard", ["", *CLEARING])
+@pytest.mark.parametrize("operation", [*ANYWHERE, *AT_THE_SOURCE])
+@pytest.mark.parametrize("kind", ["throttled", "lost-before", "lost-after", "denied"])
+def test_a_source_that_a_run_saw_resets_the_time_whatever_fails_or_is_withheld(
+    kind: str, operation: str, guard: str
+) -> None:
+    aws = staged(guard)[0] if guard else marked_and_returned()
+    where = aws.here if operation in AT_THE_SOURCE else None
+    aws.world.faults = Striking(operation, KINDS[kind], lambda _: True, where)
+    report = aws.apply()
+    if findings(report.plan):  # the tags of the source could not be read: nothing may be written
+        assert outcome(report).change.withheld_by == ("unconfirmed",)
+        assert report.exit_code == 5
+    else:
+        assert_waits_again(aws)
 
 
 @pytest.mark.parametrize("run", [whole_run, event("/p/a")], ids=["whole run", "event"])

@@ -41,12 +41,13 @@ from ssm_reconcile.change import (
     Update,
 )
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import IMAGE
+from ssm_reconcile.model import IMAGE, canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from ssm_reconcile.system import Phase, Progress, ProgressListener, ProgressSums, Stop
 
 Batches: TypeAlias = list[list[Change]]
+MARK_REMOVED = "its mark was removed"
 
 
 def apply(
@@ -59,7 +60,7 @@ def apply(
     """Apply every change of a plan that is not withheld.
 
     Args:
-        plan: the plan; its withheld changes get the outcome `withheld`.
+        plan: the plan; its withheld changes get the outcome `withheld`, also if an outdated mark is removed.
         works: the targets by replication and target name; a target that is missing here could not be opened,
             and its changes are not attempted.
         parallelism: the most workers of one target.
@@ -111,17 +112,39 @@ def _with_state(work: Work, outcome: Outcome) -> Outcome:
 def _apply_target(
     work: Work | None, changes: list[Change], parallelism: int, watch: ProgressListener
 ) -> list[Outcome]:
-    held = [change for change in changes if change.fate is Fate.WITHHELD]
-    outcomes = [Outcome(change, Result.WITHHELD, _why_withheld(change)) for change in held]
-    todo = [change for change in changes if change.fate is Fate.APPLY]
+    todo = [made for change in changes if (made := change.to_apply) is not None]
+    held = {change.order: change for change in changes if change.fate is Fate.WITHHELD}
+    unwritten = held.keys() - {change.order for change in todo}
+    outcomes = [Outcome(held[one], Result.WITHHELD, _why_withheld(held[one])) for one in unwritten]
+    for outcome in _write_changes(work, todo, parallelism, watch):
+        change = held.get(outcome.change.order)
+        outcomes.append(outcome if change is None else _withheld_outcome(change, outcome))
+    return outcomes
+
+
+def _write_changes(
+    work: Work | None, todo: list[Change], parallelism: int, watch: ProgressListener
+) -> Iterator[Outcome]:
+    """Make changes that are not withheld; yield their outcomes, in no particular order."""
     if work is None:
         reason = "its place could not be opened"
-        return outcomes + [Outcome(change, Result.NOT_ATTEMPTED, reason) for change in todo]
+        yield from (Outcome(change, Result.NOT_ATTEMPTED, reason) for change in todo)
+        return
     counter = _OutcomeCounter(str(work.place), len(todo), watch)
     for phase in _phases(todo):
         for found in run_queues(phase, lambda batch: _apply_batch(work, batch, counter), workers=parallelism):
-            outcomes += found
-    return outcomes
+            yield from found
+
+
+def _withheld_outcome(change: Change, cleared: Outcome) -> Outcome:
+    """Return the outcome of a withheld change, from that of the removal of its mark."""
+    why = _why_withheld(change)
+    if cleared.result is Result.APPLIED:
+        return Outcome(change, Result.WITHHELD, why, note=MARK_REMOVED)
+    error = cleared.error or str(cleared.result)
+    if cleared.result is Result.FAILED:
+        return Outcome(change, Result.FAILED, f"{error}; withheld by {why}", trouble=cleared.trouble)
+    return Outcome(change, Result.WITHHELD, why, note=f"its mark stays until the next run: {error}")
 
 
 @dataclass(slots=True)
@@ -175,13 +198,33 @@ def _apply_batch(work: Work, changes: list[Change], counter: _OutcomeCounter) ->
     if reason:
         return counter.count([Outcome(change, Result.NOT_ATTEMPTED, reason) for change in changes])
     if isinstance(changes[0].effect, Delete):
-        return counter.count(delete.delete_replicas(work, changes))
+        deleted = delete.delete_replicas(work, changes)
+        return counter.count([_without_mark(work, outcome) for outcome in deleted])
     with_value = [change for change in changes if change.writes_value]
     values: checks.Values = {}
     if with_value:  # a plan of `undo` has no other writes
         is_undo = isinstance(with_value[0].effect, Restore)
         values = (restore.former_values if is_undo else checks.source_values)(work, with_value)
-    return [outcome for change in changes for outcome in counter.count([_apply_one(work, change, values)])]
+    outcomes: list[Outcome] = []
+    for change in changes:
+        outcomes += counter.count([_without_mark(work, _apply_one(work, change, values))])
+    return outcomes
+
+
+def _without_mark(work: Work, outcome: Outcome) -> Outcome:
+    """Remove the outdated mark of a change that was not applied, unless the change tried to.
+
+    The mark would count if the source is deleted again before a run applies the change.
+    """
+    change = outcome.change
+    if outcome.result is Result.APPLIED or change.outdated_mark is None or _stop_reason(work):
+        return outcome
+    if isinstance(change.effect, Unmark) or canonical(change.name) in work.unmarked:
+        return outcome
+    cleared = _apply_one(work, change.removal_of_mark, {})
+    if cleared.result is Result.APPLIED:
+        return replace_fields(outcome, note=MARK_REMOVED)
+    return replace_fields(outcome, note=cleared.error) if cleared.result is Result.FAILED else outcome
 
 
 def _apply_one(work: Work, change: Change, values: checks.Values) -> Outcome:

@@ -30,6 +30,10 @@ from ssm_reconcile.record import (
 from ssm_reconcile.report import Result
 
 WriteCheck: TypeAlias = Callable[[], None]
+MARK_MAY_COUNT = (
+    "its mark may still count if its source is deleted again: the next run removes it, or remove the tag"
+    f" {EXPIRES} yourself"
+)
 
 
 def retag_or_adopt(work: Work, change: Change, effect: Retag | Adopt) -> str:
@@ -233,6 +237,8 @@ def _send_removal(
     Otherwise the old time would count when the source goes again. AWS may refuse one call and not the other,
     and the overwritten tag needs no room. The change fails in any case, and a later run removes the tag.
     """
+    if EXPIRES in keys:
+        work.unmarked.add(canonical(change.name))
     remove = partial(work.store.remove_tags, change.name, keys)
     try:
         _send(work, change, remove, check, standing)
@@ -243,7 +249,8 @@ def _send_removal(
         try:
             _send(work, change, overwrite, check, standing)
         except ChangeStopped:
-            raise stopped from None
+            reason = f"{stopped.reason}; {MARK_MAY_COUNT}"
+            raise ChangeStopped(Result.FAILED, reason, stopped.failure) from None
         reason = f"{stopped.reason}; its mark does not count any more; the next run removes it"
         raise ChangeStopped(Result.FAILED, reason, stopped.failure) from None
 

@@ -162,6 +162,8 @@ class Work:
     """Canonical names of the parameters that were deleted and created again."""
     tagged: set[str] = field(default_factory=set)
     """Canonical names whose tags were written, or may have been: a response was lost."""
+    unmarked: set[str] = field(default_factory=set)
+    """Canonical names whose mark was removed, or whose removal failed."""
     failure_reason: str = ""
     """Why no more changes are started in this target; empty while they are."""
     unreachable: int = 0

@@ -387,7 +387,7 @@ class ApplyRun:
             self._log_sums(plan)
             return True
         self._shown = self._show(plan, runner, is_asked=True)
-        count = sum(change.fate is Fate.APPLY for change in plan.changes)
+        count = sum(change.to_apply is not None for change in plan.changes)
         if not count:
             return True
         these = "this" if count == 1 else "these"

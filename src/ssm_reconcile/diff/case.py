@@ -186,10 +186,15 @@ class Case:
 
     @property
     def has_outdated_mark(self) -> bool:
-        """Whether a replica has a mark although its source exists, and a run may remove the mark."""
+        """Whether a replica has a mark, in any form, although its source exists."""
         exists = self.desired is not None or (self.made_from is not None and not self.source_gone)
         is_claimed = self.ours and self.recorded_id in self.context.claim.ids
-        return EXPIRES in self.tags and exists and is_claimed and not self.has_doubtful_tag
+        return EXPIRES in self.tags and exists and is_claimed
+
+    @property
+    def outdated_mark(self) -> str | None:
+        """The text of such a mark if it counts, so that its time would be that of a later delete."""
+        return self.tags[EXPIRES] if self.has_outdated_mark and self.mark is not None else None
 
     @property
     def name(self) -> str:

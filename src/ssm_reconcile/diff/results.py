@@ -48,8 +48,6 @@ from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans
 from ssm_reconcile.wording import period_text, utc_text
 
 SOURCE_GONE = "its source is gone"
-
-
 UNMARKED = "its source exists again: its mark is removed"
 _KEPT_WITH_SOURCE = frozenset({Row.CHAINED, Row.KEPT_OUT, Row.ORPHAN, Row.INVALID})
 """Rows in which a replica whose source exists may be left as it is. Its mark must not be."""
@@ -58,10 +56,12 @@ _KEPT_WITH_SOURCE = frozenset({Row.CHAINED, Row.KEPT_OUT, Row.ORPHAN, Row.INVALI
 def result(case: Case, row: Row) -> Change | Other | None:
     """Return the change or the report of one address in its row; None for an address in sync."""
     found = None if row is Row.IN_SYNC else _result(case, row)
-    if isinstance(found, Other) and row in _KEPT_WITH_SOURCE and case.has_outdated_mark:
+    if not isinstance(found, Other) or not case.has_outdated_mark:
+        return found
+    if row in _KEPT_WITH_SOURCE and not case.has_doubtful_tag:
         effect = Unmark(TagDiff(before={EXPIRES: case.tags[EXPIRES]}))
         return replace(_change(case, row, effect, UNMARKED, *found.reasons), differences=())
-    return found
+    return replace(found, mark_stays=case.outdated_mark is not None)
 
 
 def _result(case: Case, row: Row) -> Change | Other:
@@ -134,7 +134,7 @@ def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
         reasons=(*reasons, *of_tier, *(wanted.warnings if wanted is not None else ())),
         place=str(case.context.live.place),
         source_name=wanted.source.name if wanted is not None else case.made_from,
-        has_outdated_mark=case.has_outdated_mark,
+        outdated_mark=case.outdated_mark,
         kind=wanted.source.type if wanted is not None else (live.type if live is not None else ""),
         writer=live.last_modified_user if live is not None else "",
     )
@@ -218,9 +218,9 @@ def _expiring(case: Case) -> Change | Other:
     if mark is None:
         after = case.context.replication.grace
         effect = Mark(case.made_from, after, is_released)
-        reason = f"{_gone(case)}: it is marked, and the first run {period_text(after)} later {verb} it"
+        reason = f"{_gone(case)}: it is marked, and the first whole run {period_text(after)} later {verb} it"
         return replace(_change(case, Row.EXPIRING, effect, reason), differences=())
-    reason = f"{_gone(case)}: the first run after {utc_text(mark.expires)} {verb} it"
+    reason = f"{_gone(case)}: the first whole run after {utc_text(mark.expires)} {verb} it"
     found = _other(case, Row.EXPIRING, "expiring", reason)
     return replace(found, expires=mark.expires, is_released=is_released)
 

@@ -233,9 +233,9 @@ class ChangeEntry(AddressKeys):
         expected: The conditions under which the change is made.
         fate: Whether the change is to be applied, or a guard withholds it.
         withheld_by: The names of the guards that withhold the change.
+        clears_mark: True if the change is withheld and apply removes the mark of its replica. Since 1.3.
         lifted: The lifts that let the change through, each of a guard that would withhold it. Since 1.1.
-        changed_outside: Whether the replica was changed outside: its version is not the recorded one, its
-            last writer is another identity, and its value or another attribute than the tags differs.
+        changed_outside: Whether another identity changed more than tags of the replica since the last write.
         exposes: Whether the change turns a SecureString into plain text.
         writer: The last writer of the existing parameter, as AWS reports it; empty if unknown.
         takes_over: Whether an update takes over a parameter that no replication owned.
@@ -245,8 +245,7 @@ class ChangeEntry(AddressKeys):
         unproven: Whether the values were not compared (`--no-decrypt`).
         expires: Of a delete after `delete.after`, the instant in the mark. Since 1.3.
         pending: Whether the spec that the plan was compared with makes exactly the same change.
-        effect: The part of the change that the plan id covers, for `apply` of a saved plan. Only in plans
-            that can be applied.
+        effect: The part of the change that the plan id covers. Only in plans that can be applied.
     """
 
     row: RowName
@@ -258,6 +257,7 @@ class ChangeEntry(AddressKeys):
     expected: ExpectedEntry
     fate: Annotated[str, Fate]
     withheld_by: NotRequired[list[str]]
+    clears_mark: NotRequired[bool]
     lifted: NotRequired[list[LiftedEntry]]
     changed_outside: NotRequired[bool]
     exposes: NotRequired[bool]

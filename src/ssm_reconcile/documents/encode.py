@@ -320,6 +320,8 @@ def change_entry(change: Change) -> ChangeEntry:
         "takes_over": change.takes_over,
         "unproven": bool(update and update.unproven),
     }
+    if change.clears_mark:
+        entry["clears_mark"] = True
     if change.is_shown is not None:
         entry["show"] = change.is_shown
     if isinstance(change.effect, Delete | Release) and change.effect.expires is not None:

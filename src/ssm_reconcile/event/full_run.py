@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlanner
-from ssm_reconcile.change import Action, Change, Fate
+from ssm_reconcile.change import Action, Change
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.event.leases import Leases
 from ssm_reconcile.event.name_run import find_unavailable
@@ -111,7 +111,7 @@ class FullRunSlice:
         unmet = (one for one in plan.others if one.counted in UNMET)
         result.remaining |= {(one.replication, one.target, one.name) for one in unmet}
         self._write_counts(result)
-        withheld = [change for change in plan.changes if change.fate is Fate.WITHHELD]
+        withheld = [change for change in plan.changes if change.to_apply is None]
         for change in withheld:
             why = "; ".join(one.why for one in change.withheld)
             result.add_outcome(Outcome(change, Result.WITHHELD, why))
@@ -199,7 +199,7 @@ def _groups(plan: Plan) -> Iterator[list[Change]]:
     """Yield the changes to make, some of each target at a time; the deletes of a target come last."""
     by_target: dict[tuple[str, str], list[Change]] = {}
     for change in plan.changes:
-        if change.fate is Fate.APPLY:
+        if change.to_apply is not None:
             by_target.setdefault((change.replication, change.target), []).append(change)
     for changes in by_target.values():
         changes.sort(key=lambda change: change.action is Action.DELETE)

@@ -216,7 +216,8 @@ def _explained(
 ) -> Explanation:
     row = row_of(case)
     withheld = outcome.withheld if isinstance(outcome, Change) else ()
-    wants = facts.planned_action(outcome)
+    wants = facts.planned_action(outcome) + ", withheld by a guard" * bool(withheld)
+    clears_mark = isinstance(outcome, Change) and outcome.clears_mark
     return replace(
         begin,
         name=case.name,
@@ -224,7 +225,7 @@ def _explained(
         answer=facts.row_in_words(case, row, outcome),
         facts=tuple(facts.facts_of_case(case, outcome)),
         ruled_out=tuple(facts.rows_ruled_out(case, row)),
-        plan=(f"{wants}, withheld by a guard" if withheld else wants,),
+        plan=(wants, *["its mark is removed"] * clears_mark),
         withheld_by=tuple(f"{hold.guard}: {hold.why}" for hold in withheld),
         remedies=tuple(_remedies(case, row, outcome, lifts, command)),
     )

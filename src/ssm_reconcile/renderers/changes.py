@@ -119,7 +119,7 @@ class ChangeView:
     """One change in one target. `target` is the target's label, `kind` the type or `old -> new`.
 
     `exposes`: a SecureString becomes plain text. `releases`: the parameter stays and is no longer a replica.
-    `marks`: a later run deletes or releases it.
+    `marks`: a later run deletes or releases it. `clears_mark`: apply removes its mark, though it is withheld.
     `returns_secret`: `undo` writes a former version of a SecureString.
     `takes_over`: the parameter was no replica; `is_public`: comments and pages show both sides: of such a
     parameter, or one that `undo` gives back, only under `show` of the spec. `last_change_with_age` is the
@@ -137,6 +137,7 @@ class ChangeView:
     reasons: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     withheld: bool = False
+    clears_mark: bool = False
     guards: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
     changed_outside: bool = False
@@ -193,6 +194,7 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         reasons=reasons,
         attributes=tuple(visible(name) for name in sorted(change["attributes"])),
         withheld=change["fate"] == "withheld",
+        clears_mark=bool(change.get("clears_mark")),
         guards=tuple(visible(guard) for guard in change.get("withheld_by") or ()),
         holds=holds,
         changed_outside=bool(change.get("changed_outside")),

@@ -312,7 +312,7 @@ class _PlanText(PlanSummaryText):
         if command is None:
             mode = (f"--{view.mode}",) if view.mode in ("no-decrypt", "verify-values") else ()
             command = CommandLine(targets=view.narrowed_targets, only=view.narrowed_only, mode=mode).apply()
-        if command and view.withheld < len(view.changes):
+        if command and view.has_writes:
             # People copy the command, so it is never wrapped.
             label, command = "Apply exactly this:", f"{command} --expect-plan {view.short_id}"
             fits = len(label) + 1 + len(command) <= self.width

@@ -248,6 +248,11 @@ class PlanView(RunView):
         return self.summary.get("withheld", 0)
 
     @property
+    def has_writes(self) -> bool:
+        """Whether apply writes anything: a change that is not withheld, or the removal of a mark."""
+        return any(not change.withheld or change.clears_mark for change in self.changes)
+
+    @property
     def dangerous(self) -> tuple[ChangeView, ...]:
         """The changes of a dangerous kind."""
         return tuple(change for change in self.changes if kind_of(change).is_dangerous)

@@ -88,7 +88,7 @@ def test_status_lists_the_state_with_the_instant(marked: SimulatedAws, cli: Cli)
     (found,) = document(cli, "status", "--state", "expiring")["replicas"]
     assert found["name"] == GONE
     assert found["reasons"] == [
-        f"its source is gone: the first run after {expires(marked)[:16].replace('T', ' ')} UTC deletes it"
+        f"its source is gone: the first whole run after {expires(marked)[:16].replace('T', ' ')} UTC deletes it"
     ]
     assert "1 expiring" in cli("status").stdout.replace("expiring 1", "1 expiring")
     marked.pass_time(days=3)
@@ -99,7 +99,7 @@ def test_status_lists_the_state_with_the_instant(marked: SimulatedAws, cli: Cli)
 
 def test_explain_shows_the_mark_and_the_ways_to_keep_the_replica(marked: SimulatedAws, cli: Cli) -> None:
     text = " ".join(cli("explain", GONE).stdout.split())
-    assert "[expiring] its source is gone: the first run after" in text
+    assert "[expiring] its source is gone: the first whole run after" in text
     assert f"mark expires at {expires(marked)[:16].replace('T', ' ')} UTC" in text
     assert f"create {GONE} in 123456789012/us-east-1 again" in text
     marked.world.tag(marked.there, GONE, {EXPIRES: "whenever"})

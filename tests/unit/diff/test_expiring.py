@@ -36,7 +36,7 @@ def test_a_replica_whose_source_is_gone_is_marked_first() -> None:
     assert (found.row, found.change.action) == ("expiring", "retag")
     assert found.change.effect == Mark("/p/a", WEEK)
     assert found.change.expected.version == 1
-    assert found.reasons == "its source is gone: it is marked, and the first run 7 days later deletes it"
+    assert found.reasons == "its source is gone: it is marked, and the first whole run 7 days later deletes it"
 
 
 def test_without_a_time_it_is_deleted_at_once() -> None:
@@ -47,7 +47,7 @@ def test_a_mark_that_is_not_due_is_not_a_change() -> None:
     found = judge([], marked(), spec=SPEC)
     assert (found.row, found.other.counted, found.changes) == ("expiring", "expiring", ())
     assert found.other.expires == NOW + timedelta(hours=1)
-    assert found.reasons == "its source is gone: the first run after 2026-11-23 13:00 UTC deletes it"
+    assert found.reasons == "its source is gone: the first whole run after 2026-11-23 13:00 UTC deletes it"
 
 
 @pytest.mark.parametrize(("by", "is_due"), [(-1, True), (0, True), (1, False)])
@@ -100,7 +100,7 @@ def test_delete_created_releases_an_adopted_replica_after_its_mark() -> None:
     spec = replace(SPEC, delete=DeleteMode.CREATED)
     first = judge([], replica(held(), origin=Origin.ADOPTED), spec=spec)
     assert first.change.effect == Mark("/p/a", WEEK, releases=True)
-    assert first.reasons.endswith("the first run 7 days later releases it")
+    assert first.reasons.endswith("the first whole run 7 days later releases it")
     waiting = judge([], marked(origin=Origin.ADOPTED), spec=spec)
     assert (waiting.other.counted, waiting.other.is_released) == ("expiring", True)
     due = judge([], marked(mark(), origin=Origin.ADOPTED), spec=spec)

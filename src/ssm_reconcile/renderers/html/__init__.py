@@ -157,7 +157,7 @@ def _code(text: str) -> str:
 
 def _apply_command(view: PlanView, command: str) -> str:
     """Return the command that applies the plan, if there is one and something to apply."""
-    if not command or view.withheld == len(view.changes):
+    if not command or not view.has_writes:
         return ""
     return f"<p>Apply exactly this: <code>{quote(f'{command} --expect-plan {view.short_id}')}</code></p>"
 
