@@ -353,13 +353,8 @@ def effect_of(change: Change) -> dict[str, Any]:
         "tags_added": change.tags.added,
         "tags_removed": [key for key in change.tags.removed if key != EXPIRES or not change.clears_mark],
         "differs": sorted(difference.attribute for difference in change.differences),
+        **({"clears_mark": True} if change.clears_mark else {}),
     }
-    if change.clears_mark:
-        document["clears_mark"] = True
-    if isinstance(change.effect, Update):
-        document["takes_over"] = change.effect.takes_over
-        document["unproven"] = change.effect.unproven
-        document["may_replace"] = change.effect.may_replace
     match change.effect:
         case Delete(expires=datetime() as expires) | Release(expires=datetime() as expires):
             document["expires"] = instant(expires)
@@ -367,6 +362,9 @@ def effect_of(change: Change) -> dict[str, Any]:
             document |= {"after": int(after.total_seconds()), "releases": releases}
         case Restore() as effect:
             document["restores"] = _restored(effect)
+        case Update() as effect:
+            document |= {"takes_over": effect.takes_over, "unproven": effect.unproven}
+            document["may_replace"] = effect.may_replace
         case _:
             pass
     if desired is not None:

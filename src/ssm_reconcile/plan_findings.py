@@ -66,11 +66,12 @@ def find_staying_marks(plan: ReplicationPlan) -> Iterator[Finding]:
     for (target, why), names in sorted(found.items()):
         text = (
             f"{first_of(names, NAMED)}: the source exists again, but the mark of the replica stays: {why}."
-            " If the source is deleted again, the replica is deleted at the time of this mark, even if it has"
-            f" passed. Remove the tag {EXPIRES} from the replica, or let a run write to it while the source"
-            " exists"
+            " If the source is deleted again, a run may delete the replica at the time of this mark, even if"
+            f" it has passed. Remove the tag {EXPIRES} from the replica, or let a run write to it while the"
+            " source exists"
         )
-        about = tuple(Address(target, name) for name in names)
+        # The target too: outputs leave out a finding on addresses alone, since their reasons say the same.
+        about = (Address(target), *(Address(target, name) for name in names))
         yield Finding(Severity.WARNING, "mark-stays", text, target, about)
 
 

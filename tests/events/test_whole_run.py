@@ -294,6 +294,26 @@ class TestCountsAndDeletes:
             account.drain()
             assert marked() == 6
 
+    @pytest.mark.parametrize("is_event", [False, True])
+    def test_a_withheld_change_loses_its_outdated_mark(self, account: Account, *, is_event: bool) -> None:
+        stack = account.deploy(SPEC.replace("delete: owned", "delete: { mode: owned, after: 3d }"))
+        name, *_ = put(account, 4)
+        stack.whole_run()
+        account.world.delete(account.here, name)
+        account.clock.advance(timedelta(minutes=10))
+        stack.whole_run()
+        assert EXPIRES in (account.world.tags(account.there, name) or {})
+        account.world.put(account.there, name, "by hand")
+        account.clock.advance(timedelta(days=4))
+        account.world.put(account.here, name, "w")
+        if is_event:
+            account.publish(account.event(account.here, name, "Create"))
+            account.drain()
+        else:
+            assert not stack.whole_run().error
+        assert EXPIRES not in (account.world.tags(account.there, name) or {})
+        assert account.world.value(account.there, name) == "by hand"
+
     def test_a_delete_that_was_not_sent_gives_its_place_back(self, account: Account, stack: Deployed) -> None:
         names = put(account, 4)
         stack.whole_run()

@@ -27,6 +27,7 @@ from ssm_reconcile.documents.encode import saved_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.model import SECURE, DesiredParameter, Parameter
 from ssm_reconcile.plan import Narrowing, Other, Plan, ReplicationPlan, TargetPlan
+from ssm_reconcile.record import EXPIRES
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.spec import AdoptMode, Run
 
@@ -204,6 +205,19 @@ def test_an_altered_change_is_refused_in_words(before: Change, after: Change, me
     verdict = approve.compare([saved(plan(before))], plan(after))
     assert not verdict.approved
     assert message in words(verdict)
+
+
+def test_the_removal_of_a_mark_is_approved_and_counts_as_done_afterwards() -> None:
+    withheld = update(withheld=(Withholding("changed-outside", ""),))
+    tags = TagDiff(before={EXPIRES: "mark"})
+    effect = Update(withheld.wanted, tags)
+    marked = replace(withheld, effect=effect, outdated_mark="mark")
+    assert approve.compare([saved(plan(marked))], plan(withheld)).approved
+    assert approve.compare([saved(plan(marked))], plan(marked)).approved
+    added = words(approve.compare([saved(plan(withheld))], plan(marked)))
+    assert added == "altered: update /app/b in us-east-2 (prod): removes its mark no became yes"
+    other = replace(withheld, expected=Preconditions(4, NOON, 2, NOON))
+    assert not approve.compare([saved(plan(marked))], plan(other)).approved
 
 
 def test_a_target_that_is_another_place_now_is_refused_though_its_changes_are_the_same() -> None:

@@ -51,11 +51,12 @@ class OutcomeView:
 class OutcomeGroup:
     """Outcomes with the same result, cause and kind of change.
 
-    `names` has the labels of the targets of each name.
+    `cause` ends with the note. `names` has the labels of the targets of each name.
     """
 
     result: str
     cause: str
+    note: str
     kind: ChangeKind
     guards: tuple[str, ...]
     names: Mapping[str, tuple[str, ...]]
@@ -77,9 +78,9 @@ def group_outcomes(outcomes: Iterable[OutcomeView]) -> tuple[OutcomeGroup, ...]:
     Args:
         outcomes: The outcomes in the order of their danger, in which causes, kinds and names stay.
     """
-    found: dict[tuple[str, str], dict[tuple[ChangeKind, tuple[str, ...]], dict[str, list[str]]]] = {}
+    found: dict[tuple[str, str, str], dict[tuple[ChangeKind, tuple[str, ...]], dict[str, list[str]]]] = {}
     for one in outcomes:
-        of_cause = found.setdefault((one.result, one.cause), {})
+        of_cause = found.setdefault((one.result, one.cause, one.note), {})
         of_cause.setdefault((one.change_kind, one.guards), {}).setdefault(one.name, []).append(one.target)
     rank = {result: i for i, result in enumerate(RESULTS)}
     ordered = sorted(found, key=lambda key: (rank.get(key[0], -1), bool(key[1])))

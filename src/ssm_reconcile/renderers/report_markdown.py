@@ -198,7 +198,8 @@ def _unapplied(report: ReportView, limit: int, *, with_plan: bool = False) -> st
     for (result, cause), same in groupby(report.unapplied_groups, lambda group: (group.result, group.cause)):
         groups = list(same)
         stated = [] if with_plan else report.guard_findings(groups)
-        texts = without_repeats(finding.problem for finding in stated) or [cause]
+        texts = without_repeats(finding.problem for finding in stated)
+        texts = [*texts, groups[0].note] if texts else [cause]
         causes = [prose(text) for text in cut(list(filter(None, texts)), _CAUSES, "more", "…")]
         title = f"* {prose(result_word(result))}{': ' if causes else ''}{'; '.join(causes)}"
         items.append(f"{title}\n\n  {_lines(report, groups, limit, limit)}")

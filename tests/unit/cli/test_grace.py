@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.errors import Trouble
 from ssm_reconcile.record import EXPIRES, instant, mark_of
+from tests.fake_aws.traffic import refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import Cli
+from tests.unit.cli.test_apply import at_a_terminal
 
 GONE = "/app/url"
 
@@ -87,9 +90,8 @@ def test_a_saved_plan_has_the_period_of_a_mark_and_the_instant_of_a_delete(
 def test_status_lists_the_state_with_the_instant(marked: SimulatedAws, cli: Cli) -> None:
     (found,) = document(cli, "status", "--state", "expiring")["replicas"]
     assert found["name"] == GONE
-    assert found["reasons"] == [
-        f"its source is gone: the first whole run after {expires(marked)[:16].replace('T', ' ')} UTC deletes it"
-    ]
+    at = expires(marked)[:16].replace("T", " ")
+    assert found["reasons"] == [f"its source is gone: the first whole run after {at} UTC deletes it"]
     assert "1 expiring" in cli("status").stdout.replace("expiring 1", "1 expiring")
     marked.pass_time(days=3)
     (due,) = document(cli, "status", "--state", "delete")["replicas"]
@@ -170,3 +172,68 @@ class TestAsOf:
         assert refused.exit_code == 4
         assert cli("apply", "--expect-plan", plan["plan_id"], "--as-of", plan["as_of"], "-q").exit_code == 0
         assert GONE in marked.names("us-east-2")
+
+
+@pytest.fixture
+def withheld(marked: SimulatedAws) -> SimulatedAws:
+    """The source is back, the mark is due, and another client has changed the replica."""
+    marked.put(GONE, "by hand", region="us-east-2")
+    marked.pass_time(days=3)
+    marked.put(GONE, "back")
+    marked.pass_time()
+    return marked
+
+
+CLEARED = "its source exists again: its mark is removed, although the change is withheld"
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+def test_a_plan_shows_that_the_mark_of_a_withheld_change_is_removed(
+    withheld: SimulatedAws, cli: Cli, form: str
+) -> None:
+    assert document(cli, "plan")["changes"][0]["clears_mark"] is True
+    shown = cli("plan", "--format", form).stdout
+    assert CLEARED in shown
+    assert ("Apply exactly this" in shown) == (form != "markdown")
+    assert cli("apply", "--yes", "-q").exit_code == 5
+    withheld.pass_time()
+    assert "clears_mark" not in document(cli, "plan")["changes"][0]
+    shown = cli("plan", "--format", form).stdout
+    assert CLEARED not in shown
+    assert "Apply exactly this" not in shown
+
+
+def test_an_apply_on_a_terminal_asks_before_it_removes_a_mark(
+    withheld: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_a_terminal(monkeypatch)
+    result = cli("apply", stdin="n\n")
+    assert "Apply this 1 change? [y/N]" in result.stderr
+    assert EXPIRES in (withheld.world.tags(withheld.there, GONE) or {})
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+def test_a_report_shows_that_the_mark_of_a_withheld_change_was_removed(
+    withheld: SimulatedAws, cli: Cli, form: str
+) -> None:
+    assert cli("apply", "--yes", "--out", "report.json").exit_code == 5
+    (one,) = json.loads(Path("report.json").read_text())["outcomes"]
+    assert (one["outcome"], one["withheld_by"]) == ("withheld", ["changed-outside"])
+    assert one["note"] == "its mark was removed"
+    shown = cli("show", "report.json", "--format", form).stdout
+    assert "its mark was removed" in shown
+    assert "changed-outside" in shown or "changed outside" in shown
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+def test_a_report_shows_why_the_mark_of_a_withheld_change_was_not_removed(
+    withheld: SimulatedAws, cli: Cli, form: str
+) -> None:
+    withheld.world.faults = lambda called, *_: (
+        refused(Trouble.DENIED) if called in ("AddTagsToResource", "RemoveTagsFromResource") else None
+    )
+    assert cli("apply", "--yes", "--out", "report.json").exit_code == 5
+    shown = cli("show", "report.json", "--format", form).stdout
+    assert "RemoveTagsFromResource" in shown
+    assert "its mark may still count if its source is deleted again" in " ".join(shown.split())
+    assert "withheld by changed-outside" in " ".join(shown.split())

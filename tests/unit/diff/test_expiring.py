@@ -36,7 +36,9 @@ def test_a_replica_whose_source_is_gone_is_marked_first() -> None:
     assert (found.row, found.change.action) == ("expiring", "retag")
     assert found.change.effect == Mark("/p/a", WEEK)
     assert found.change.expected.version == 1
-    assert found.reasons == "its source is gone: it is marked, and the first whole run 7 days later deletes it"
+    assert (
+        found.reasons == "its source is gone: it is marked, and the first whole run 7 days later deletes it"
+    )
 
 
 def test_without_a_time_it_is_deleted_at_once() -> None:
@@ -208,12 +210,24 @@ class TestReturn:
         assert found.row == "chained"
         assert isinstance(found.change.effect, Unmark)
 
-    def test_a_mark_stays_while_the_replica_is_not_to_be_written(self) -> None:
-        opted_out = marked(tags={"skip_sync": ""})
-        assert judge(held(), opted_out, spec=SPEC).other.row == "opted_out"
-        doubtful = marked(tags={"Skip-Sync": ""})
-        assert judge(held(), doubtful, spec=replace(SPEC, exclude=(Glob("/p/a"),))).changes == ()
-        assert judge(held(), doubtful, spec=SPEC).other.row == "invalid"
+    @pytest.mark.parametrize(
+        ("source", "own_tags", "spec", "row"),
+        [
+            (held(), {"skip_sync": ""}, SPEC, "opted_out"),
+            (held(), {}, replace(SPEC, holds=(Hold(Glob("/p/a")),)), "held"),
+            (held(), {"Skip-Sync": ""}, SPEC, "invalid"),
+            (held(), {"Skip-Sync": ""}, replace(SPEC, exclude=(Glob("/p/a"),)), "invalid"),
+            (held(tags={"skip_sync": ""}), {"Skip-Sync": ""}, SPEC, "kept_out"),
+        ],
+    )
+    def test_a_mark_stays_while_the_replica_is_not_to_be_written(
+        self, source: Held, own_tags: dict[str, str], spec: Replication, row: str
+    ) -> None:
+        found = judge(source, marked(tags=own_tags), spec=spec).other
+        assert (found.row, found.mark_stays) == (row, True)
+        for text in ("cleared", mark(-WEEK, source_version=9)):
+            assert not judge(source, marked(text, tags=own_tags), spec=spec).other.mark_stays
+        assert not judge([], marked(tags=own_tags), spec=spec).other.mark_stays
 
     def test_a_replica_with_the_record_of_no_id_keeps_its_mark(self) -> None:
         own = compose_own(ARN, "String", None)

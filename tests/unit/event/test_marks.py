@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import EXPIRES
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Limits
-from tests.builders import NOW, change, deletes, part, replication
+from tests.builders import NOW, change, deletes, part, replication, updates
 from tests.doubles.clock import FakeClock
 from tests.events.memory_table import MemoryTable
 
@@ -84,6 +85,14 @@ def test_marks_are_kept_beside_the_deletes_of_the_window(stage: Stage) -> None:
     stage.state.keep(DELETES, PAIR, [entry_of_mark("/p/a")], DAY)
     stage.state.keep(DELETES, PAIR, [], DAY)
     assert stage.goes(*marks("/p/b")) == [False]
+
+
+def test_an_update_over_the_limit_of_events_loses_its_outdated_mark(stage: Stage) -> None:
+    spec = replication(limits=Limits(max_updates=0))
+    marked = replace(updates(1)[0], outdated_mark="mark")
+    (found,) = stage.windows().reserve(Plan((part(marked),)), [spec]).changes
+    assert (found.withheld_by, found.clears_mark) == (("max-updates",), True)
+    assert found.to_apply == marked.removal_of_mark
 
 
 def test_a_mark_that_was_not_written_takes_no_place(stage: Stage) -> None:

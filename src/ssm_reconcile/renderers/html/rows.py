@@ -102,7 +102,7 @@ def outcome_rows(report: ReportView) -> Iterable[TableRow]:
         if one.result != "applied":
             section, tag = NOT_APPLIED, _tag(one.result, state)
             label = f"{state}: {one.cause}" if one.cause else state
-            if one.guards and known.issuperset(one.guards):
+            if one.result == "withheld" and one.guards and known.issuperset(one.guards):
                 label = f"{state} by {join(one.guards)}"
         details = _remark(one.cause, "r shared") if one.cause else ""
         word = one.change_kind.word
