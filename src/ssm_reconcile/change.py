@@ -490,17 +490,3 @@ class Change:
     def order(self) -> tuple[str, str, str]:
         """The sort key: replication, target and name."""
         return (self.replication, self.target, self.name)
-
-
-def versions_of(expected: Preconditions) -> list[int | None]:
-    """Return versions, and times in milliseconds."""
-    return [
-        expected.source_version,
-        _millis(expected.source_modified),
-        expected.version,
-        _millis(expected.modified),
-    ]
-
-
-def _millis(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias
 
-from ssm_reconcile.change import Change, versions_of
+from ssm_reconcile.change import Change
 from ssm_reconcile.errors import Address, Finding, Severity, Where
-from ssm_reconcile.plan import ReplicationPlan, fingerprint
+from ssm_reconcile.plan import ReplicationPlan, fingerprint, versions_of
 from ssm_reconcile.wording import plural
 
 LIFTABLE = (

@@ -33,7 +33,6 @@ from ssm_reconcile.change import (
     Row,
     TagDiff,
     Update,
-    versions_of,
 )
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding
@@ -386,6 +385,20 @@ def effect_of(change: Change) -> dict[str, Any]:
         if desired.may_rise:
             document["desired"]["may_rise"] = True
     return document
+
+
+def versions_of(expected: Preconditions) -> list[int | None]:
+    """Return versions, and times in milliseconds."""
+    return [
+        expected.source_version,
+        _millis(expected.source_modified),
+        expected.version,
+        _millis(expected.modified),
+    ]
+
+
+def _millis(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 def _restored(effect: Restore) -> list[int | str | None]:
