@@ -40,19 +40,23 @@ def restore(work: Work, change: Change, effect: Restore, values: checks.Values) 
     _check_tags(live, effect.tags)
     if effect.equal_to is not None:
         _check_equal(work, change, effect.equal_to)
-    if not effect.put:
-        version, note = change.expected.version or 0, ""
-        check = partial(checks.check_version, work, change)
-        _write_tags(work, change, effect, version, live, check=check, standing=standing)
-    else:
+    check: WriteCheck = partial(checks.check_version, work, change)
+    confirmed: Standing | None = standing
+    version, note = change.expected.version or 0, ""
+    if effect.put:
         version, note = _write_value(work, change, _former_value(change, effect, values), standing)
+        check, confirmed = (lambda: None), None  # the write of the value was checked
         if version == 1:  # the parameter was deleted right before the write, and its tags with it
             lost = {
                 key: tag for key, tag in live.items() if not key.startswith((PREFIX, RESERVED_TAG_PREFIX))
             }
             kept = {key: tag for key, tag in lost.items() if key not in effect.tags.before}
             effect, live = replace(effect, tags=TagDiff({}, {**kept, **effect.tags.after})), {}
-        _write_tags(work, change, effect, version, live)
+    added, removed = _tags_to_send(work, change, effect, version, live)
+    # The record is written or removed last, so that a run after a failure recognises the parameter.
+    send_tags(
+        work, change, added, removed, live, removes_first=RECORD in added, check=check, standing=confirmed
+    )
     work.written[canonical(change.name)] = version
     return note
 
@@ -102,17 +106,10 @@ def _write_value(work: Work, change: Change, text: SealedText, standing: Standin
         raise_withheld(f"AWS does not change this in place ({refused})")
 
 
-def _write_tags(
-    work: Work,
-    change: Change,
-    effect: Restore,
-    version: int,
-    live: Tags,
-    *,
-    check: WriteCheck = lambda: None,
-    standing: Standing | None = None,
-) -> None:
-    """Write and remove tags, those of the ownership among them; of ours that are left, only the source stays.
+def _tags_to_send(
+    work: Work, change: Change, effect: Restore, version: int, live: Tags
+) -> tuple[Tags, list[str]]:
+    """Return the tags to write and the keys to remove; of our tags that are left, only the source stays.
 
     Args:
         work: the target.
@@ -120,8 +117,6 @@ def _write_tags(
         effect: the tags and the record.
         version: the version of the parameter.
         live: the tags that the parameter has.
-        check: as for `send_tags`.
-        standing: as for `send_tags`.
     """
     added = dict(effect.tags.added)
     if effect.record is not None and effect.owner is not None:
@@ -132,15 +127,4 @@ def _write_tags(
         added |= {OWNER: effect.owner, RECORD: record.text()}
     kept = {*added, SOURCE} if effect.record is not None else set(added)
     ours = [key for key in live if key.startswith(PREFIX) and key not in kept]
-    removed = [*(key for key in effect.tags.removed if key in live and key not in ours), *ours]
-    # The record is written or removed last, so that a run after a failure recognises the parameter.
-    send_tags(
-        work,
-        change,
-        added,
-        removed,
-        live,
-        removes_first=RECORD in added,
-        check=check,
-        standing=standing,
-    )
+    return added, [*(key for key in effect.tags.removed if key in live and key not in ours), *ours]

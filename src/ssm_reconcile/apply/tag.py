@@ -130,9 +130,8 @@ def unmark(work: Work, change: Change, effect: Unmark) -> str:
     """
     live = checks.confirm_target(work, change, Standing.OURS)
     check = partial(checks.check_version, work, change)
-    _send_removal(work, change, effect.tags.removed, check, Standing.OURS)
+    send_tags(work, change, {}, effect.tags.removed, live, check=check, standing=Standing.OURS)
     work.written[canonical(change.name)] = change.expected.version
-    work.note_tags(change, live, {key: live[key] for key in live if key not in effect.tags.removed})
     return ""
 
 

@@ -95,9 +95,9 @@ INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan
     help="With --against: leave or apply the changes that were not reviewed and that the former spec makes as"
     " well.",
 )  # fmt: skip
-@click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id.")
+@options.expect_plan_option
 @options.as_of_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.yes_option
 @click.option(
     "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0), default=approve.MAX_AGE_DAYS,
     show_default=True, help="Refuse a saved plan, or a time of --as-of, that is older.",
@@ -140,10 +140,7 @@ def command(
     It contains no flag that lifts a guard: give those flags again. `lifts` of the spec do not count with
     --yes. Each change gets an outcome. The report goes to stdout, and to --out also after an error.
     """
-    approval = "yes" if yes else "answer"
-    if expect_plan is not None:
-        approve.matches("", expect_plan)  # refuse a malformed id before any work
-        approval = "expect-plan"
+    approval = approval_of(expect_plan, yes=yes)
     started = ApplyRun(specs, name, run, common, approval, output_format, out, metrics, expect=expect_plan)
     started.as_of, started.max_age = as_of, max_plan_age
     if any(map(_is_saved_plan, specs)):
@@ -154,18 +151,26 @@ def command(
         raise click.UsageError("--also and --against need a saved plan: give the first one as the argument.")
     started.run = _with_lifts(started, run)
     _check_as_of(started)
-    _check_can_ask(started)
+    if started.approval == "answer":
+        remedy = "give --yes, --expect-plan ID, or a plan that `plan --out` saved"
+        command_run.check_can_ask(started.specs, started.name, remedy)
     return started.execute()
 
 
-def _check_can_ask(started: ApplyRun) -> None:
-    """Raise UsageError for an apply that needs an answer and gets none."""
-    if started.approval == "answer" and not terminal.can_ask():
-        command_run.load_all(started.specs, started.name)  # report an unusable spec before the missing flag
-        raise click.UsageError(
-            "stdin is not a terminal, so the plan cannot be confirmed: give --yes, --expect-plan ID, or a"
-            " plan that `plan --out` saved."
-        )
+def approval_of(expect_plan: str | None, *, yes: bool) -> str:
+    """Return how the plan of a command is approved: `expect-plan`, `yes` or `answer`.
+
+    Args:
+        expect_plan: The value of `--expect-plan`.
+        yes: The flag `--yes`.
+
+    Raises:
+        UsageError: The id of the plan is malformed.
+    """
+    if expect_plan is None:
+        return "yes" if yes else "answer"
+    approve.matches("", expect_plan)  # refuse a malformed id before any work
+    return "expect-plan"
 
 
 def _with_lifts(started: ApplyRun, given: Run) -> Run:

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from ssm_reconcile.cli import error_output, terminal, text_files
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import SHOWN_RATES, log_opening, show_progress
@@ -66,6 +68,22 @@ def load_all(paths: Sequence[str], name: str | None) -> Loaded:
     files = tuple(paths) or (DEFAULT_SPEC,)
     stdin = text_files.read_text("-", STDIN_LIMIT) if "-" in files else None
     return load(files, stdin=stdin, name=name)
+
+
+def check_can_ask(paths: Sequence[str], name: str | None, remedy: str) -> None:
+    """Check that a person can answer the question of an apply.
+
+    Args:
+        paths: The spec files as they were given.
+        name: The value of `--name`.
+        remedy: The arguments to give in place of an answer.
+
+    Raises:
+        UsageError: stdin is not a terminal.
+    """
+    if not terminal.can_ask():
+        load_all(paths, name)  # report an unusable spec before the missing flag
+        raise click.UsageError(f"stdin is not a terminal, so the plan cannot be confirmed: {remedy}.")
 
 
 def note_standard_input(specs: Sequence[str], common: CommonOptions) -> None:

@@ -44,7 +44,7 @@ EXIT_CODES = {
     "--without-id", is_flag=True,
     help="Include replicas whose record has no id, although the spec has one.",
 )  # fmt: skip
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.yes_option
 @options.format_option("text", "json")
 @options.aws_options
 def command(

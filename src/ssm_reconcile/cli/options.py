@@ -206,6 +206,10 @@ def _left_out_addresses(path: Path) -> frozenset[tuple[str, str, str]]:
     return found
 
 
+expect_plan_option = click.option(
+    "--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 leave_out_option = click.option(
     "--leave-out", metavar="FILE", type=click.Path(path_type=Path), callback=_read_leave_out,
     help="Withhold the changes of the addresses in this JSON file: their plan was refused, or waits for an"

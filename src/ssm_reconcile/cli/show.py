@@ -117,9 +117,10 @@ def render_plan(
         case "json":
             return escaping.json_blocks(document)
         case "markdown":
-            from ssm_reconcile.renderers import markdown
+            from ssm_reconcile.renderers import comment_context, markdown
 
-            return escaping.inert(markdown.plan_summary(view.PlanView(document)))
+            context = comment_context.CommentContext(promise="undoes" not in document)
+            return escaping.inert(markdown.plan_summary(view.PlanView(document), context=context))
         case "html":
             from ssm_reconcile.renderers import html
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import click
 
-from ssm_reconcile import approve
 from ssm_reconcile.cli import command_run, options, terminal, text_files
-from ssm_reconcile.cli.apply import ApplyRun
+from ssm_reconcile.cli.apply import ApplyRun, approval_of
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
@@ -37,7 +36,7 @@ EXIT_CODES = {
     1: "error: the report does not match the spec, or is of an older format; nothing was written",
     3: "something was not taken back: failed, stale, changed since, not possible, incomplete",
     4: "not the plan that was expected",
-    5: "a guard withheld a change (the rest was applied)",
+    5: "a guard withheld a change (the rest was applied, or would be with --plan-only)",
     64: "wrong usage, or REPORT is not a report",
     130: "interrupted, or stopped five minutes before the credentials end: changes in flight were finished",
 }
@@ -48,9 +47,9 @@ REPORT_LIMIT = 512 * 1024 * 1024
 @click.command("undo", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @click.argument("report", metavar="REPORT", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.spec_option
-@click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id.")
+@options.expect_plan_option
 @options.as_of_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.yes_option
 @click.option(
     "--plan-only", is_flag=True,
     help="Show the plan on stdout in the format of --format, save it in --out, and change nothing.",
@@ -92,22 +91,16 @@ def command(
     document = _read_report(report, common)
     run = replace(run, lifts_allowed=not yes)
     _check_options(run, as_of, yes=yes, has_id=expect_plan is not None)
-    approval = "yes" if yes else "answer"
-    if expect_plan is not None:
-        approve.matches("", expect_plan)  # refuse a malformed id before any work
-        approval = "expect-plan"
+    approval = approval_of(expect_plan, yes=yes)
     started = ApplyRun(specs, name, run, common, approval, output_format, out, metrics, expect=expect_plan)
     started.as_of = as_of
     started.planner = partial(_plan_undo, document, name)
     started.again = partial(CommandLine.undo, file=str(report))
     if plan_only:
         return _show_plan(started, document)
-    if approval == "answer" and not terminal.can_ask():
-        command_run.load_all(specs, name)  # report an unusable spec before the missing flag
-        raise click.UsageError(
-            "stdin is not a terminal, so the plan cannot be confirmed: see it with --plan-only, then give"
-            " --expect-plan ID; or give --yes."
-        )
+    if approval == "answer":
+        remedy = "see it with --plan-only, then give --expect-plan ID; or give --yes"
+        command_run.check_can_ask(specs, name, remedy)
     return started.execute()
 
 
@@ -147,7 +140,7 @@ def _plan_undo(report: ReportDocument, name: str | None, runner: Runner) -> Plan
 
 
 def _show_plan(started: ApplyRun, report: ReportDocument) -> int:
-    """Write the plan to stdout and to --out; return 3 if a part of the report is not taken back."""
+    """Write the plan to stdout and to --out; return the exit code of an undo that applies all of it."""
     specs = command_run.load_specs(started.specs, started.name)
     with command_run.start_runner(specs, started.run, started.common) as runner:
         plan = started.planner(runner)
@@ -157,8 +150,9 @@ def _show_plan(started: ApplyRun, report: ReportDocument) -> int:
     color = terminal.use_color(sys.stdout, started.common.color)
     again = started.command_line()
     terminal.write(render_plan(started.output_format, document, color=color, apply_command=again))
-    is_unmet = any(plan.summary[word] for word in UNMET)
-    return 3 if is_unmet or not plan.complete else 0
+    if plan.summary["withheld"]:
+        return 5
+    return 3 if any(plan.summary[word] for word in UNMET) or not plan.complete else 0
 
 
 def _undo_document(plan: Plan, runner: Runner, report: ReportDocument) -> PlanDocument:

@@ -85,8 +85,8 @@ class PastChange:
             )
         if self.action == Action.DELETE:
             return (
-                "AWS keeps no history of a deleted parameter. Restore the source: the next apply creates the"
-                " replica again"
+                "AWS keeps no history of a deleted parameter. The next apply creates the replica again, if"
+                " its source exists and no hold matches it"
             )
         if not self.is_known or self.after is None:
             return "the report does not say what was written"

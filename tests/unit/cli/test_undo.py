@@ -105,6 +105,7 @@ def test_each_secret_that_goes_back_is_under_danger_in_every_format(
 
 def test_the_comment_counts_the_secrets_that_go_back_as_dangerous(applied: SimulatedAws, cli: Cli) -> None:
     shown = cli("undo", "report.json", "--plan-only", "--format", "markdown", *ALL).stdout
+    assert "on merge" not in shown
     caution = shown[shown.index("[!CAUTION]") :]
     assert caution.index("**Delete: 2**") < caution.index("**Returns to an older secret: 2**")
     done = cli("undo", "report.json", "--yes", "--format", "markdown", *ALL).stdout
@@ -114,6 +115,7 @@ def test_the_comment_counts_the_secrets_that_go_back_as_dangerous(applied: Simul
 def test_without_a_hold_it_withholds_and_says_why(applied: SimulatedAws, cli: Cli) -> None:
     Path("replication.yaml").write_text(SPEC)
     before = applied.world.state()
+    assert cli("undo", "report.json", "--plan-only", *ALL).exit_code == 5
     result = cli("undo", "report.json", "--yes", *ALL)
     assert result.exit_code == 5
     assert "the next run would undo the undo" in result.output

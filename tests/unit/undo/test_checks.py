@@ -146,6 +146,17 @@ def test_tags_that_others_write_between_the_plan_and_the_write_stay(act: Act, ke
 
 
 @pytest.mark.parametrize("value", ["new", "old"], ids=["update", "retag"])
+def test_nothing_is_written_to_a_version_that_the_plan_did_not_see(value: str) -> None:
+    aws, plan = updated(value)
+    aws.put("/p/a", "theirs", region="us-east-2")
+    before = aws.world.state()
+    done = outcome(aws.carry_out(plan, run=LIFTED))
+    assert done.result is Result.STALE
+    assert "and the plan saw version" in done.error
+    assert aws.world.state() == before
+
+
+@pytest.mark.parametrize("value", ["new", "old"], ids=["update", "retag"])
 def test_a_tag_that_no_change_writes_may_be_written_between_the_plan_and_the_write(value: str) -> None:
     aws, plan = updated(value)
     aws.world.tag(aws.there, "/p/a", {"stays": "theirs"})

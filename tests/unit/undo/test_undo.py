@@ -238,7 +238,7 @@ def test_a_completed_delete_is_listed_with_what_to_do() -> None:
     aws.delete("/p/a")
     plan = aws.plan_undo(aws.apply(), run=LIFTED)
     assert plan.changes == ()
-    assert "Restore the source" in reasons(plan)
+    assert "The next apply creates the replica again, if its source exists" in reasons(plan)
     assert aws.carry_out(plan, run=LIFTED).exit_code == 3
 
 
