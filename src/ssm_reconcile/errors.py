@@ -55,14 +55,14 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """The ways to let the changes of a finding through: a flag, or a lift in the spec.
+    """The ways to let the changes of a finding through: a flag and, unless it is for all targets, a lift.
 
     Attributes:
         flag: The arguments that lift the guard, such as `--max-deletes 12`.
         guard: The guard.
-        target: The target.
+        target: The target of the lift; empty for a guard on all targets, which no lift lifts.
         count: The number of changes that are withheld.
-        changes: The digest of these changes.
+        changes: The digest of these changes, for the lift; empty without a target.
     """
 
     flag: str

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from ssm_reconcile.change import Action, Change, Fate, Row, Unmark, Withholding
 from ssm_reconcile.delete_counts import counts_in_total, deletes_of_all, excess_of_deletes, may_delete
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
-from ssm_reconcile.lift import Lifted, Member, RunLifts, Withheld, digest_of, member_of
+from ssm_reconcile.lift import LIFTABLE, Lifted, Member, RunLifts, Withheld, digest_of, member_of
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import NO_ID_REMEDY, ChangedOutside, Replication, Run
@@ -78,7 +78,7 @@ class GuardResult:
         limit: The limit of a guard that counts.
         count: The number that exceeds the limit.
         remedy: A sentence that says what lets the changes through.
-        flag: The arguments that lift the guard. Only such a guard can be lifted by the spec.
+        flag: The arguments that lift the guard.
     """
 
     changes: Sequence[Change]
@@ -159,11 +159,13 @@ def _judge(
 
 def _add_finding(findings: list[Finding], finding: Finding) -> None:
     """Add a finding; one that the target before has as well becomes one finding about both targets."""
-    last = findings[-1] if findings else None
-    if last is not None and replace(last, about=finding.about) == finding and finding.remedy is None:
-        findings[-1] = replace(last, about=(*last.about, *finding.about))
-    else:
+    last, remedy = findings[-1] if findings else None, finding.remedy
+    if last is None or replace(last, about=finding.about) != finding or (remedy and remedy.target):
         findings.append(finding)
+        return
+    if remedy and last.remedy:
+        remedy = replace(remedy, count=remedy.count + last.remedy.count)
+    findings[-1] = replace(last, about=(*last.about, *finding.about), remedy=remedy)
 
 
 def _finding(
@@ -175,8 +177,10 @@ def _finding(
         message += f". {plural(lifted, 'change')} of these {'is' if lifted == 1 else 'are'} lifted"
     remedy = None
     if found.flag:
+        remedy = Remedy(found.flag, guard, "", len(held), "")
+    if remedy and guard in LIFTABLE:
         digest = digest_of(plan.name, guard, target.name, held)
-        remedy = Remedy(found.flag, guard, target.name, len(held), digest)
+        remedy = replace(remedy, target=target.name, changes=digest)
     where = str(found.where or target.name)
     return Finding(Severity.WARNING, guard, message, where, (Address(target.name),), remedy)
 
@@ -384,11 +388,12 @@ def _guard_max_deletes_total(target: TargetChanges, rules: GuardRules) -> Iterat
     if rules.replication.grace:
         counted, verb = "deletes and marks", "delete, replace or mark"
     why = f"{count} {counted} in all targets are more than {limit}"
-    flag = f"--max-deletes-total {count}"
-    remedy = f"If they are meant, give `{flag}`, or raise `guards.max_deletes_total` in the spec"
-    message = f"{count} to {verb} in all targets are more than {limit}: all withheld. {remedy}"
+    message = (
+        f"{count} to {verb} in all targets are more than {limit}: all withheld. In the spec,"
+        " `guards.max_deletes_total` raises the limit"
+    )
     where = rules.replication.limit_lines.get("max_deletes_total") or target.plan.name
-    yield GuardResult(changes, why, message, where, limit, count, remedy)
+    yield GuardResult(changes, why, message, where, limit, count, flag=f"--max-deletes-total {count}")
 
 
 def _guard_max_change_percent(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:

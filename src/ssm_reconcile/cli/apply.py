@@ -365,8 +365,8 @@ class ApplyRun:
     def _command_line(self) -> CommandLine:
         """Return the arguments of a command that plans the same again, with the same guards lifted."""
         specs = () if self.specs == (DEFAULT_SPEC,) else self.specs
-        line = options.command_line(specs, self.name, self.run, self.common)
-        return replace(line, lifts=(*line.lifts, *self._missing_lifts()))
+        run = self.run if self.saved is None else self.saved.with_lifts(self.run)
+        return options.command_line(specs, self.name, run, self.common)
 
     def command_line(self) -> str:
         """Return the command that applies the same plan, without its id."""

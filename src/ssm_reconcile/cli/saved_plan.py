@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -72,10 +73,19 @@ class SavedPlan:
         lifted = {flag: getattr(given, flag) for flag in (*approve.GUARD_FLAGS, "lift")}
         return replace(self.made.run, **lifted, saved_lifts=approve.saved_lifts(self.documents))
 
+    def with_lifts(self, run: Run) -> Run:
+        """Return options that lift all that they lift already, and all that lifted a guard of the plan."""
+        made = self.made.lifted
+        limits: dict[str, Any] = {}
+        for flag in (*approve.GUARD_FLAGS, "without_hold"):
+            values = [one for one in (getattr(run, flag), getattr(made, flag)) if one is not None]
+            limits[flag] = max(values, default=None)  # a larger limit lifts what a smaller one lifts
+        return replace(run, **limits, lift=tuple(dict.fromkeys((*run.lift, *made.lift))))
+
     def missing_lifts(self, run: Run) -> tuple[str, ...]:
         """Return the arguments that lifted a guard when the plan was made, and that `run` lacks."""
         given = options.lift_flags(run)
-        missing = [flag for flag in options.lift_flags(self.made.lifted) if flag not in given]
+        missing = [flag for flag in options.lift_flags(self.with_lifts(run)) if flag not in given]
         return tuple(" ".join(missing).split())
 
     def lift_remedy(self, run: Run) -> str:

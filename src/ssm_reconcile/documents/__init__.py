@@ -81,16 +81,16 @@ class RemedyEntry(TypedDict):
     Attributes:
         flag: The arguments of the command line that lift the guard.
         guard: The guard, for `lifts` of the spec.
-        target: The target.
+        target: The target. Since 1.3 it and `changes` are missing for a guard on all targets: it has no lift.
         count: The number of changes that are withheld.
         changes: The digest of these changes: names, actions, expected versions.
     """
 
     flag: str
     guard: str
-    target: str
+    target: NotRequired[str]
     count: Count
-    changes: Digest
+    changes: NotRequired[Digest]
 
 
 class LiftedEntry(TypedDict):

@@ -449,7 +449,7 @@ def finding_entry(finding: Finding, replication: str) -> FindingEntry:
     if finding.about:
         entry["about"] = [{"target": one.target, "name": one.name} for one in finding.about]
     if finding.remedy is not None:
-        remedy: Any = asdict(finding.remedy)
+        remedy: Any = {key: value for key, value in asdict(finding.remedy).items() if value != ""}
         entry["remedy"] = remedy
     return entry
 

@@ -142,11 +142,12 @@ def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str
     """Return the YAML that lifts guards. Its reason is empty, so that a person has to write it.
 
     Args:
-        remedies: The remedies of the findings of guards.
+        remedies: The remedies of the findings of guards. One on all targets has no lift.
         created: The time of the plan or report, from which the last day of a lift is counted.
         limit: The most entries that are open.
     """
-    if not remedies:
+    liftable = [one for one in remedies if "target" in one]
+    if not liftable:
         return []
     until, time = "YYYY-MM-DD", parse_time(created)
     with suppress(OverflowError):
@@ -155,14 +156,14 @@ def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str
         f"  - {{guard: {json.dumps(one['guard'])}, target: {json.dumps(one['target'])},"
         f" count: {one['count']}, changes: {json.dumps(one['changes'])}, until: {json.dumps(until)},"
         ' reason: ""}'
-        for one in remedies[:_LIFTS_SHOWN]
+        for one in liftable[:_LIFTS_SHOWN]
     ]
     intro = "To let withheld changes through, add to the spec, with a reason, and have the new plan reviewed:"
     block = f"{intro}\n\n{fence(['lifts:', *lines], 'yaml')}"
-    if len(remedies) > _LIFTS_SHOWN:
-        block += f"\n\nThe comment on the new plan has {len(remedies) - _LIFTS_SHOWN:,} more."
-    if len(remedies) > limit:
-        block = fold(f"<b>{len(remedies):,} entries of the spec</b> that let withheld changes through", block)
+    if len(liftable) > _LIFTS_SHOWN:
+        block += f"\n\nThe comment on the new plan has {len(liftable) - _LIFTS_SHOWN:,} more."
+    if len(liftable) > limit:
+        block = fold(f"<b>{len(liftable):,} entries of the spec</b> that let withheld changes through", block)
     return [block]
 
 

@@ -200,8 +200,10 @@ class PlanSummaryText(TerminalText):
         guards = guard_reasons(view.changes, view.findings)
         self.add()
         title = f"WITHHELD, not applied: {view.withheld:,} of {plural(len(view.changes), 'change')}"
-        if any(finding.flag for guard in guards for finding in guard.findings):
-            title += ". Let through by a flag of plan and apply, or by `lifts`:"
+        remedies = [one.remedy for guard in guards for one in guard.findings if one.remedy]
+        if remedies:
+            lifts = ", or by `lifts`" if any("target" in remedy for remedy in remedies) else ""
+            title += f". Let through by a flag of plan and apply{lifts}:"
         self.add(title, hang=2, colour=WITHHELD)
         for guard in guards:
             self._add_guard(guard)

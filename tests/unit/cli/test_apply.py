@@ -282,6 +282,36 @@ def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: Simulat
     assert aws.names("us-east-2") == ["/app/key"]
 
 
+@pytest.mark.parametrize("flag", ["--max-deletes", "--max-deletes-total", "--max-change-percent"])
+def test_a_limit_that_is_lower_than_that_of_the_plan_is_advised_once_with_the_limit_of_the_plan(
+    aws: SimulatedAws, cli: Cli, flag: str
+) -> None:
+    cli("apply", "--yes")
+    for name in ("/app/url", "/app/hosts"):
+        aws.delete(name)
+    lifts = ("--max-deletes", "6", "--max-deletes-total", "10", flag, "12")
+    assert cli("plan", "--out", "plan.json", *lifts).exit_code == 0
+    aws.put("/app/more", "1")
+    result = cli("apply", "plan.json", flag, "3")
+    assert result.exit_code == 4
+    (command,) = {one for one in result.stderr.split("`") if one.startswith("ssm-reconcile apply")}
+    assert command.count(f"{flag} ") == 1
+    assert f"{flag} 12" in command
+
+
+def test_a_limit_that_is_higher_than_that_of_the_plan_lifts_the_guard_too(
+    aws: SimulatedAws, cli: Cli
+) -> None:
+    cli("apply", "--yes")
+    for name in ("/app/url", "/app/hosts"):
+        aws.delete(name)
+    cli("plan", "--out", "plan.json", "--max-deletes", "5")
+    aws.put("/app/more", "1")
+    result = cli("apply", "plan.json", "--max-deletes", "6")
+    assert result.exit_code == 4
+    assert "again, since a saved plan" not in result.stderr
+
+
 def test_a_refusal_of_the_action_names_its_inputs_and_no_command_with_a_path_of_the_runner(
     aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

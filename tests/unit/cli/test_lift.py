@@ -70,6 +70,24 @@ def test_the_plan_names_the_flag_on_the_terminal_and_both_ways_in_its_json(
     assert (found["count"], len(found["changes"])) == (24, 12)
 
 
+def test_the_limit_of_all_targets_is_lifted_by_a_flag_and_has_no_entry_for_the_spec(
+    withheld: SimulatedAws, cli: Cli
+) -> None:
+    words = ("--max-deletes", "50", "--max-deletes-total", "20")
+    assert planned(cli, *words)["findings"][0]["remedy"] == {
+        "flag": "--max-deletes-total 24",
+        "guard": "max-deletes-total",
+        "count": 24,
+    }
+    text = cli("plan", *words).stdout
+    assert "Let through by a flag of plan and apply:\n" in text
+    assert "  max-deletes-total (24 changes): --max-deletes-total 24\n    24 to delete" in text
+    comment = cli("plan", *words, "--format", "markdown").stdout
+    assert "lifts:" not in comment
+    assert "--max-deletes-total 24" not in comment
+    assert "guards.max_deletes_total" in comment
+
+
 def test_a_lift_of_the_spec_is_applied_with_the_saved_plan(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     document = planned(cli, "--out", "plan.json")
