@@ -184,7 +184,11 @@ def _entry(change: Change, guard: str) -> str:
 
 
 def _has_total_window(spec: Replication) -> bool:
-    """Whether the windows of the targets together allow more than the limit on all targets."""
+    """Whether the windows of the targets together allow more than the limit on all targets.
+
+    Otherwise they are the limit, and no run writes an item that all invocations share. A change of the spec
+    that makes it true starts the window of all targets empty: the deletes before it count for their targets.
+    """
     return len(spec.targets) * spec.limits.max_deletes > spec.limits.of_all_targets()
 
 

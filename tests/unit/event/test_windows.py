@@ -291,6 +291,20 @@ class TestAllTargets:
         self.reserve(stage, 3, Limits(max_deletes=8, max_deletes_total=47))
         assert stage.entries(self.WINDOW) == 18
 
+    def test_the_deletes_before_a_change_of_the_spec_count_in_the_windows_of_their_targets(
+        self, stage: Stage
+    ) -> None:
+        """The window of all targets starts empty when the limits first need it, and counts from then on."""
+        self.reserve(stage, 8, Limits(max_deletes=8))
+        several = Limits(max_deletes=10, max_deletes_total=20)
+        _, plan, _ = self.reserve(stage, 3, several, prefix="/p/later")
+        assert {one.withheld_by for one in plan.changes if one.fate is not Fate.APPLY} == {("max-deletes",)}
+        assert sum(one.fate is Fate.APPLY for one in plan.changes) == 12
+        assert stage.entries(self.WINDOW) == 12
+        _, last, _ = self.reserve(stage, 2, Limits(max_deletes=12, max_deletes_total=20), prefix="/p/last")
+        assert sum(one.fate is Fate.APPLY for one in last.changes) == 8
+        assert stage.entries(self.WINDOW) == 20
+
     def test_without_the_table_the_deletes_wait(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         reserve = State.reserve
 
