@@ -187,6 +187,8 @@ def test_a_place_that_does_not_answer_stops_a_plan() -> None:
 
     found = examined(aws, connect=connect)
     assert check(found, "target us-east-2", "identity").answer is Answer.FAILED
+    assert found.places["target us-east-2"] == "us-east-2"
+    assert examined(staged()).places["target us-east-2"] == "123456789012/us-east-2"
     assert found.exit_code == 1
 
 

@@ -136,17 +136,19 @@ def text(diagnosis: Diagnosis) -> str:
     return _text(
         diagnosis.checks,
         [works, applies if diagnosis.apply_works else "An apply will NOT work for all parameters."],
+        diagnosis.places,
     )
 
 
-def _text(checks: Iterable[Check], verdict: Iterable[str]) -> str:
+def _text(checks: Iterable[Check], verdict: Iterable[str], own: Mapping[str, str]) -> str:
+    """Return checks by place. `own`: the place of each target, by `where`."""
     from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
     from ssm_reconcile.renderers.groups import merge_alike
 
     lines = []
     sorted_checks = sorted(checks, key=lambda one: one.where)
     places = [(where, list(some)) for where, some in groupby(sorted_checks, key=lambda one: one.where)]
-    for (where, some), *others in merge_alike(places, _results):
+    for (where, some), *others in merge_alike(places, lambda place: _results(place, own.get(place[0], ""))):
         lines.append(where or "the spec")
         for one in some:
             lines.append(f"  {MARKS[one.answer.value]:<6}  {one.subject}: {one.message}")
@@ -159,7 +161,7 @@ def _text(checks: Iterable[Check], verdict: Iterable[str]) -> str:
     return "\n".join(visible(line, LINE_LIMIT) for line in [*lines, "", *verdict])
 
 
-def _results(place: tuple[str, Sequence[Check]]) -> Hashable:
+def _results(place: tuple[str, Sequence[Check]], own: str) -> Hashable:
     """Return the results of the checks of a place, to compare them with those of another place.
 
     The texts of checks that passed are left out, and so are the names of the place in the others.
@@ -171,7 +173,7 @@ def _results(place: tuple[str, Sequence[Check]]) -> Hashable:
         (
             one.subject,
             one.answer,
-            one.answer.value == "ok" or without_place(f"{one.message} {one.remedy}", where),
+            one.answer.value == "ok" or without_place(f"{one.message} {one.remedy}", where, own),
         )
         for one in checks
     )
@@ -210,7 +212,7 @@ def _check_github(specs: tuple[str, ...], output_format: str) -> int:
     verdict = f"{run.repository}: {missing} missing, {unread} could not be read, {warnings}."
     found = Diagnosis(checks)
     terminal.write(
-        json.dumps(document(found), indent=2) if output_format == "json" else _text(checks, [verdict])
+        json.dumps(document(found), indent=2) if output_format == "json" else _text(checks, [verdict], {})
     )
     return 3 if missing or unread else 0
 

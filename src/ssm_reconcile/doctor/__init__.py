@@ -90,9 +90,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All checks, in the order in which they were made."""
+    """All checks, in the order in which they were made.
+
+    `places`: account and region of each target, or the region, by the `where` of its checks.
+    """
 
     checks: tuple[Check, ...]
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def _works(self, *needs: Needed) -> bool:
         return not any(one.answer is Answer.FAILED and one.needed_for in needs for one in self.checks)
@@ -139,13 +143,14 @@ def diagnose(
         All checks.
     """
     checks = [_of_finding(one) for one in findings]
-    places = _CheckedPlaces(connect, clock, watch, command_line)
+    places, names = _CheckedPlaces(connect, clock, watch, command_line), dict[str, str]()
     for spec in narrow_specs(specs, run):
-        for label, access, *_ in endpoints(spec):
+        for label, access, account, _ in endpoints(spec):
             if access not in places.opened:
                 checks += places.open(access, label)
+            names[label] = places.name(access, account)
         checks += _of_replication(spec, places, decrypt=not run.no_decrypt)
-    return Diagnosis(tuple(dict.fromkeys(checks)))
+    return Diagnosis(tuple(dict.fromkeys(checks)), names)
 
 
 def _of_finding(finding: Finding) -> Check:
@@ -177,6 +182,13 @@ class _CheckedPlaces:
         if isinstance(reader, StoreError) or not self.listings[access].complete:
             return None
         return reader, self.listings[access]
+
+    def name(self, access: Access, account: str | None) -> str:
+        """Return the account and region of a place. `account`: that of the spec, for one that is not open."""
+        reader = self.opened[access]
+        if isinstance(reader, StoreError):
+            return "/".join(filter(None, (account, access.region)))
+        return str(reader.place)
 
     def open(self, access: Access, label: str) -> Iterator[Check]:
         """Open and list one place; its checks are the same for all replications that use it."""

@@ -302,7 +302,7 @@ def explanation_text(
 def _common_part(one: Explanation) -> Hashable:
     """Return what is equal in the explanations of targets of which one is shown."""
     texts = (one.answer, *one.plan, *one.withheld_by, *one.remedies)
-    words = [without_place(text, one.target) for text in texts]
+    words = [without_place(text, one.target, one.place) for text in texts]
     same = [facts.without_own_place(fact, one.target, one.place) for fact in one.facts]
     return one.replication, one.name, one.state, *words, *same
 

@@ -123,15 +123,13 @@ def without_own_place(fact: Fact, target: str, place: str) -> Fact:
     text = fact.text
     match fact.label:
         case "live":
-            for own in filter(None, (target, place, *place.split("/"))):
-                text = text.replace(own, "PLACE")
-            text = _TIME.sub("TIME", text)
+            text = _TIME.sub("TIME", without_place(text, target, place))
         case "record":
             text = _TIME.sub("TIME", text)
         case "key":
             text = _KEY_ARN.sub("KEY", text.replace(target, "TARGET"))
         case "cause":
-            text = without_place(text, target)
+            text = without_place(text, target, place)
         case _:
             pass
     return Fact(fact.label, text)

@@ -25,7 +25,6 @@ from ssm_reconcile.wording import plural
 _SEVERITIES = ("error", "warning", "notice")
 MANY_TARGETS = 10
 """Targets up to which an output shows each; of more, those that are alike are shown once."""
-_PLACE = re.compile(r"\b[0-9]{12}\b(/[a-z0-9-]+)?")
 _T = TypeVar("_T")
 
 
@@ -55,9 +54,19 @@ def alike_label(names: Sequence[str], total: int, word: str = "target") -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} alike"
 
 
-def without_place(text: str, target: str) -> str:
-    """Return a text about a target without its name and place, to compare it with that of another target."""
-    return _PLACE.sub("PLACE", text.replace(target, "TARGET"))
+def without_place(text: str, target: str, place: str) -> str:
+    """Return a text about a target without its name and place, to compare it with that of another target.
+
+    Another account or region in it stays: texts that differ in it do not say the same.
+
+    Args:
+        text: The text.
+        target: The name of the target.
+        place: Its place: account and region, or the region.
+    """
+    for own in filter(None, (target, place, *place.split("/"))):
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(own)}(?![A-Za-z0-9])", "PLACE", text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)

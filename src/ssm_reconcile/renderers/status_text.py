@@ -56,7 +56,7 @@ def status_text(
     for one in document["replicas"]:
         replicas.setdefault((one["replication"], one["target"]), []).append(one)
     targets = [(target, mine) for target in document["targets"] if (mine := replicas.get(_key(target)))]
-    for alike in merge_alike(targets, lambda pair: tuple(map(_facts, pair[1]))):
+    for alike in merge_alike(targets, lambda pair: tuple(_facts(one, pair[0]["place"]) for one in pair[1])):
         labels = [f"{one['replication']}, {one['target']}" if several else one["target"] for one, _ in alike]
         target, _ = alike[0]
         note = f" ({target['place']})" if len(alike) == 1 else ""
@@ -77,9 +77,9 @@ def _key(target: StatesEntry) -> tuple[str, str]:
     return target["replication"], target["target"]
 
 
-def _facts(one: ReplicaEntry) -> tuple[object, ...]:
-    """Return the facts of an address that are equal in targets that are shown once."""
-    reasons = tuple(without_place(reason, one["target"]) for reason in one["reasons"])
+def _facts(one: ReplicaEntry, place: str) -> tuple[object, ...]:
+    """Return the facts of an address in a place that are equal in targets that are shown once."""
+    reasons = tuple(without_place(reason, one["target"], place) for reason in one["reasons"])
     versions = (one["source_version"], one["recorded_source_version"])
     return one["replication"], one["name"], one["state"], reasons, versions, writer_name(one["writer"])
 

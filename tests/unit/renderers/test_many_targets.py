@@ -26,6 +26,10 @@ NAMES = [f"{account}-{region}" for account in ("1" * 12, "2" * 12, "3" * 12) for
 FEW = NAMES[:MANY_TARGETS]
 
 
+def place(name: str) -> str:
+    return f"{name[:12]}/{name[13:]}"
+
+
 def test_up_to_ten_targets_stay_apart_and_of_more_those_that_are_alike_are_one_group() -> None:
     assert merge_alike(FEW, len) == [[name] for name in FEW]
     groups = merge_alike(NAMES, lambda name: name[:12])
@@ -41,10 +45,28 @@ def test_a_label_names_the_first_of_some_and_none_of_all() -> None:
 
 def test_a_text_is_compared_without_its_target_account_and_region() -> None:
     first, second = (
-        without_place(f"{name}: no access to {name[:12]}/{name[13:]} of {name[:12]}", name)
+        without_place(f"{name}: no access to {place(name)} of {name[:12]}", name, place(name))
         for name in (NAMES[0], NAMES[-1])
     )
     assert first == second
+
+
+@pytest.mark.parametrize("other", ["9" * 12, "us-gov-west-1", "us-west-20", f"{'9' * 12}-us"])
+def test_another_account_or_region_in_a_text_stays(other: str) -> None:
+    assert other in without_place(f"the key belongs to {other}", NAMES[0], place(NAMES[0]))
+
+
+def test_texts_that_differ_in_another_account_are_not_merged() -> None:
+    """The owner of the last target is another one than that of the others."""
+    owners = {name: "8" * 12 if name == NAMES[-1] else "9" * 12 for name in NAMES}
+    reasons = {name: f"{place(name)} has the parameter of {owner}" for name, owner in owners.items()}
+    status = TestStatus()
+    replicas = [status.of(name, state="conflict", reasons=[reasons[name]]) for name in NAMES]
+    explained = TestExplain().text(*(reasons[name] for name in NAMES))
+    for text in (status.text(*replicas), explained, TestDoctor().text(**reasons)):
+        assert "9" * 12 in text
+        assert "8" * 12 in text
+        assert text.count("has the parameter of") == 2
 
 
 class TestAPlan:
@@ -88,7 +110,7 @@ class TestStatus:
     def text(self, *replicas: ReplicaEntry, names: Sequence[str] = NAMES) -> str:
         targets = [
             {
-                "replication": "prod", "source": "1/us-east-1", "target": name, "place": name,
+                "replication": "prod", "source": "1/us-east-1", "target": name, "place": place(name),
                 "complete": True, "counts": {"in_sync": sum(one["target"] == name for one in replicas)},
             }
             for name in names
@@ -114,7 +136,7 @@ class TestStatus:
         *others, last = NAMES
         text = self.text(*map(self.of, others), self.of(last, state="conflict", reasons=["another owner"]))
         assert f"\n{NAMES[0]} and 13 alike\n  {NAMES[0]}, {NAMES[1]}" in text
-        assert f"\n{last} ({last})\n" in text
+        assert f"\n{last} ({place(last)})\n" in text
         assert "  conflict (1): another owner" in text
 
     @pytest.mark.parametrize(
@@ -129,7 +151,7 @@ class TestStatus:
         *others, last = NAMES
         text = self.text(*map(self.of, others), self.of(last, **{key: other}))
         assert f"\n{NAMES[0]} and 13 alike\n" in text
-        assert f"\n{last} ({last})\n" in text
+        assert f"\n{last} ({place(last)})\n" in text
 
     def test_times_that_differ_are_left_out(self) -> None:
         times = {name: f"2026-11-{number + 1:02}T12:00:00.000Z" for number, name in enumerate(NAMES)}
@@ -199,12 +221,11 @@ class TestExplain:
             found = []
             for number, (name, line) in enumerate(zip(NAMES, lines, strict=True)):
                 account, region = name[:12], name[13:]
-                place = f"{account}/{region}"
                 sentence = line.format(
-                    name=name, place=place, account=account, region=region, day=number % 9 + 1
+                    name=name, place=place(name), account=account, region=region, day=number % 9 + 1
                 )
                 fact = Fact(label, sentence)
-                found.append(Explanation("prod", name, place, "/a", Row.IN_SYNC, facts=(fact,)))
+                found.append(Explanation("prod", name, place(name), "/a", Row.IN_SYNC, facts=(fact,)))
             return explanation_text(found, width=200)
 
         assert "the same in all 14 other targets" in text(*[usual] * 15)
@@ -225,7 +246,7 @@ class TestDoctor:
                 Check(f"target {name}", "clock", Answer.OK, f"{len(checks)} s apart"),
                 Check(f"target {name}", "settings", Answer.UNKNOWN, message, "compare the role"),
             ]
-        return doctor_text(Diagnosis(tuple(checks)))
+        return doctor_text(Diagnosis(tuple(checks), {f"target {name}": place(name) for name in NAMES}))
 
     def test_the_results_of_one_target_stand_for_all_that_are_alike(self) -> None:
         text = self.text()
