@@ -11,7 +11,8 @@ ACCOUNTS = (HOME, *(f"{number}" * 12 for number in range(1, 8)))
 REGIONS = (HERE, "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")
 TARGETS = [f"{account}-{region}" for account in ACCOUNTS for region in REGIONS][1:]
 """All but the place of the source."""
-PARAMETERS = 5
+PARAMETERS = 4
+"""Two deletes are half of the replicas, and within the limit of one target."""
 EVERY = len(TARGETS) * PARAMETERS
 MOST_LINES = 150
 
@@ -47,7 +48,7 @@ def test_forty_places_from_the_first_plan_to_the_last_delete(shell: Shell) -> No
         shell.put(f"/service/{number:02}/url", f"https://{number}.example.com")
     shell.put("/token", SECRET, kind="SecureString")
     write_spec(shell)
-    shell.environment["COLUMNS"] = "80"
+    shell.environment |= {"COLUMNS": "80", "AWS_ENDPOINT_URL": shell.proxy.behind}  # no request goes wrong
     done = shell.run("validate")
     assert (done.returncode, done.stdout) == (0, "replication.yaml: 1 replication, valid\n")
     assert f"the source, {HOME}/{HERE}, is a place of this matrix: it is left out" in done.stderr
@@ -79,12 +80,10 @@ def test_forty_places_from_the_first_plan_to_the_last_delete(shell: Shell) -> No
 
 
 def _read_the_state(shell: Shell) -> None:
-    for width in (80, 120):
-        shell.environment["COLUMNS"] = str(width)
-        readable(shell.run("status").stdout, width)
-        explained = shell.run("explain", f"{shell.path}/token")
-        assert explained.returncode == 0, explained.stderr
-        assert "the same in all 38 other targets" in readable(explained.stdout, width)
+    readable(shell.run("status").stdout, 80)
+    explained = shell.run("explain", f"{shell.path}/token", env={"COLUMNS": "120"})
+    assert explained.returncode == 0, explained.stderr
+    assert "the same in all 38 other targets" in readable(explained.stdout, 120)
     diagnosis = shell.run("doctor")
     assert (diagnosis.returncode, len(diagnosis.stdout.splitlines()) <= MOST_LINES) == (0, True)
     assert "and with the same results 38 more targets" in diagnosis.stdout
@@ -93,7 +92,7 @@ def _read_the_state(shell: Shell) -> None:
 def _delete_in_all_targets(shell: Shell) -> None:
     for number in (0, 1):
         shell.ssm(HERE).delete_parameter(Name=f"{shell.path}/service/{number:02}/url")
-    done = shell.run("apply", "--yes", "--out", "report.json", env={"COLUMNS": "80"})
+    done = shell.run("apply", "--yes", "--out", "report.json")
     assert done.returncode == 5
     text = re.sub(r"\s+", " ", readable(done.stdout, 80))
     assert "78 to delete or replace in all targets are more than 50" in text
