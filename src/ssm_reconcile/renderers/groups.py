@@ -8,7 +8,7 @@ merge_alike       many targets -> those of which an output shows the same
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,6 +25,8 @@ from ssm_reconcile.wording import plural
 _SEVERITIES = ("error", "warning", "notice")
 MANY_TARGETS = 10
 """Targets up to which an output shows each; of more, those that are alike are shown once."""
+EXCEPTIONS = 3
+"""The most targets that are named as exceptions of all, and the most that are named in any case."""
 _T = TypeVar("_T")
 
 
@@ -52,6 +54,20 @@ def alike_label(names: Sequence[str], total: int, word: str = "target") -> str:
     if len(names) == total > 1:
         return f"each of {total:,} {word}s"
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} alike"
+
+
+def all_but(everywhere: str, targets: Collection[str], every: Collection[str]) -> str:
+    """Return `all 40 targets`, `all 40 targets but eu-west-1`, or nothing where the names say it better.
+
+    Args:
+        everywhere: The text for all targets.
+        targets: The targets that have something in common.
+        every: All targets.
+    """
+    left = sorted(set(every) - set(targets))
+    if len(left) > EXCEPTIONS or len(targets) <= (EXCEPTIONS if left else 2):
+        return ""
+    return f"{everywhere} but {', '.join(left)}" if left else everywhere
 
 
 def without_place(text: str, target: str, place: str) -> str:

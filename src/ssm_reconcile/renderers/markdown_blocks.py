@@ -14,7 +14,7 @@ from datetime import timedelta
 from ssm_reconcile.documents import RemedyEntry
 from ssm_reconcile.encoding import utf8
 from ssm_reconcile.renderers.escaping import fence, prose, span
-from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
+from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, all_but, path_patterns
 from ssm_reconcile.renderers.outline import guard_reasons, guard_sentences
 from ssm_reconcile.renderers.view import PlanView, RunView, TargetView
 from ssm_reconcile.wording import cut, join, parse_time, plural
@@ -77,8 +77,10 @@ def in_targets(view: RunView, targets: Sequence[str]) -> str:
     """Return the targets for the end of a line; nothing where the view has only one."""
     if len(view.targets) == 1:
         return ""
-    is_everywhere = {target.label for target in view.targets} <= set(targets)
-    return f"  ({f'all {view.place_word}s' if is_everywhere else ', '.join(targets)})"
+    labels, everywhere = {target.label for target in view.targets}, f"all {view.place_word}s"
+    if labels <= set(targets):
+        return f"  ({everywhere})"
+    return f"  ({all_but(everywhere, targets, labels) or ', '.join(targets)})"
 
 
 def _spans(targets: Sequence[str]) -> str:

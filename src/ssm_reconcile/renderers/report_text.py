@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ssm_reconcile.renderers.groups import path_patterns
+from ssm_reconcile.renderers.groups import all_but, path_patterns
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, result_word
 from ssm_reconcile.renderers.outline import run_flags
 from ssm_reconcile.renderers.terminal_text import (
@@ -200,10 +200,10 @@ class _ReportText(TerminalText):
             yield str(path), where if is_same else f"{plural(sum(map(len, places)), 'change')} in {where}"
 
     def _targets(self, targets: Sequence[str]) -> str:
-        """Return the labels of some targets, or that they are all of several."""
-        if len(targets) > 2 and len(targets) == len(self.view.targets):  # noqa: PLR2004 - two are named
-            return f"all {len(targets):,} {self.view.place_word}s"
-        return first_of(sorted(targets), _TARGETS)
+        """Return the labels of some targets, or that they are all of several, or all but a few."""
+        labels = [target.label for target in self.view.targets]
+        everywhere = f"all {len(labels):,} {self.view.place_word}s"
+        return all_but(everywhere, targets, labels) or first_of(sorted(targets), _TARGETS)
 
 
 def _lines_of_each(groups: Sequence[OutcomeGroup]) -> int:

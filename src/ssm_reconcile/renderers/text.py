@@ -13,6 +13,7 @@ from itertools import groupby
 
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.renderers.changes import AttributeLine
+from ssm_reconcile.renderers.groups import all_but
 from ssm_reconcile.renderers.outline import (
     ChangeGroup,
     ChangePattern,
@@ -30,8 +31,6 @@ SIGNS = {
 }  # fmt: skip
 _CELLS = (LONGEST_NAME, 40, 40)
 """The widest columns of a change: its name, its types, its targets."""
-_NAMED = 3
-"""The most targets that are always named, and the most that are named as exceptions of all."""
 LINES = 150
 """Lines of a grouped text at 100 columns or more, if at most LISTED changes are dangerous."""
 
@@ -193,11 +192,8 @@ class _PlanText(PlanSummaryText):
         labels = [target.label for target in self.view.targets]
         if len(labels) == 1:
             return ""
-        left = sorted(set(labels) - set(targets))
-        if len(left) > _NAMED or len(targets) <= (_NAMED if left else 2):
-            return ", ".join(targets)
         everywhere = f"all {len(labels)} {self.view.place_word}s"
-        return f"{everywhere} but {', '.join(left)}" if left else everywhere
+        return all_but(everywhere, targets, labels) or ", ".join(targets)
 
     def _pattern_cells(self, pattern: ChangePattern) -> tuple[str, str, str]:
         where = self._where(pattern.targets)

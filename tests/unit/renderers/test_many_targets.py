@@ -15,9 +15,12 @@ from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
 from ssm_reconcile.explain import Explanation, explanation_text
 from ssm_reconcile.explain.facts import Fact
 from ssm_reconcile.renderers.groups import MANY_TARGETS, alike_label, merge_alike, without_place
+from ssm_reconcile.renderers.markdown import plan_comment
+from ssm_reconcile.renderers.report_markdown import report_comment
+from ssm_reconcile.renderers.report_text import report_text
 from ssm_reconcile.renderers.status_text import status_text
 from ssm_reconcile.renderers.text import plan_text
-from ssm_reconcile.renderers.view import PlanView
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from tests.unit.cli.test_status import entry
 from tests.unit.renderers import plans
 
@@ -91,6 +94,19 @@ class TestAPlan:
         rows = [line for line in plan_text(PlanView(document), width=100).splitlines() if " 160" in line]
         assert f"{NAMES[0]} and 13 alike" in rows[-2]
         assert (NAMES[3] in rows[-1], rows[-1].endswith("frozen")) == (True, True)
+
+    def test_a_change_in_all_but_a_few_targets_names_these_few_in_every_output(self) -> None:
+        changes = [plans.create(name, "/a") for name in NAMES[2:]]
+        plan = plans.plan_of(changes, targets=NAMES)
+        view, report = (
+            PlanView(plans.document_of(plan)),
+            ReportView(plans.report_document_of(plans.reported(plan))),
+        )
+        few = f"regions but {NAMES[1]}, {NAMES[0]}"
+        assert f"all 15 {few}" in " ".join(plan_text(view, width=200).split())
+        assert f"all 15 {few}" in report_text(report, width=200)
+        assert f"  (all {few})" in plan_comment(view)
+        assert f"  (all {few})" in report_comment(report, view)
 
     def test_a_summary_and_a_full_text_have_a_row_for_each(self) -> None:
         for extent in ("summary", "full"):
