@@ -73,15 +73,18 @@ def all_but(everywhere: str, targets: Collection[str], every: Collection[str]) -
 def without_place(text: str, target: str, place: str) -> str:
     """Return a text about a target without its name and place, to compare it with that of another target.
 
-    Another account or region in it stays: texts that differ in it do not say the same.
+    Other accounts and places in it stay, such as that of the source: texts that differ in one do not say the
+    same.
 
     Args:
         text: The text.
         target: The name of the target.
         place: Its place: account and region, or the region.
     """
-    for own in filter(None, (target, place, *place.split("/"))):
-        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(own)}(?![A-Za-z0-9])", "PLACE", text)
+    account = place.rpartition("/")[0]
+    for own in filter(None, (target, place, account)):
+        # An account before a slash is that of another place.
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(own)}(?![A-Za-z0-9/])", "PLACE", text)
     return text
 
 

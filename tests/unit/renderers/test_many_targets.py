@@ -59,6 +59,13 @@ def test_another_account_or_region_in_a_text_stays(other: str) -> None:
     assert other in without_place(f"the key belongs to {other}", NAMES[0], place(NAMES[0]))
 
 
+@pytest.mark.parametrize("source", [f"{NAMES[0][:12]}/us-east-9", "9" * 12 + "/us-west-2"])
+def test_the_place_of_the_source_is_the_same_text_for_every_target(source: str) -> None:
+    """One of these targets is in the account, or in the region, of the source."""
+    texts = {without_place(f"create /a in {source} again", name, place(name)) for name in NAMES}
+    assert texts == {f"create /a in {source} again"}
+
+
 def test_texts_that_differ_in_another_account_are_not_merged() -> None:
     """The owner of the last target is another one than that of the others."""
     owners = {name: "8" * 12 if name == NAMES[-1] else "9" * 12 for name in NAMES}
