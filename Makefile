@@ -20,7 +20,7 @@ SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
 
-.PHONY: help demo test test-fast bench check fix lock clean lint types architecture documents workflows templates
+.PHONY: help demo test test-fast test-wheel bench check fix lock clean lint types architecture documents workflows templates
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ test: .venv/dev.stamp ## all tests in parallel; PYTEST="-k name" passes options 
 
 test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute or two
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/cases tests/contract $(PYTEST)
+
+test-wheel: .venv/dev.stamp ## end-to-end tests with the command of an installed wheel; takes 10 minutes
+	INSTALLED_WHEEL=1 $(BIN)/python -m pytest -n auto --dist worksteal tests/e2e $(PYTEST)
 
 bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESULTS.md and the numbers of README.md; takes 25 minutes
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks
@@ -51,6 +54,7 @@ lock: ## newest versions of all dependencies, with hashes, for every platform
 	$(LOCK) --extra demo --constraint requirements/dev.txt --output-file requirements/demo.txt
 	$(COMPILE) --extra lambda --constraint requirements/dev.txt $(TERMINAL:%=--no-emit-package %) --output-file requirements/lambda.txt
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/run.txt
+	$(COMPILE_ALONE) --upgrade --group installers --output-file requirements/installers.txt
 
 clean: ## remove all generated files, .venv included
 	rm -rf .venv build dist htmlcov mutants .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -90,8 +94,9 @@ templates: .venv/dev.stamp
 # Installation. Each lock includes the build backend, so only locked packages are downloaded. The lock of the
 # Lambda function, which deploy/build.sh installs, has neither the backend nor the packages of the terminal.
 
-COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+COMPILE_ALONE = $(UV) pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
+COMPILE = $(COMPILE_ALONE) pyproject.toml
 LOCK = $(COMPILE) --group build
 TERMINAL = click rich markdown-it-py mdurl pygments
 

@@ -75,8 +75,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def commands() -> Iterator[CommandServer]:
-    """Return the warm interpreter of this worker, which forks commands."""
-    with command_server() as started:
+    """Return the warm interpreter of this worker, which forks commands.
+
+    With INSTALLED_WHEEL=1, commands are those of the installed wheel, each in a process of its own.
+    """
+    from tests.e2e.wheel import installed_commands
+
+    start = installed_commands if os.environ.get("INSTALLED_WHEEL") else command_server
+    with start() as started:
         yield started
 
 

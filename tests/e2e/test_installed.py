@@ -1,4 +1,4 @@
-"""The wheel, in an environment of its own: the console script, the module, the schemas, the hook."""
+"""The wheel with its extra `demo`, in an environment of its own: commands, schemas, the demo, the hook."""
 
 from __future__ import annotations
 
@@ -7,48 +7,42 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.e2e.wheel import Distributions, build_distributions, install
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The commands of an environment that holds the wheel, and borrows its dependencies from this one."""
-    folder = tmp_path_factory.mktemp("installed")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
-    python = folder / "venv" / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(python), "install"]
-    subprocess.run([*pip, "--no-index", "--no-deps", str(wheel)], check=True, capture_output=True)
-    site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        check=True, capture_output=True, text=True,
-    ).stdout.strip()  # fmt: skip
-    # Only the folder itself: its own .pth files, the editable install among them, are not followed.
-    (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python.parent
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    return build_distributions(tmp_path_factory.mktemp("distributions"))
 
 
-def run(installed: Path, *words: str) -> str:
+@pytest.fixture(scope="module")
+def installed(distributions: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the commands."""
+    return install(distributions, tmp_path_factory.mktemp("installed") / "venv")
+
+
+def run(installed: Path, *words: str, folder: Path | None = None) -> str:
     result = subprocess.run(
         [str(installed / words[0]), *words[1:]],
-        cwd=installed, capture_output=True, text=True, check=False, timeout=60,
-        env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
+        cwd=folder or installed, capture_output=True, text=True, check=False, timeout=120,
+        env={key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "AWS_"))},
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 def test_the_code_that_runs_is_that_of_the_wheel(installed: Path) -> None:
-    where = run(installed, "python", "-c", "import ssm_reconcile; print(ssm_reconcile.__file__)")
+    code = "import ssm_reconcile, sys; print(ssm_reconcile.__file__, *sys.path, sep='\\n')"
+    where, *path = run(installed, "python", "-c", code).splitlines()
     assert where.startswith(str(installed.parent))
+    assert [entry for entry in path if Path(entry).is_relative_to(ROOT)] == []
 
 
 def test_the_script_and_the_module_are_one_program(installed: Path) -> None:
@@ -62,6 +56,28 @@ def test_the_schemas_come_with_the_wheel(installed: Path, name: str) -> None:
     assert (
         run(installed, "ssm-reconcile", "schema", name) == (ROOT / f"schema/{name}.schema.json").read_text()
     )
+
+
+def test_the_demo_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    out = run(installed, "ssm-reconcile", "demo", folder=tmp_path)
+    assert "Applied" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_end_to_end_tests_pass_with_the_command_of_the_wheel() -> None:
+    """Some of them; `make test-wheel` runs all."""
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/e2e/test_replicating.py"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    done = subprocess.run(
+        words,
+        cwd=ROOT,
+        env=environment | {"INSTALLED_WHEEL": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^\d+ passed", done.stdout, re.MULTILINE)
 
 
 def test_the_hook_for_other_repositories_checks_their_specs(installed: Path) -> None:
