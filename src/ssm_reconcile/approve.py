@@ -27,7 +27,7 @@ from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Address, Finding, PlanRefused, Severity, UsageError
 from ssm_reconcile.lift import Lift, Member, read_lift
-from ssm_reconcile.plan import Plan, ReplicationPlan, effect_of, fingerprint
+from ssm_reconcile.plan import Plan, ReplicationPlan, effect_of, fingerprint, mark_stays
 from ssm_reconcile.spec import AdoptMode, Replication, Run
 from ssm_reconcile.wording import first_of, plural, utc_text
 
@@ -438,7 +438,12 @@ def leave_rest(plan: Plan, rest: Sequence[ComparedChange]) -> Plan:
     )
     about = tuple(Address(one.target, one.name) for one in rest)
     finding = Finding(Severity.WARNING, "not-reviewed", message, about=about)
-    return replace(plan, replications=parts, findings=(*plan.findings, finding))
+    marked: dict[str, list[str]] = {}
+    for change in plan.changes:
+        if change.order in left and change.outdated_mark is not None and change.to_apply is not None:
+            marked.setdefault(change.target, []).append(change.name)
+    staying = [mark_stays(target, names, "its change was not reviewed") for target, names in marked.items()]
+    return replace(plan, replications=parts, findings=(*plan.findings, finding, *staying))
 
 
 def narrowed_to(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:

@@ -418,7 +418,7 @@ class Change:
         """The change that only removes the outdated mark of this change, and that no guard withholds."""
         assert self.outdated_mark is not None
         effect = Unmark(TagDiff(before={EXPIRES: self.outdated_mark}))
-        return replace(self, effect=effect, differences=(), withheld=(), outdated_mark=None)
+        return replace(self, effect=effect, differences=(), withheld=())
 
     @property
     def to_apply(self) -> Change | None:

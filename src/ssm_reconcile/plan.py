@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -35,9 +35,10 @@ from ssm_reconcile.change import (
     Update,
 )
 from ssm_reconcile.encoding import printable
-from ssm_reconcile.errors import Finding
+from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import SECURE, ProblemKind
 from ssm_reconcile.record import EXPIRES, instant, key_digest, rewrite_digest
+from ssm_reconcile.wording import first_of
 
 
 class Mode(StrEnum):
@@ -333,6 +334,25 @@ class Budget:
 
 
 WRITES = frozenset({"PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters"})
+
+
+def mark_stays(target: str, names: Sequence[str], why: str) -> Finding:
+    """Return the finding that marks in a target count although the sources of their replicas exist.
+
+    Args:
+        target: The name of the target.
+        names: The names of the replicas.
+        why: Why the marks are not removed.
+    """
+    text = (
+        f"{first_of(names, 5)}: the source exists again, but the mark of the replica stays: {why}."
+        " If the source is deleted again, a run may delete the replica at the time of this mark, even if"
+        f" it has passed. Remove the tag {EXPIRES} from the replica, or let a run write to it while the"
+        " source exists"
+    )
+    # The target too: outputs leave out a finding on addresses alone, since their reasons say the same.
+    about = (Address(target), *(Address(target, name) for name in names))
+    return Finding(Severity.WARNING, "mark-stays", text, target, about)
 
 
 def effect_of(change: Change) -> dict[str, Any]:

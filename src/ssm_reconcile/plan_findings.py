@@ -21,8 +21,8 @@ from difflib import get_close_matches
 from ssm_reconcile.change import Change, Create, Replace, Row, Update
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, Place, canonical
-from ssm_reconcile.plan import UNMET, Other, Plan, ReplicationPlan
-from ssm_reconcile.record import EXPIRES, OWNER
+from ssm_reconcile.plan import UNMET, Other, Plan, ReplicationPlan, mark_stays
+from ssm_reconcile.record import OWNER
 from ssm_reconcile.spec import Glob, Orphans, Replication
 from ssm_reconcile.wording import did_you_mean, first_of, plural
 
@@ -64,15 +64,7 @@ def find_staying_marks(plan: ReplicationPlan) -> Iterator[Finding]:
             why = _UNWRITABLE.get(other.row, "it has a tag that may be a mistyped opt-out tag")
             found.setdefault((other.target, why), []).append(other.name)
     for (target, why), names in sorted(found.items()):
-        text = (
-            f"{first_of(names, NAMED)}: the source exists again, but the mark of the replica stays: {why}."
-            " If the source is deleted again, a run may delete the replica at the time of this mark, even if"
-            f" it has passed. Remove the tag {EXPIRES} from the replica, or let a run write to it while the"
-            " source exists"
-        )
-        # The target too: outputs leave out a finding on addresses alone, since their reasons say the same.
-        about = (Address(target), *(Address(target, name) for name in names))
-        yield Finding(Severity.WARNING, "mark-stays", text, target, about)
+        yield mark_stays(target, names, why)
 
 
 def find_unchecked_keys(spec: Replication, rings: Mapping[str, Keyring]) -> Iterator[Finding]:

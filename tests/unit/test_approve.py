@@ -220,6 +220,19 @@ def test_the_removal_of_a_mark_is_approved_and_counts_as_done_afterwards() -> No
     assert not approve.compare([saved(plan(marked))], plan(other)).approved
 
 
+def test_a_change_that_is_left_names_its_mark_unless_the_plan_does() -> None:
+    marked = update(outdated_mark="mark")
+    rest = [approve.ComparedChange(*marked.order, "update")]
+
+    def codes(change: Change) -> list[str]:
+        return [one.code for one in approve.leave_rest(plan(change), rest).findings]
+
+    assert codes(update()) == ["not-reviewed"]
+    assert codes(marked) == ["not-reviewed", "mark-stays"]
+    assert codes(replace(marked, withheld=(Withholding("replace", ""),))) == ["not-reviewed", "mark-stays"]
+    assert codes(replace(marked, withheld=(Withholding("frozen-target", ""),))) == ["not-reviewed"]
+
+
 def test_a_target_that_is_another_place_now_is_refused_though_its_changes_are_the_same() -> None:
     moved = replace(TARGET, place="123456789012/eu-west-1")
     verdict = approve.compare([saved(plan(create()))], plan(create(), targets=(moved,)))

@@ -162,6 +162,7 @@ def test_apply_removes_the_mark_of_a_withheld_change_and_nothing_else(guard: str
     assert guard in one.error
     assert plan.budget is not None
     assert {name: calls[name] for name in plan.budget.calls} == dict(plan.budget.calls)
+    assert plan.budget.writes == 1
     assert aws.version("/p/a") == version
     assert (aws.world.tags(aws.there, "/p/a") or {}) == {k: v for k, v in tags.items() if k != EXPIRES}
     again = aws.plan()
@@ -303,6 +304,27 @@ def test_a_change_that_is_not_applied_loses_its_mark_all_the_same(
     assert (one.result, one.note) == (result, MARK_REMOVED)
     assert (mark_text(aws), aws.version("/p/a")) == (None, version)
     assert_waits_again(aws)
+
+
+def test_a_change_that_fails_reports_that_its_mark_could_not_be_removed_either() -> None:
+    aws = returned()
+    deny_source_values(aws)
+    without_values = aws.world.faults
+    assert without_values is not None
+    aws.world.faults = lambda *call: without_values(*call) or no_tags(*call)
+    one = outcome(aws.apply())
+    assert one.result is Result.FAILED
+    assert "its source value could not be read" in one.error
+    assert "its mark may still count" in one.note
+    assert counts(aws)
+
+
+def test_a_change_of_a_replica_that_is_gone_reports_nothing_about_its_mark() -> None:
+    aws = returned()
+    plan = aws.plan()
+    aws.delete("/p/a", region="us-east-2")
+    one = outcome(aws.carry_out(plan))
+    assert (one.result, one.error, one.note) == (Result.STALE, "it is gone", "")
 
 
 def test_a_removal_that_failed_is_not_tried_twice_in_one_run() -> None:

@@ -203,6 +203,12 @@ def test_a_plan_shows_that_the_mark_of_a_withheld_change_is_removed(
     assert "Apply exactly this" not in shown
 
 
+@pytest.mark.usefixtures("withheld")
+def test_explain_reports_that_the_mark_of_a_withheld_change_is_removed(cli: Cli) -> None:
+    shown = cli("explain", GONE).stdout
+    assert "a plan would do: update, withheld by a guard, its mark is removed" in shown
+
+
 def test_an_apply_on_a_terminal_asks_before_it_removes_a_mark(
     withheld: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,3 +243,4 @@ def test_a_report_shows_why_the_mark_of_a_withheld_change_was_not_removed(
     assert "RemoveTagsFromResource" in shown
     assert "its mark may still count if its source is deleted again" in " ".join(shown.split())
     assert "withheld by changed-outside" in " ".join(shown.split())
+    assert "failed by" not in shown

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.record import EXPIRES, ExpiryMark, digest
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import Cli
 
@@ -40,6 +41,17 @@ def test_a_rotated_value_of_the_former_spec_does_not_refuse_the_reviewed_plan(
     (left,) = [one for one in report["findings"] if one["code"] == "not-reviewed"]
     assert {one["name"] for one in left["about"]} == {NARROW}
     assert f"update {NARROW} in us-east-2" in left["message"]
+
+
+def test_a_change_that_is_left_keeps_its_outdated_mark_and_is_named(aws: SimulatedAws, reviewed: Cli) -> None:
+    mark = ExpiryMark(aws.clock.now(), digest(aws.there.arn(NARROW)), 1).text()
+    aws.world.tag(aws.there, NARROW, {EXPIRES: mark})
+    code, report = applied(cli=reviewed)
+    assert code == 0
+    (found,) = [one for one in report["findings"] if one["code"] == "mark-stays"]
+    assert found["message"].startswith(f"{NARROW}: the source exists again")
+    assert "its change was not reviewed" in found["message"]
+    assert (aws.world.tags(aws.there, NARROW) or {})[EXPIRES] == mark
 
 
 def test_a_rotated_value_is_applied_under_the_guards_on_request(aws: SimulatedAws, reviewed: Cli) -> None:
