@@ -298,8 +298,8 @@ def _guard_replace(target: TargetChanges, rules: GuardRules) -> Iterator[GuardRe
 
 def _guard_undo_without_hold(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold what `undo` takes back while no hold of the spec matches: the next run would make it again."""
-    hold_on, where = rules.replication.hold_on, rules.replication.where
-    changes = [one for one in target.open() if one.is_undo and not hold_on({one.source_name})]
+    holds_on, where = rules.replication.holds_on, rules.replication.where
+    changes = [one for one in target.open() if one.is_undo and not holds_on({one.source_name})]
     why, remedy = (
         "the next run would undo the undo",
         "Add the source to `parameters.hold`, or give --without-hold",

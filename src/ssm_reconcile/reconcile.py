@@ -22,7 +22,7 @@ from ssm_reconcile.apply.work import RecentTags, SourceTags, Work
 from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.change import Change, Delete, Fate, Release, Row
 from ssm_reconcile.diff import TargetDiff, value_findings
-from ssm_reconcile.diff.case import TargetContext, holding_patterns
+from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import SOURCE, Access, Listing, Place, UnreadableValue, canonical
@@ -282,7 +282,7 @@ def _plan_listed(
         others=tuple(_without_unconfirmed(other, state) for other in others),
         findings=(
             *_place_findings(spec, source, live),
-            *_selection_findings(spec, state, session.run, scope),
+            *_selection_findings(spec, state, drafts, session.run, scope),
             *find_renamed_spec(spec, source.place, {name: one.others for name, one in drafts.items()}, whole),
             *find_unchecked_keys(spec, state.rings),
             *find_unusable_source_keys(spec, source, state.rings[SOURCE], changes, _unread(state.inputs)),
@@ -399,7 +399,7 @@ def _place_findings(
 
 
 def _selection_findings(
-    spec: Replication, state: ReplicationState, run: Run, scope: PlanScope
+    spec: Replication, state: ReplicationState, drafts: Mapping[str, TargetDiff], run: Run, scope: PlanScope
 ) -> list[Finding]:
     """Return a warning for rules that select nothing, otherwise one for each pattern without effect.
 
@@ -416,8 +416,8 @@ def _selection_findings(
         return [Finding(Severity.WARNING, "nothing-selected", message, where)]
     if run.only:
         return []
-    is_whole = not run.targets and len(state.inputs) == len(spec.targets)
-    holding = frozenset[str]().union(*map(holding_patterns, state.inputs.values())) if is_whole else None
+    is_whole = not run.targets and len(drafts) == len(spec.targets)
+    holding = frozenset[str]().union(*(one.holding for one in drafts.values())) if is_whole else None
     listed = ((one.name, one.type) for one in source.parameters.values())
     unused = spec.patterns_without_effect(listed, holding)
     nothing = f"decides about none of {every}: no name matches it, or another pattern is applied first"

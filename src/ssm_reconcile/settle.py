@@ -35,7 +35,6 @@ from ssm_reconcile.model import (
     DesiredParameter,
     Keyring,
     Listing,
-    Place,
     Reading,
     Tags,
     UnreadableValue,
@@ -43,18 +42,24 @@ from ssm_reconcile.model import (
     ValueRequest,
     canonical,
 )
-from ssm_reconcile.record import OWNER, STACK_TAG, Standing, proves_equal, record_of, standing, was_secret
+from ssm_reconcile.record import (
+    OWNER,
+    STACK_TAG,
+    Standing,
+    proves_equal,
+    record_of,
+    source_names,
+    standing,
+    was_secret,
+)
 from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
-from ssm_reconcile.spec import Glob, Replication, Run
+from ssm_reconcile.spec import Glob, Hold, Replication, Run
 from ssm_reconcile.stores.base import Reader
 from ssm_reconcile.system import Phase, Progress, read_at_once
 
 CONFIRM_EACH = 50
-"""Up to this number of names, tags are read one by one; above it, filtered listings are cheaper.
-
-With `listings_only`, also the most direct reads of tags in each place.
-"""
+"""Maximum names whose tags are read one by one, in `confirm_owners` and in a place with `listings_only`."""
 _T = TypeVar("_T")
 TagReads: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, str]]
 """Tags that were read directly, by name (None: the parameter does not exist), and why others were not."""
@@ -310,6 +315,7 @@ class _ReplicationReads:
                 run=self.session.run,
                 settled=proof.equal,
                 unproven=proof.unproven,
+                holds=proof.holds,
                 readings=self._readings(name, proof, state.unconfirmed_in(name)),
                 as_of=self.session.as_of,
                 only=self.only,
@@ -381,6 +387,7 @@ class Proof:
         live: Values of the target to read.
         unproven: Addresses whose values would have to be read, and must not be.
         unconfirmed_strangers: Addresses of existing parameters that only bulk reads call "not a replica".
+        holds: The holds that match, for each address where they were evaluated.
     """
 
     equal: AbstractSet[str] = frozenset()
@@ -388,6 +395,7 @@ class Proof:
     live: Mapping[str, ValueRequest] = field(default_factory=dict)
     unproven: AbstractSet[str] = frozenset()
     unconfirmed_strangers: AbstractSet[str] = frozenset()
+    holds: Mapping[str, tuple[Hold, ...]] = field(default_factory=dict)
 
 
 def prove(
@@ -412,7 +420,7 @@ def prove(
         reads_values: Whether any value may be read.
     """
     claim = replication.claim(source.place)
-    equal, unproven, strangers = set[str](), set[str](), set[str]()
+    equal, unproven, strangers, holds = set[str](), set[str](), set[str](), dict[str, tuple[Hold, ...]]()
     from_source, from_live = dict[str, ValueRequest](), dict[str, ValueRequest]()
     for address, wanted in desired.items():
         there, tags = live.parameters.get(address), live.tags_of(address)
@@ -421,8 +429,10 @@ def prove(
             strangers.add(address)
         record = record_of(tags) if there is not None and status is Standing.OURS else None
         matters = there is None or _value_matters(replication, target, status, tags)
-        if not matters or _is_left(replication, wanted, tags if record else None, source.place):
-            continue
+        if replication.holds:
+            holds[address] = _holds_on(replication, wanted, tags if record else None, source)
+        if not matters or wanted.skip or wanted.chained or wanted.problems or holds.get(address):
+            continue  # no run writes the value, whatever it is
         if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
             equal.add(address)
             if not run.verify_values:
@@ -430,16 +440,14 @@ def prove(
         secret = wanted.source.is_secret or (there is not None and there.is_secret)
         show = not (wanted.hidden or secret or any(map(was_secret, (tags, _source_tags(source, wanted)))))
         if not reads_values or (run.no_decrypt and secret):
-            if there is not None and address not in equal:
-                unproven.add(address)
+            unproven.update({address} - equal if there is not None else ())
             continue
         if there is None and not show and not wanted.substitutions:
             continue  # a new SecureString is read when it is written
-        lifted = replication.shows(wanted.source.name, wanted.name)
-        from_source[address] = _source_question(wanted, source, live, show=show, lifted=lifted)
+        from_source[address] = _source_question(replication, wanted, source, live, show=show)
         if there is not None:
-            from_live[address] = ValueRequest(there.name, (), show, lifted=lifted)
-    return Proof(equal, from_source, from_live, unproven, strangers)
+            from_live[address] = ValueRequest(there.name, (), show, lifted=from_source[address].lifted)
+    return Proof(equal, from_source, from_live, unproven, strangers, holds)
 
 
 def _source_tags(source: Listing, wanted: DesiredParameter) -> Tags:
@@ -447,20 +455,21 @@ def _source_tags(source: Listing, wanted: DesiredParameter) -> Tags:
 
 
 def _source_question(
-    wanted: DesiredParameter, here: Listing, there: Listing, *, show: bool, lifted: bool
+    replication: Replication, wanted: DesiredParameter, here: Listing, there: Listing, *, show: bool
 ) -> ValueRequest:
     source, substitutions = wanted.source, wanted.substitutions
     pattern = source.allowed_pattern if substitutions else ""
     is_regional = here.place.region != there.place.region and source.data_type != IMAGE
     region = here.place.region if is_regional else ""
+    lifted = replication.shows(source.name, wanted.name)
     return ValueRequest(source.name, substitutions, show, pattern, lifted, region)
 
 
-def _is_left(replication: Replication, wanted: DesiredParameter, replica: Tags | None, source: Place) -> bool:
-    """Whether no run writes the value, whatever it is. `replica`: the tags of an existing replica of ours."""
-    if wanted.skip or wanted.chained or wanted.problems:
-        return True
-    return replication.hold_at(wanted.source.name, replica, wanted.name, source) is not None
+def _holds_on(
+    replication: Replication, wanted: DesiredParameter, replica: Tags | None, source: Listing
+) -> tuple[Hold, ...]:
+    """Return the holds that match an address. `replica`: the tags of an existing replica of ours."""
+    return replication.holds_on(source_names(wanted.source.name, replica, wanted.name, source.place))
 
 
 def _value_matters(replication: Replication, target: str, status: Standing, tags: Tags) -> bool:

@@ -23,10 +23,9 @@ from ssm_reconcile.model import (
     Access,
     Place,
     Substitution,
-    Tags,
     canonical,
 )
-from ssm_reconcile.record import PREFIX, Claim, digest_id, source_names
+from ssm_reconcile.record import PREFIX, Claim, digest_id
 from ssm_reconcile.secret_detection import name_looks_secret
 from ssm_reconcile.skip_sync import SkipSync
 
@@ -119,6 +118,29 @@ class Hold:
         if self.has_expired(today):
             ends = f", which expired after {self.until} (UTC),"
         return f"the hold on `{self.match.text}`{ends}"
+
+
+class HoldIndex:
+    """The holds by the source name that they match. Each name is matched once, for all targets and steps."""
+
+    def __init__(self, holds: Sequence[Hold]) -> None:
+        """Index the holds of one spec."""
+        self._expressions = [(hold, _expression(hold.match.text)) for hold in holds]
+        # One search for all holds: most names match none of them.
+        self._any = re.compile("|".join(one.pattern for _, one in self._expressions))
+        self._found: dict[str, tuple[Hold, ...]] = {}
+
+    def matching(self, name: str) -> tuple[Hold, ...]:
+        """Return the holds that match a source name, in the order of the spec."""
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._match(canonical(name))
+        return found
+
+    def _match(self, name: str) -> tuple[Hold, ...]:
+        if self._any.match(name) is None:
+            return ()
+        return tuple(hold for hold, expression in self._expressions if expression.match(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +339,11 @@ class Replication:
     show: tuple[Glob, ...] = ()
     where: Where | None = field(default=None, compare=False)
     limit_lines: Mapping[str, Where] = field(default_factory=dict, compare=False)
+    hold_index: HoldIndex = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Index the holds."""
+        object.__setattr__(self, "hold_index", HoldIndex(self.holds))
 
     def owner(self, source: Place) -> str:
         """Return the value of the owner tag of this replication's replicas."""
@@ -346,26 +373,15 @@ class Replication:
             return None
         return self.included_by(name)
 
-    def hold_on(self, names: Collection[str | None]) -> Hold | None:
-        """Return the hold that matches one of the names of sources; of several, the one that ends last.
+    def holds_on(self, names: Collection[str | None]) -> tuple[Hold, ...]:
+        """Return the holds that match one of the names of sources, in the order of the spec.
 
         None is a name that is not known. Any hold may be meant for it, so each of them matches it.
         """
-        found = [
-            hold for hold in self.holds if any(name is None or hold.match.matches(name) for name in names)
-        ]
-        return max(found, key=lambda hold: hold.until or date.max, default=None)
-
-    def hold_at(self, placed: str | None, replica: Tags | None, name: str, source: Place) -> Hold | None:
-        """Return the hold that stops every change at an address, by the names of its sources.
-
-        Args:
-            placed: The name of the source parameter that the spec places at the address; None without one.
-            replica: The tags of the replica of this replication at the address; None without one.
-            name: The name of the replica.
-            source: The place of the source.
-        """
-        return self.hold_on(source_names(placed, replica, name, source)) if self.holds else None
+        found = {name: self.holds if name is None else self.hold_index.matching(name) for name in names}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        return tuple(hold for hold in self.holds if any(hold in holds for holds in found.values()))
 
     def patterns_without_effect(
         self, parameters: Iterable[tuple[str, str]], holding: Collection[str] | None = None

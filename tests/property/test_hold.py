@@ -62,7 +62,7 @@ def mark(aws: SimulatedAws, spec: Replication, *, returns: bool) -> Replication:
     """
     spec = replace(spec, grace=AFTER, delete=DeleteMode.OWNED)
     for source in tuple(aws.world.region(aws.here).parameters.values()):
-        if spec.hold_on({source.latest.parameter.name}):
+        if spec.holds_on({source.latest.parameter.name}):
             aws.delete(source.latest.parameter.name)
     aws.pass_time(minutes=20)
     aws.apply(replace(spec, holds=()))

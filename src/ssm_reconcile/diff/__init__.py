@@ -76,6 +76,7 @@ class TargetDiff:
         deletes_outside_only: The number of those at names that `--only` leaves out.
         matched: The patterns of `--only` that match an address of a row, or its source.
         value_notes: Notes on values, each with the name of the source parameter.
+        holding: The patterns of holds that match an address of the run.
     """
 
     changes: tuple[Change, ...]
@@ -88,16 +89,16 @@ class TargetDiff:
     deletes_outside_only: int = 0
     matched: frozenset[str] = frozenset()
     value_notes: tuple[tuple[ValueNote, str], ...] = ()
+    holding: frozenset[str] = frozenset()
 
 
 def diff(context: TargetContext) -> TargetDiff:
     """Assign each address of one target that the run selects to its row; return the changes that follow."""
-    changes: list[Change] = []
-    others: list[Other] = []
+    changes, others = list[Change](), list[Other]()
     problems: list[tuple[Problem, str]] = []
     notes: list[tuple[ValueNote, str]] = []
     in_sync = replicas = deletes_outside_run = deletes_outside_only = 0
-    matched: set[str] = set()
+    matched, holding = set[str](), set[str]()
     for case in cases(context):
         replicas += case.standing is Standing.OURS
         if context.addresses is not None and case.address not in context.addresses:
@@ -108,6 +109,7 @@ def diff(context: TargetContext) -> TargetDiff:
             deletes_outside_only += _would_go(case)
             continue
         matched |= patterns
+        holding.update(hold.match.text for hold in case.holds)
         row = row_of(case)
         outcome = result(case, row)
         problems += [(problem, case.name) for problem in case.problems if row is Row.INVALID]
@@ -138,6 +140,7 @@ def diff(context: TargetContext) -> TargetDiff:
         deletes_outside_only=deletes_outside_only,
         value_notes=tuple(notes),
         matched=frozenset(matched),
+        holding=frozenset(holding),
     )
 
 

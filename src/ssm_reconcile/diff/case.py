@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT
 from ssm_reconcile.change import Difference, TagDiff
@@ -72,6 +72,7 @@ class TargetContext:
         as_of: The instant at which it is judged whether something has expired, in UTC.
         only: The patterns of `--only`.
         addresses: The canonical addresses that the run may plan for; None for all.
+        holds: The holds that match, for each address where they were already evaluated.
     """
 
     replication: Replication
@@ -88,6 +89,7 @@ class TargetContext:
     as_of: datetime
     only: tuple[Glob, ...] = ()
     addresses: frozenset[str] | None = None
+    holds: Mapping[str, tuple[Hold, ...]] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -123,7 +125,7 @@ class Case:
         standing: The owner of the existing parameter, as seen by this replication.
         record: The record of a replica of this replication.
         opted_out: Whether the existing parameter carries the skip tag itself.
-        hold: The hold of the spec that stops every change here.
+        holds: The holds of the spec that match. Each of them stops every change here.
         made_from: The name of the source parameter of a replica on which nothing is placed, if known.
         source_gone: Whether that source parameter no longer exists.
         would_place: Whether the spec would place that source parameter on this address.
@@ -147,7 +149,7 @@ class Case:
     standing: Standing
     record: Record | None
     opted_out: bool
-    hold: Hold | None = None
+    holds: tuple[Hold, ...] = ()
     made_from: str | None = None
     source_gone: bool = False
     would_place: bool = False
@@ -207,6 +209,11 @@ class Case:
     def source_name(self) -> str | None:
         """The name of the source parameter; None for a replica whose source is not known."""
         return self.made_from if self.desired is None else self.desired.source.name
+
+    @property
+    def hold(self) -> Hold | None:
+        """The hold that a row names: the one that ends last."""
+        return max(self.holds, key=lambda hold: hold.until or date.max, default=None)
 
     @property
     def source_names(self) -> frozenset[str | None]:
@@ -280,9 +287,13 @@ def _addresses(context: TargetContext) -> Iterator[Case]:
 
 
 def _with_hold(case: Case) -> Case:
-    """Return the case with the hold that stops its changes."""
+    """Return the case with the holds that stop its changes."""
     rules = case.context.replication
-    return replace(case, hold=rules.hold_on(case.source_names)) if rules.holds else case
+    if not rules.holds:
+        return case
+    found = case.context.holds.get(case.address)
+    found = rules.holds_on(case.source_names) if found is None else found
+    return replace(case, holds=found) if found else case
 
 
 def _with_skip_tag(case: Case) -> Case:
@@ -298,14 +309,6 @@ def _with_skip_tag(case: Case) -> Case:
 def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozenset[str]:
     """Return the texts of the globs that match at least one of some names."""
     return frozenset(glob.text for glob in globs if any(glob.matches(name) for name in names))
-
-
-def holding_patterns(context: TargetContext) -> frozenset[str]:
-    """Return the patterns of holds that match a source of an address; all if one is not known."""
-    globs = [hold.match for hold in context.replication.holds]
-    names = set[str | None]().union(*(case.source_names for case in _addresses(context))) if globs else set()
-    known = {name for name in names if name is not None}
-    return frozenset(glob.text for glob in globs) if None in names else matching_patterns(globs, known)
 
 
 def copied_tags(context: TargetContext) -> list[str]:

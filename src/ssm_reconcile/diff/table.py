@@ -90,7 +90,7 @@ TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
     ),
     (Row.DETACHED, lambda case: case.standing is Standing.DETACHED),
     (Row.COPIED, lambda case: case.desired is not None and case.standing is Standing.COPIED),
-    (Row.HELD, lambda case: case.hold is not None),
+    (Row.HELD, lambda case: bool(case.holds)),
     (Row.OPTED_OUT, lambda case: case.opted_out),
     (Row.CHAINED, lambda case: case.desired is not None and case.desired.chained),
     (Row.SKIPPED, lambda case: case.desired is not None and case.desired.skip and not case.ours),
