@@ -90,6 +90,10 @@ class CommandLine:
         """Return the command that checks the settings of the repository on GitHub."""
         return _joined(["doctor", "--github", *self._specs])
 
+    def init_github(self, repository: str) -> str:
+        """Return the command that writes the files for a repository on GitHub."""
+        return _joined(["init", "--github", repository, *self._specs])
+
     def iam(self, phase: str, *words: str) -> str:
         """Return the command that prints the IAM policies of a phase; it does not call AWS."""
         return _joined(["iam", phase, *words, *self._specs, *self._name])

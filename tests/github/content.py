@@ -15,6 +15,7 @@ import io
 import re
 import threading
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,9 +32,15 @@ def stamp(ago: float = 0) -> str:
     return (datetime.now(UTC) - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def account_id(login: str) -> int:
+    """Return the id of an account or a team."""
+    return zlib.crc32(login.encode())
+
+
 def user(login: str) -> dict[str, Any]:
     """Return the document of an account."""
-    return {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
+    kind = "Bot" if login.endswith("[bot]") else "User"
+    return {"login": login, "id": account_id(login), "type": kind}
 
 
 def repository(name: str = REPOSITORY) -> dict[str, Any]:
@@ -120,6 +127,7 @@ class Environment:
     """An environment with its protection rules; `branches` is None without a rule on branches.
 
     `branches` has `tag NAME` for a tag. `protected_branches`: the rule admits protected branches instead.
+    A reviewer with a `/` is a team.
     """
 
     name: str
@@ -129,12 +137,18 @@ class Environment:
     prevent_self_review: bool = False
     can_admins_bypass: bool = True
     protected_branches: bool = False
+    wait_timer: int = 0
 
     @property
     def document(self) -> dict[str, Any]:
         rules: list[dict[str, Any]] = []
+        if self.wait_timer:
+            rules.append({"id": 3, "type": "wait_timer", "wait_timer": self.wait_timer})
         if self.reviewers:
-            reviewers = [{"type": "User", "reviewer": user(login)} for login in self.reviewers]
+            reviewers = [
+                {"type": "Team" if "/" in login else "User", "reviewer": user(login)}
+                for login in self.reviewers
+            ]
             rules.append({
                 "id": 1, "type": "required_reviewers", "prevent_self_review": self.prevent_self_review,
                 "reviewers": reviewers,
@@ -189,7 +203,9 @@ class Hub:
     `tokens` has the account of each token, `permissions` the permissions of a token that is restricted.
     `denied` has operations that are refused for every token. `roles` has the permission of each person on
     the repository; a person without an entry may write. `variables` has those of `repository`, `organization`
-    and each environment; `protection` is the classic protection of the default branch.
+    and each environment; `protection` is the classic protection of the default branch. `branch_rules` are
+    rules of the organization, `rulesets` those of the repository. `accounts` may review a deployment: people,
+    and teams with a `/`. `plan` (free, team, enterprise) limits a private repository.
     """
 
     url: str = ""
@@ -210,6 +226,9 @@ class Hub:
     contents: dict[str, bytes] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
     branch_rules: list[dict[str, Any]] = field(default_factory=list)
+    rulesets: list[dict[str, Any]] = field(default_factory=list)
+    accounts: set[str] = field(default_factory=lambda: {"alice", "bob", "acme/ops"})
+    plan: str = "enterprise"
     protection: dict[str, Any] | None = None
     codeowners_errors: list[dict[str, Any]] = field(default_factory=list)
     variables: dict[str, dict[str, str]] = field(default_factory=dict)

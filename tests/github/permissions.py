@@ -21,12 +21,13 @@ _READS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"(actions|environments)(/.*)?", ("actions",)),
     (r"branches/[^/]+/protection", ("administration",)),
     (r"branches/[^/]+", ("contents",)),
-    (r"(rules/branches/.+|collaborators/[^/]+/permission)?", ()),
+    (r"(rules/branches/.+|rulesets(/\d+)?|collaborators/[^/]+/permission)?", ()),
 )
 _WRITES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"issues/(\d+/comments|comments/\d+)", _EITHER),
     (r"issues(/\d+)?", ("issues",)),
     (r"check-runs(/\d+)?", ("checks",)),
+    (r"environments/[^/]+(/deployment-branch-policies)?|rulesets(/\d+)?", ("administration",)),
     (r"actions/runs/\d+/(rerun|cancel|pending_deployments)", ("actions",)),
 )
 

@@ -25,6 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
+from tests.github import setup
 from tests.github.content import REPOSITORY, Comment, Hub, Issue, Request, repository, stamp, user
 from tests.github.permissions import permitted
 
@@ -101,6 +102,9 @@ class _Door(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._answer("PATCH")
 
+    def do_PUT(self) -> None:
+        self._answer("PUT")
+
     def _answer(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length) if length else b""
@@ -136,6 +140,8 @@ class _Door(BaseHTTPRequestHandler):
             found = self._route(method, path, asked, token, body)
         except _Answer as answer:
             return answer
+        except setup.RefusedError as error:
+            return _Answer(error.status, {"message": error.message})
         return found if isinstance(found, _Answer) else _Answer(200, found)
 
     def _route(self, method: str, path: str, asked: dict[str, str], token: str, body: Any) -> Any:
@@ -148,7 +154,7 @@ class _Door(BaseHTTPRequestHandler):
             return self._graphql(body, who, token)
         here = re.fullmatch(rf"/repos/{REPOSITORY}(?:/(.*))?", path)
         if here is None:
-            raise _Answer(404, {"message": "Not Found"})
+            return self._found(setup.find_account(self.hub, path) if method == "GET" else None)
         below = here[1] or ""
         granted = self.hub.permissions.get(token)
         if not permitted(method, below, granted, on_pull=self._is_on_pull(below)):
@@ -156,7 +162,7 @@ class _Door(BaseHTTPRequestHandler):
         match below.split("/"):
             case ["actions" | "environments", *_]:
                 self._may("actions")
-                return self._actions(method, below, asked)
+                return self._actions(method, below, asked, body)
             case ["check-runs", *_] | ["commits", _, "check-runs"]:
                 return self._checks(method, below, asked, body)
             case _:
@@ -236,7 +242,9 @@ class _Door(BaseHTTPRequestHandler):
             case "GET", "branches", _, "protection":
                 return self._found(hub.protection)
             case "GET", "rules", "branches", _:
-                return self._page(hub.branch_rules, asked, path)
+                return self._page(setup.rules_of_branch(hub), asked, path)
+            case ("GET" | "POST" | "PUT") as verb, "rulesets", *numbers:
+                return _Answer(*setup.answer_rulesets(hub, verb, next(iter(numbers), None), body))
             case "GET", "collaborators", login, "permission":
                 role = hub.roles.get(login, "write")
                 return {"permission": role, "role_name": role, "user": user(login)}
@@ -254,7 +262,7 @@ class _Door(BaseHTTPRequestHandler):
             and head in (None, _label(pull))
         ]
 
-    def _actions(self, method: str, path: str, asked: dict[str, str]) -> Any:
+    def _actions(self, method: str, path: str, asked: dict[str, str], body: Any) -> Any:
         """Answer for runs, their jobs, approvals and artifacts, and for environments."""
         hub = self.hub
         match method, *path.split("/"):
@@ -263,6 +271,12 @@ class _Door(BaseHTTPRequestHandler):
                 return self._list("environments", every_environment, asked, path)
             case "GET", "environments", name:
                 return self._found(hub.environments.get(unquote(name))).document
+            case "PUT", "environments", name:
+                return setup.put_environment(hub, unquote(name), body)
+            case "POST", "environments", name, "deployment-branch-policies":
+                return _Answer(
+                    *setup.add_branch_policy(self._found(hub.environments.get(unquote(name))), body)
+                )
             case "GET", "environments", name, "deployment-branch-policies":
                 branches = self._found(hub.environments.get(unquote(name))).branches or []
                 policies = [

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 import urllib3
 
-from tests.github.content import BOT, REPOSITORY, Hub
+from tests.github.content import BOT, REPOSITORY, Hub, account_id
 from tests.github.permissions import permitted
 from tests.github.server import serving
 
@@ -230,3 +230,67 @@ def test_a_change_of_the_base_is_in_the_timeline_of_a_pull_request(hub: Hub, ask
     (event,) = ask("GET", "issues/7/timeline", token="ghs-job")[1]
     assert event["event"] == "base_ref_changed"
     assert event["created_at"]
+
+
+POLICY = {"protected_branches": False, "custom_branch_policies": True}
+NAMES = {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}}
+RULESET = {"name": "r", "target": "branch", "enforcement": "active", "conditions": NAMES, "rules": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("environments/e", {"reviewer": []}),
+        ("environments/e", {"wait_timer": "5"}),
+        ("environments/e", {"deployment_branch_policy": {"custom_branch_policies": True}}),
+        ("environments/e", {"deployment_branch_policy": POLICY | {"protected_branches": True}}),
+        ("environments/e", {"reviewers": [{"type": "User", "id": 1}]}),
+        ("environments/e", {"reviewers": [{"type": "Team", "id": account_id("alice")}]}),
+        ("environments/e", {"reviewers": [{"type": "User", "id": account_id("alice")}] * 7}),
+        ("rulesets", {"name": "r"}),
+        ("rulesets", RULESET | {"enforcement": "on"}),
+        ("rulesets", RULESET | {"rule": []}),
+        ("rulesets", RULESET | {"conditions": {"ref_name": {"include": []}}}),
+        ("rulesets", RULESET | {"rules": [{"type": "pull_request", "parameters": {}}]}),
+        ("rulesets", RULESET | {"rules": [{"type": "unknown"}]}),
+    ],
+)
+def test_a_setting_of_another_form_than_documented_is_refused(
+    hub: Hub, ask: Ask, path: str, body: Any
+) -> None:
+    method = "POST" if path == "rulesets" else "PUT"
+    assert ask(method, path, body)[0] == 422
+    assert (hub.environments, hub.rulesets) == ({}, [])
+
+
+def test_a_put_of_an_environment_resets_all_that_the_body_leaves_out(hub: Hub, ask: Ask) -> None:
+    alice = [{"type": "User", "id": account_id("alice")}]
+    body = {"reviewers": alice, "wait_timer": 5, "deployment_branch_policy": POLICY}
+    assert ask("PUT", "environments/e", body)[0] == 200
+    assert [ask("POST", "environments/e/deployment-branch-policies", {"name": "main"})[0] for _ in "12"] == [
+        200, 303,
+    ]  # fmt: skip
+    found = hub.environments["e"]
+    assert (found.reviewers, found.wait_timer, found.branches) == (["alice"], 5, ["main"])
+    assert ask("PUT", "environments/e")[0] == 200
+    assert (found.reviewers, found.wait_timer, found.branches) == ([], 0, None)
+    assert ask("POST", "environments/e/deployment-branch-policies", {"name": "main"})[0] == 404
+
+
+def test_a_ruleset_has_a_name_of_its_own_and_its_rules_hold_while_it_is_active(hub: Hub, ask: Ask) -> None:
+    rule = {"type": "deletion"}
+    status, made = ask("POST", "rulesets", RULESET | {"rules": [rule]})
+    assert status == 201
+    assert ask("POST", "rulesets", RULESET)[0] == 422
+    assert ask("GET", "rules/branches/main")[1] == [rule]
+    assert ask("PUT", f"rulesets/{made['id']}", RULESET | {"enforcement": "disabled"})[0] == 200
+    assert ask("GET", "rules/branches/main")[1] == []
+    assert ask("GET", "rulesets/1")[0] == 404
+    hub.visibility, hub.plan = "private", "free"
+    assert ask("GET", "rulesets")[0] == 403
+
+
+def test_a_job_may_not_change_settings(hub: Hub, ask: Ask) -> None:
+    hub.restrict("ghs-job", {"actions": "write", "contents": "write"})
+    for method, path in (("PUT", "environments/e"), ("POST", "rulesets")):
+        assert ask(method, path, RULESET, "ghs-job")[0] == 403

@@ -23,7 +23,7 @@ PROGRAM = "ssm-reconcile"
 COMPLETION_VARIABLE = "_SSM_RECONCILE_COMPLETE"
 SECTIONS = {
     "Set up": {
-        "init": "Write a first replication.yaml for existing parameters.",
+        "init": "Write a first replication.yaml; with --github, the files for GitHub.",
         "validate": "Check a spec; needs no AWS.",
         "doctor": "Check whether a plan and an apply will work.",
         "iam": "Print the IAM policies that a spec needs; needs no AWS.",

@@ -32,8 +32,8 @@ GROUPS = {
     ),
     "GitHub": (
         "--github", "--github-ids", "--target-account", "--environment", "--branch", "--pull-requests",
-        "--pull-request", "--head", "--replan", "--current", "--overtaken", "--comment", "--issue", "--check",
-        "--plan-exit",
+        "--code-owner", "--reviewer", "--ref", "--apply", "--pull-request", "--head", "--replan", "--current",
+        "--overtaken", "--comment", "--issue", "--check", "--plan-exit",
     ),
     "Probe": ("--probe", "--yes-write-here"),
     "Output": (

@@ -6,14 +6,14 @@ import os
 import re
 import secrets
 import string
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssm_reconcile.aws_limits import REGION
-from ssm_reconcile.cli import command_run, options, terminal, text_files
+from ssm_reconcile.cli import command_run, init_github, options, terminal, text_files
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import log_opening, show_progress
@@ -35,22 +35,16 @@ Examples:
   ssm-reconcile init --source-region us-east-1 --target dr=eu-west-1 \\
       --role-arn dr=arn:aws:iam::210987654321:role/ssm-reconcile \\
       --key alias/app=alias/app-eu --include '/prod/**'
+  ssm-reconcile init --github acme/parameters --code-owner @acme/platform \\
+      --reviewer acme/platform
+  ssm-reconcile init --github acme/parameters --apply specs/a.yaml specs/b.yaml
 """
 EXIT_CODES = {
-    0: "the file is written",
-    1: "error: a place cannot be read",
-    64: "wrong usage, or the file exists already",
+    0: "the files are written; --apply: the settings are complete",
+    1: "error: a place cannot be read, or GitHub refused a setting",
+    64: "wrong usage, or a file exists already",
 }
-GITHUB_STEPS = """\
-To plan pull requests and apply merges on GitHub (docs/github-actions.md):
-  1. Copy the workflows .github/workflows/plan.yml and apply.yml. They do not decrypt secrets to plan.
-  2. Create two roles. The plan role needs no kms:Decrypt: {plan_policy}
-     The apply role: {apply_policy}
-  3. Create the environments ssm-plan, ssm-apply and ssm-apply-changed. Only the default branch may use the
-     last two, and ssm-apply-changed needs required reviewers.
-  4. Require the check `SSM check` for the default branch.
-  5. Check the setup: {check}"""
-"""The steps after the spec; `doctor --github` checks them."""
+GITHUB_STEPS = "To plan pull requests and apply merges on GitHub (docs/github-actions.md):"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -66,6 +60,11 @@ class InitOptions:
     source_role: str | None = None
     roles: tuple[str, ...] = ()
     compare_secrets: bool = False
+
+    @property
+    def is_given(self) -> bool:
+        """Whether an option for the content of a new spec is given."""
+        return self != InitOptions(region=None)
 
     def source_access(self) -> Access:
         """Return the place of the source; raises UsageError for an invalid region."""
@@ -152,34 +151,65 @@ def _check_region(text: str | None) -> str:
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.option("--yes", is_flag=True, help="Do not ask; use the proposed values.")
+@options.spec_argument
+@init_github.add_options
 @options.aws_options
-def command(*, output: str, force: bool, yes: bool, common: CommonOptions, **given: Any) -> int:
+def command(
+    *, output: str, force: bool, yes: bool, specs: tuple[str, ...], common: CommonOptions, **given: Any
+) -> int:
     """Read the parameters of a region, and write a commented replication.yaml for them.
 
     Reads the source and the targets that are given: paths, KMS keys and their counterparts, skip_sync tags,
     values that depend on the region, and parameters that a target already has. Writes one file, and nothing
     in AWS. SecureStrings are not decrypted. On a terminal, it asks for each choice that no option makes.
+
+    With --github, writes the workflow of the repository and its entries in CODEOWNERS, and prints the
+    commands of `gh` for environments and rules. SPEC, or an existing replication.yaml, is the spec then;
+    several specs become a matrix, and AWS is not called.
     """
-    options.check_patterns("--include", given["include"])
+    chosen = init_github.GitHubOptions(
+        **{one.name: given.pop(one.name) for one in fields(init_github.GitHubOptions)}
+    )
+    chosen.check()
+    wanted = InitOptions(**given)
+    if specs and (chosen.repository is None or wanted.is_given):
+        message = "SPEC is an existing spec for --github, and the other options make a new one"
+        raise UsageError(message, "name a new spec with --output")
+    if chosen.repository and (specs or (Path(output).exists() and not wanted.is_given)):
+        return init_github.run(chosen, specs or (output,), force=force, common=common)
+    if chosen.repository:
+        init_github.check_new(chosen, output, force=force)
+    _write_spec(wanted, output, common, force=force, yes=yes)
+    again = CommandLine(() if output == DEFAULT_SPEC else (output,), access=common.access)
+    if output != "-" and not common.quiet:
+        terminal.log(f"Wrote {output}. Read it, then: {again.plan()}")
+    if chosen.repository:
+        return init_github.run(chosen, (output,), force=force, common=common)
+    if output != "-" and not common.quiet:
+        repository = propose_repository(Path.cwd())
+        terminal.log(f"{GITHUB_STEPS}\n  {again.init_github(repository)}")
+        terminal.log(init_github.next_steps(again, repository))
+    return 0
+
+
+def _write_spec(wanted: InitOptions, output: str, common: CommonOptions, *, force: bool, yes: bool) -> None:
+    """Write the spec that the options and the answers describe.
+
+    Raises:
+        UsageError: The file exists, or an option is missing or not valid.
+    """
+    options.check_patterns("--include", wanted.include)
     if output != "-":
         text_files.check_writable(Path(output))
         if Path(output).exists() and not force:
             message = f"{output} already exists"
             raise UsageError(message, "name another file with --output, or overwrite it with --force")
     asking = terminal.can_ask() and not yes
-    text = _spec_text(_completed(InitOptions(**given), asking=asking), common, asking=asking)
+    text = _spec_text(_completed(wanted, asking=asking), common, asking=asking)
     if output == "-":
         terminal.write(text)
-        return 0
-    text_files.save(Path(output), text)
-    if not common.quiet:
-        again = CommandLine(() if output == DEFAULT_SPEC else (output,), access=common.access)
-        terminal.log(f"Wrote {output}. Read it, then: {again.plan()}")
-        terminal.log(GITHUB_STEPS.format(
-            plan_policy=again.iam("plan", "--no-decrypt"), apply_policy=again.iam("apply"),
-            check=again.doctor_github(),
-        ))  # fmt: skip
-    return 0
+    else:
+        text_files.save(Path(output), text)
 
 
 def _completed(given: InitOptions, *, asking: bool) -> InitOptions:
@@ -291,19 +321,29 @@ def propose_name(folder: Path) -> str:
     for home in (folder, *folder.parents):
         git = home / ".git"
         if git.exists():
-            return _formed(_origin(git)) or _formed(home.name) or DEFAULT_NAME
+            name = re.split(r"[/:\\]", _origin(git).rstrip("/"))[-1].removesuffix(".git")
+            return _formed(name) or _formed(home.name) or DEFAULT_NAME
     return _formed(folder.name) or DEFAULT_NAME
 
 
+def propose_repository(folder: Path) -> str:
+    """Return OWNER/REPO of the remote `origin` on github.com; without one, these words."""
+    from ssm_reconcile.cli.doctor import repository_of
+
+    git = next((home / ".git" for home in (folder, *folder.parents) if (home / ".git").exists()), None)
+    try:
+        return repository_of("" if git is None else _origin(git), "https://github.com")
+    except UsageError:
+        return "OWNER/REPO"
+
+
 def _origin(git: Path) -> str:
-    """Return the last part of the URL of the remote `origin`, empty without one."""
+    """Return the URL of the remote `origin`, empty without one."""
     try:
         found = _ORIGIN.search((_common(git) / "config").read_text("utf-8", errors="replace"))
     except OSError:
         return ""
-    if found is None:
-        return ""
-    return re.split(r"[/:\\]", found[1].rstrip("/"))[-1].removesuffix(".git")
+    return "" if found is None else found[1]
 
 
 def _common(git: Path) -> Path:

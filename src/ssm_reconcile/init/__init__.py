@@ -2,6 +2,7 @@
 
 survey.py  opened places -> the parameters, keys and region ties
 text.py    a proposal -> commented YAML
+github.py  specs -> the files and the settings of a repository on GitHub
 
 A proposal is safe to apply: nothing is overwritten, a value that would be wrong in another region is
 rewritten or left out, and a secret is left out until its key has a counterpart in every target. It is

@@ -87,32 +87,31 @@ def test_the_written_spec_validates_and_plans_without_an_error(years: SimulatedA
     assert "Invalid" not in planned.stdout
 
 
-def test_the_steps_on_github_name_every_part_of_the_setup_and_commands_for_this_spec(
-    years: SimulatedAws, cli: Cli
-) -> None:
-    steps = cli(*LOOK, "--output", "a b.yaml").stderr.split("on GitHub", 1)[1]
-    parts = [
-        "plan.yml",
-        "apply.yml",
-        "ssm-plan",
-        "ssm-apply",
-        "ssm-apply-changed",
-        "reviewers",
-        "`SSM check`",
-    ]
-    assert [part for part in parts if part not in steps] == []
-    assert shlex.split(steps.splitlines()[-1].partition(": ")[2]) == [
-        "ssm-reconcile", "doctor", "--github", "a b.yaml",
-    ]  # fmt: skip
-    policies = [shlex.split(words) for words in re.findall(r": ssm-reconcile (iam .*)", steps)]
-    assert policies == [["iam", "plan", "--no-decrypt", "a b.yaml"], ["iam", "apply", "a b.yaml"]]
-    plan, apply = (cli(*words) for words in policies)
-    assert (plan.exit_code, apply.exit_code) == (0, 0)
-    (policy,) = json.loads(plan.stdout)["policies"]
-    decrypting = [one for one in policy["document"]["Statement"] if "kms:Decrypt" in one["Action"]]
-    assert [one["Effect"] for one in decrypting] == ["Deny"]
+def test_the_four_commands_after_a_new_spec_run_as_they_are_printed(years: SimulatedAws, cli: Cli) -> None:
+    steps = cli(*LOOK, "--output", "a.yaml").stderr.split("on GitHub", 1)[1].splitlines()[1:]
+    first, stack, deploy, check = (shlex.split(line.partition(">")[0]) for line in steps)
+    assert first == ["ssm-reconcile", "init", "--github", "OWNER/REPO", "a.yaml"]
+    written = cli(*first[1:], "--ref", "0" * 40)
+    assert written.exit_code == 0, written.output
+    template = cli(*stack[1:])
+    assert template.exit_code == 0, template.output
+    assert "PlanRole" in json.loads(template.stdout)["Resources"]
+    assert deploy[:5] == ["aws", "cloudformation", "deploy", "--template-file", "roles.json"]
+    assert check == ["ssm-reconcile", "doctor", "--github", "a.yaml"]
     assert "GitHub" not in cli(*LOOK, "--quiet").output
     assert "GitHub" not in cli(*LOOK, "--output", "-").stdout
+
+
+def test_the_commands_after_a_new_spec_name_the_repository_of_the_remote(
+    years: SimulatedAws, cli: Cli
+) -> None:
+    git = Path(".git")
+    git.mkdir()
+    url = '[remote "origin"]\n\turl = git@github.com:acme/params.git\n'
+    (git / "config").write_text(url)
+    assert "init --github acme/params\n" in cli(*LOOK).stderr
+    (git / "config").write_text(url.replace("github.com", "git.example.com"))
+    assert "init --github OWNER/REPO\n" in cli(*LOOK).stderr
 
 
 def test_nothing_is_written_in_aws_and_no_secret_is_read_or_shown(years: SimulatedAws, cli: Cli) -> None:

@@ -1,0 +1,330 @@
+"""`init --github`: the workflow and CODEOWNERS of a repository, and the commit that the workflow names."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from email.message import Message
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ssm_reconcile import __version__
+from ssm_reconcile.cli import command_run, init_github
+from ssm_reconcile.init.github import WORKFLOW
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SPEC, Cli
+
+ROOT = Path(__file__).parents[3]
+ACCOUNT = "123456789012"
+WITH_ACCOUNT = SPEC.replace("region: us-east-1", f'region: us-east-1, account: "{ACCOUNT}"')
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OWNERS = ".github/CODEOWNERS"
+INIT = ("init", "--github", "acme/params", "--ref", COMMIT)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository with a spec, a folder of specs, and no AWS."""
+
+    def connect(*_: object) -> None:
+        pytest.fail("it went to AWS")
+
+    monkeypatch.setattr(command_run, "connect_factory", connect)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "replication.yaml").write_text(WITH_ACCOUNT)
+    for name in ("a", "b"):
+        text = WITH_ACCOUNT.replace("name: prod", f"name: {name}").replace("/app/", f"/{name}/")
+        (tmp_path / "specs" / f"{name}.yaml").write_text(text)
+    return tmp_path
+
+
+def workflow() -> dict[Any, Any]:
+    """Return the workflow that was written; YAML 1.1 reads its key `on` as true."""
+    found: dict[Any, Any] = yaml.safe_load(Path(WORKFLOW).read_text())
+    return found
+
+
+def call() -> dict[str, Any]:
+    (job,) = workflow()["jobs"].values()
+    return dict(job)
+
+
+@pytest.mark.parametrize(
+    ("specs", "given", "paths", "matrix"),
+    [
+        ((), "replication.yaml", ["replication.yaml"], None),
+        (("specs/a.yaml",), "specs/a.yaml", ["specs/a.yaml"], None),
+        (("specs",), "specs", ["specs/**"], None),
+        (("./specs/",), "specs", ["specs/**"], None),
+        (
+            ("specs/b.yaml", "replication.yaml"), "${{ matrix.spec }}", ["specs/b.yaml", "replication.yaml"],
+            ["specs/b.yaml", "replication.yaml"],
+        ),
+    ],
+)  # fmt: skip
+def test_the_workflow_calls_the_one_of_this_project_for_a_spec_a_folder_and_a_matrix(
+    repository: Path, cli: Cli, specs: tuple[str, ...], given: str, paths: list[str], matrix: list[str] | None
+) -> None:
+    result = cli(*INIT, *specs)
+    assert result.exit_code == 0, result.output
+    job = call()
+    name = {(): "prod", ("specs/a.yaml",): "a"}.get(specs, "params")
+    assert job["uses"] == f"OWNER/ssm-reconcile/.github/workflows/replicate.yml@{COMMIT}"
+    assert job["with"] == {
+        "spec": given, "region": "us-east-1", "account": ACCOUNT,
+        "plan-role": f"arn:aws:iam::{ACCOUNT}:role/ssm-reconcile-{name}-plan",
+        "apply-role": f"arn:aws:iam::{ACCOUNT}:role/ssm-reconcile-{name}-apply",
+    }  # fmt: skip
+    assert job.get("strategy") == (matrix and {"fail-fast": False, "matrix": {"spec": matrix}})
+    assert workflow()[True]["push"] == {"branches": ["main"], "paths": [*paths, WORKFLOW]}
+    assert workflow()["permissions"] == {}
+    assert len(Path(WORKFLOW).read_text().splitlines()) <= 36
+
+
+@pytest.mark.parametrize("specs", [(), ("specs",), ("specs/a.yaml", "specs/b.yaml")])
+def test_the_workflow_is_valid_and_has_no_finding_of_an_auditor(
+    repository: Path, cli: Cli, specs: tuple[str, ...]
+) -> None:
+    assert cli(*INIT, *specs).exit_code == 0
+    tools = Path(sys.executable).parent
+    for command in (
+        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows"),
+        ("zizmor", "--offline", "--quiet", "--strict-collection", "--persona", "pedantic"),
+    ):
+        done = subprocess.run(
+            [tools / command[0], *command[1:], WORKFLOW], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("specs", [(), ("specs",), ("specs/a.yaml", "specs/b.yaml")])
+def test_the_roles_are_those_of_the_stack_whose_command_is_printed(
+    repository: Path, cli: Cli, specs: tuple[str, ...]
+) -> None:
+    steps = cli(*INIT, *specs).stderr
+    command = next(line for line in steps.splitlines() if " iam stack " in line)
+    stack = cli(*shlex.split(command.partition(">")[0])[1:])
+    resources = json.loads(stack.stdout)["Resources"].values()
+    names = {one["Properties"]["RoleName"] for one in resources if "RoleName" in one["Properties"]}
+    assert {call()["with"][key].rpartition("/")[2] for key in ("plan-role", "apply-role")} == names
+
+
+def test_another_branch_partition_and_account(repository: Path, cli: Cli) -> None:
+    text = SPEC.replace("us-east-1", "cn-north-1").replace("us-east-2", "cn-northwest-1")
+    Path("replication.yaml").write_text(text.replace("  - region: eu-west-1\n", ""))
+    assert cli(*INIT).exit_code == 64
+    assert cli(*INIT, "--branch", "1.x", "--account", ACCOUNT).exit_code == 0
+    assert call()["with"]["plan-role"] == f"arn:aws-cn:iam::{ACCOUNT}:role/ssm-reconcile-prod-plan"
+    triggers = workflow()[True]
+    assert [triggers[name]["branches"] for name in ("pull_request", "merge_group", "push")] == [["1.x"]] * 3
+
+
+def test_files_are_in_the_root_of_the_repository(
+    repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("specs")
+    assert cli(*INIT, "--code-owner", "@bob", "a.yaml").exit_code == 0
+    monkeypatch.chdir("..")
+    assert call()["with"]["spec"] == "specs/a.yaml"
+    assert "/specs/a.yaml @bob\n" in Path(OWNERS).read_text()
+    assert not Path("specs/.github").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        (OWNERS, "", ["/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob"]),
+        (OWNERS, "* @all\n", ["* @all", "/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob"]),
+        (OWNERS, "* @all", ["* @all", "/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob"]),
+        (
+            OWNERS, "/replication.yaml @acme/ops @bob\n/.github/ @acme/ops @bob\n*.md @all\n",
+            ["/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob", "*.md @all"],
+        ),
+        (
+            OWNERS, "/.github/ @acme/ops @bob\n/replication.yaml @acme/ops @bob\n*.yml @all\n",
+            ["/.github/ @acme/ops @bob", "/replication.yaml @acme/ops @bob", "*.yml @all",
+             "/.github/ @acme/ops @bob"],
+        ),
+        (
+            OWNERS, "/replication.yaml @carol\n/.github/ @acme/ops @bob\n",
+            ["/replication.yaml @carol", "/.github/ @acme/ops @bob", "/replication.yaml @acme/ops @bob"],
+        ),
+        (
+            "CODEOWNERS", "* @all\n",
+            ["* @all", "/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob",
+             "/CODEOWNERS @acme/ops @bob"],
+        ),
+    ],
+)  # fmt: skip
+def test_owners_are_appended_once_and_decide(
+    repository: Path, cli: Cli, path: str, before: str, after: list[str]
+) -> None:
+    if before:
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text(before)
+    words = (*INIT, "--code-owner", "@acme/ops", "--code-owner", "bob", "--code-owner", "@bob")
+    for _ in range(2):
+        assert cli(*words).exit_code == 0
+        lines = Path(path).read_text().splitlines()
+        assert [line for line in lines if line and not line.startswith("#")] == after
+    assert f"Unchanged: {path}" in cli(*words).stderr
+    assert len([name for name in (OWNERS, "CODEOWNERS") if Path(name).exists()]) == 1
+
+
+def test_without_a_code_owner_there_is_a_note_and_no_file(repository: Path, cli: Cli) -> None:
+    result = cli(*INIT)
+    assert not Path(OWNERS).exists()
+    assert "--code-owner" in result.stderr
+    assert cli(*INIT, "--quiet", "--force").stderr == ""
+
+
+def test_another_workflow_is_not_overwritten_and_nothing_else_is_written(repository: Path, cli: Cli) -> None:
+    assert cli(*INIT).exit_code == 0
+    assert cli(*INIT).exit_code == 0, "the text is the same"
+    Path(WORKFLOW).write_text("name: mine\n")
+    result = cli(*INIT, "--code-owner", "@bob")
+    assert result.exit_code == 64
+    assert f"{WORKFLOW} already exists" in result.stderr
+    assert Path(WORKFLOW).read_text() == "name: mine\n"
+    assert not Path(OWNERS).exists()
+    assert cli(*INIT, "--force").exit_code == 0
+    assert call()["with"]["spec"] == "replication.yaml"
+    assert Path("replication.yaml").read_text() == WITH_ACCOUNT, "--force is for the workflow"
+
+
+def test_a_file_in_the_place_of_a_folder_is_reported_before_anything_is_written(
+    repository: Path, cli: Cli
+) -> None:
+    Path(".github").write_text("")
+    result = cli(*INIT, "--code-owner", "@bob")
+    assert result.exit_code == 64, result.output
+    assert "cannot be written" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--github", "acme"), "'acme' is not OWNER/REPO"),
+        (("--reviewer", "bob"), "need --github"),
+        (("--apply",), "need --github"),
+        (("--branch", "main"), "need --github"),
+        (("replication.yaml",), "SPEC is an existing spec for --github"),
+        (("--github", "a/b", "replication.yaml", "--target", "us-east-2"), "SPEC is an existing spec"),
+        (("--github", "a/b", "--ref", "v1"), "not a full commit id"),
+        (("--github", "a/b", "--ref", "0123456"), "not a full commit id"),
+        (("--github", "a/b", "--account", "12"), "not an account id"),
+        (("--github", "a/b", "--account", "210987654321"), f"the spec names {ACCOUNT}"),
+        (("--github", "a/b", "--code-owner", "@a b"), "is not @USER"),
+        (("--github", "a/b", "--reviewer", "a/b/c"), "is not @USER"),
+        (("--github", "a/b", *(f"--reviewer=r{n}" for n in range(7))), "at most 6 reviewers"),
+        (("--github", "a/b", "--branch", "re*"), "has a character"),
+        (("--github", "a/b", "--branch", "${{ x }}"), "has a character"),
+        (("--github", "a/b", "-"), "not `-`"),
+        (("--github", "a/b", "."), "root of the repository"),
+        (("--github", "a/b", "a b.yaml"), "has a character"),
+        (("--github", "a/b", "../other.yaml"), "is not in the repository"),
+    ],
+)
+def test_a_wrong_option_is_refused_and_nothing_is_written(
+    repository: Path, cli: Cli, words: tuple[str, ...], message: str
+) -> None:
+    (repository / "a b.yaml").write_text(WITH_ACCOUNT)
+    result = cli("init", *words)
+    assert result.exit_code == 64, result.output
+    assert message in result.stderr
+    assert not Path(".github").exists()
+
+
+def test_a_spec_is_made_first_where_there_is_none(aws: SimulatedAws, cli: Cli) -> None:
+    Path("replication.yaml").unlink()
+    survey = ("--source-region", "us-east-1", "--target", "us-east-2", "--name", "prod")
+    assert cli(*INIT, *survey, "--output", "-").exit_code == 64
+    result = cli(*INIT, *survey, "--output", "new.yaml", "--code-owner", "@bob")
+    assert result.exit_code == 0, result.output
+    assert cli("validate", "new.yaml").exit_code == 0
+    assert call()["with"]["spec"] == "new.yaml"
+    assert call()["with"]["plan-role"].endswith("/ssm-reconcile-prod-plan")
+    assert "/new.yaml @bob" in Path(OWNERS).read_text()
+
+
+def test_files_are_checked_before_a_spec_is_made(aws: SimulatedAws, cli: Cli) -> None:
+    Path(WORKFLOW).parent.mkdir(parents=True)
+    Path(WORKFLOW).write_text("name: mine\n")
+    aws.world.calls.clear()
+    survey = ("--source-region", "us-east-1", "--target", "us-east-2", "--output", "new.yaml")
+    assert cli(*INIT, *survey).exit_code == 64
+    assert not Path("new.yaml").exists()
+    assert aws.world.calls == []
+
+
+# The commit that the workflow names
+
+
+def test_the_commit_is_that_of_the_checkout_which_is_not_called_a_release(repository: Path, cli: Cli) -> None:
+    assert cli("init", "--github", "acme/params").exit_code == 0
+    head = subprocess.run(
+        ["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    )
+    assert f"@{head.stdout.strip()} # {__version__}, not released\n" in Path(WORKFLOW).read_text()
+
+
+@pytest.fixture
+def installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The module as in an installed package, and the repository of this project without a tag."""
+    folder = tmp_path_factory.mktemp("installed")
+    link = Message()
+    link["Project-URL"] = "Changelog, https://example.com/log"
+    link["Project-URL"] = "Repository, https://github.com/owner/tool"
+    monkeypatch.setattr(metadata, "metadata", lambda _: link)
+    home = folder / "lib" / "site-packages" / "ssm_reconcile" / "cli" / "init_github.py"
+    monkeypatch.setattr(init_github, "__file__", str(home))
+    project = folder / "tool"
+    for name, value in {
+        "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{project}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/owner/tool",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    project.mkdir()
+    git(project, "init", "-q", "-b", "main")
+    git(project, "commit", "-q", "--allow-empty", "-m", "first")
+    return project
+
+
+def git(folder: Path, *words: str) -> str:
+    person = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    done = subprocess.run(["git", "-C", folder, *person, *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("annotated", [(), ("-a", "-m", "release")], ids=["light", "annotated"])
+def test_an_installed_version_names_the_commit_of_its_tag(
+    repository: Path, installed: Path, cli: Cli, annotated: tuple[str, ...]
+) -> None:
+    commit = git(installed, "rev-parse", "HEAD")
+    git(installed, "tag", *annotated, f"v{__version__}")
+    git(installed, "commit", "-q", "--allow-empty", "-m", "later")
+    result = cli("init", "--github", "acme/params")
+    assert result.exit_code == 0, result.output
+    called = f"uses: owner/tool/.github/workflows/replicate.yml@{commit} # v{__version__}\n"
+    assert called in Path(WORKFLOW).read_text()
+
+
+def test_without_the_tag_a_commit_must_be_given(repository: Path, installed: Path, cli: Cli) -> None:
+    result = cli("init", "--github", "acme/params")
+    assert result.exit_code == 64
+    assert f"the commit of v{__version__} in https://github.com/owner/tool" in result.stderr
+    assert "--ref SHA" in result.stderr
+    assert not Path(".github").exists()
+    assert cli(*INIT).exit_code == 0
+    assert (
+        f"owner/tool/.github/workflows/replicate.yml@{COMMIT} # {__version__}" in Path(WORKFLOW).read_text()
+    )
