@@ -142,7 +142,16 @@ class FileWriter:
             raise UsageError(message, "check the permissions of its folder")
 
     def save(self, path: Path, text: str, common: CommonOptions) -> None:
-        """Write a file that has another text, with its folders, and log its path."""
+        """Write a file that has another text, with its folders, and log its path.
+
+        Args:
+            path: The file.
+            text: Its new text.
+            common: The options of all commands.
+
+        Raises:
+            ReconcileError: The file could not be written.
+        """
         is_same = path.exists() and path.read_text("utf-8") == text
         if not is_same:
             path.parent.mkdir(parents=True, exist_ok=True)

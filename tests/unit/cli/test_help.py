@@ -125,7 +125,7 @@ def test_a_narrow_terminal_gets_narrow_lines(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("COLUMNS", "40")
     context = root.make_context(PROGRAM, ["plan"])
     text = context.get_help()
-    assert "\n  init        Write a first\n              replication.yaml for\n" in text
+    assert "\n  init        Write a first\n              replication.yaml; with\n" in text
     assert "\n  -v, --verbose\n      Report each phase of each place\n      on stderr.\n" in text
 
 
