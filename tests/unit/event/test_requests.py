@@ -8,22 +8,47 @@ from datetime import datetime, timedelta
 import pytest
 
 from ssm_reconcile.by_name import NamePlan
+from ssm_reconcile.change import Create, Row
 from ssm_reconcile.event.events import EventOrigin, FullRun, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.event.requests import (
     READ_LAG,
     NameRequest,
+    NameResult,
     match_replications,
     merge_requests,
     stale_names,
 )
 from ssm_reconcile.model import Access, Listing
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import Other, Plan
+from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Glob, Source
-from tests.builders import HERE, NOW, THERE, listing, parameter, replication
+from tests.builders import HERE, NOW, THERE, change, desired, listing, parameter, replication
 
 SPEC = replication()
 ORIGIN = EventOrigin(HERE.account, HERE.region)
 SECOND = timedelta(seconds=1)
+
+
+def result_in(target: str, result: Result) -> Outcome:
+    return Outcome(change(Create(desired()), target=target), result)
+
+
+@pytest.mark.parametrize(
+    ("results", "rows", "status"),
+    [
+        ([Result.APPLIED], [Row.HELD], "held"),
+        ([Result.WITHHELD], [Row.HELD], "withheld"),
+        ([], [Row.HELD, Row.CONFLICT], "refused"),
+        ([Result.APPLIED], [], "applied"),
+        ([], [], "nothing to do"),
+    ],
+)
+def test_the_status_of_a_name_is_that_of_the_target_where_the_least_was_done(
+    results: list[Result], rows: list[Row], status: str
+) -> None:
+    outcomes = tuple(result_in(f"written-{number}", one) for number, one in enumerate(results))
+    others = tuple(Other("prod", f"left-{row}", "/p/a", row, row.value) for row in rows)
+    assert NameResult("/p/a", outcomes, others).status == status
 
 
 def message(name: str, operation: Operation, seconds: int, identifier: str = "1") -> Message:
