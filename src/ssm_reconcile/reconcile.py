@@ -46,7 +46,10 @@ from ssm_reconcile.system import MOST_AT_ONCE, ProgressSums, Stop, read_at_once
 _PATTERNS_REPORTED = 20
 """Maximum findings about patterns without effect in one replication."""
 
-_NO_HOLD = "holds nothing: no placed parameter and no replica comes from a source that it matches"
+_NO_HOLD = (
+    "stops no change, so nothing is held by it: no placed parameter and no replica comes from a source that"
+    " it matches"
+)
 
 _T = TypeVar("_T")
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]

@@ -127,7 +127,7 @@ class TestWithoutEffect:
         aws.put("/p/a")
         (one,) = self.found(aws)
         assert one.severity is Severity.WARNING
-        assert "`/p/b` under `parameters.hold` holds nothing" in one.message
+        assert "`/p/b` under `parameters.hold` stops no change, so nothing is held by it" in one.message
 
     @pytest.mark.parametrize("run", [Run(only=("/p/a",)), Run(targets=("us-east-2",))])
     def test_a_narrowed_run_does_not_know(self, run: Run) -> None:
@@ -172,6 +172,37 @@ class TestWithoutEffect:
         aws.world.untag(aws.there, "/q/gone", SOURCE)
         aws.pass_time()
         assert self.found(aws) == []
+
+    @pytest.mark.parametrize(
+        ("rewrites", "is_placed", "is_known"),
+        [((RENAME,), True, True), ((), False, True), ((RENAME,), False, False)],
+        ids=["still placed", "the same name", "renamed and gone"],
+    )
+    def test_without_the_tag_the_source_is_known_by_its_place_or_by_the_name_of_the_replica(
+        self, rewrites: tuple[Rewrite, ...], is_placed: bool, is_known: bool
+    ) -> None:
+        aws = SimulatedAws(replication(rewrites=rewrites, delete=DeleteMode.NEVER))
+        aws.put("/p/gone")
+        aws.put("/p/a")
+        aws.apply()
+        if not is_placed:
+            aws.delete("/p/gone")
+        aws.world.untag(aws.there, "/q/gone" if rewrites else "/p/gone", SOURCE)
+        aws.pass_time()
+        aws.spec = replace(aws.spec, holds=(Hold(Glob("/elsewhere")),))
+        assert aws.plan().summary["held"] == (not is_known)
+
+    def test_a_warning_withholds_nothing(self) -> None:
+        aws = SimulatedAws(replication())
+        aws.replicate("/p/a")
+        aws.put("/p/b")
+        aws.delete("/p/a")
+        aws.pass_time()
+        aws.spec = replace(aws.spec, holds=(Hold(Glob("/p/typo")),))
+        assert len(self.found(aws)) == 1
+        report = aws.apply()
+        assert (report.exit_code, report.plan.summary["delete"]) == (0, 1)
+        assert aws.names("us-east-2") == ["/p/b"]
 
     def test_a_target_that_is_not_listed_may_have_a_replica_that_the_hold_matches(self) -> None:
         near = replication().targets[0]

@@ -180,7 +180,7 @@ def _hold_reason(case: Case) -> str:
         (made_from,) = case.source_names - {name} or {None}
         recorded = f"; the replica here was made from `{made_from}`"
         if made_from is None:
-            recorded = "; the name of its source is not recorded, so any hold holds it"
+            recorded = "; the name of its source is not recorded, so every hold of the spec applies to it"
     mark = "" if case.mark is None else f"; its mark of {instant(case.mark.expires)} stays"
     return f"{hold.text(case.context.as_of.date())} stops every change{why}{recorded}{mark}"
 

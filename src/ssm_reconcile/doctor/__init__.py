@@ -36,6 +36,7 @@ from ssm_reconcile.model import (
     ProblemKind,
     canonical,
 )
+from ssm_reconcile.plan_findings import find_expired_holds
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
 from ssm_reconcile.session import Connect, endpoints, narrow_specs, place_errors
@@ -150,12 +151,18 @@ def diagnose(
                 checks += places.open(access, label)
             names[label] = places.name(access, account)
         checks += _of_replication(spec, places, decrypt=not run.no_decrypt)
+        checks += map(_of_expired_hold, find_expired_holds(spec, clock.now().date()))
     return Diagnosis(tuple(dict.fromkeys(checks)), names)
 
 
 def _of_finding(finding: Finding) -> Check:
     answer = Answer.WARNING if finding.severity is not Severity.ERROR else Answer.FAILED
     return Check(finding.where, f"spec: {finding.code}", answer, finding.message, needed_for=Needed.PLAN)
+
+
+def _of_expired_hold(finding: Finding) -> Check:
+    remedy = "until then, `plan` and `apply` do all else and end with exit code 3"
+    return Check(finding.where, f"spec: {finding.code}", Answer.WARNING, finding.message, remedy)
 
 
 @dataclass(frozen=True, slots=True)

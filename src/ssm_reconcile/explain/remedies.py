@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from ssm_reconcile.model import Problem, ProblemKind, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standing
 from ssm_reconcile.skip_sync import OnSkip
-from ssm_reconcile.spec import Replication, Run
+from ssm_reconcile.spec import Hold, Replication, Run
 
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source", "expires"))
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {
@@ -135,12 +135,17 @@ def _foreign(case: Case) -> Iterator[str]:
 
 
 def _held(case: Case) -> Iterator[str]:
-    hold = case.hold
-    assert hold is not None
-    at = f" ({hold.where})" if hold.where else ""
-    if hold.has_expired(case.context.as_of.date()):
-        yield f"to keep it as it is: extend `until`{at}; until then, runs end with exit code 3"
-    yield f"to let runs change it again: remove the entry for `{hold.match.text}` from `parameters.hold`{at}"
+    today = case.context.as_of.date()
+    if expired := [hold for hold in case.holds if hold.has_expired(today)]:
+        named = _named_holds(expired)
+        yield f"to keep it as it is: extend `until` of {named}; until then, runs end with exit code 3"
+    every = _named_holds(case.holds)
+    yield f"to let runs change it again: remove the entry for {every} from `parameters.hold`"
+
+
+def _named_holds(holds: Iterable[Hold]) -> str:
+    """Return the patterns of holds with their positions: "`/db/**` (spec.yaml:7:7), `/db/url`"."""
+    return ", ".join(f"`{hold.match.text}`" + (f" ({hold.where})" if hold.where else "") for hold in holds)
 
 
 def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -114,16 +114,59 @@ def test_a_held_name_does_not_count_as_drift_and_an_expired_hold_ends_3(aws: Sim
     assert (result.exit_code, "Drift" in result.stderr) == (3, False)
 
 
+def test_apply_as_of_an_instant_before_the_expiry_ends_0(aws: SimulatedAws, cli: Cli) -> None:
+    hold(f'match: /app/key, until: "{YESTERDAY}"')
+    plan = json.loads(cli("plan", "--format", "json").stdout)
+    before = datetime.combine(YESTERDAY, datetime.min.time(), UTC).isoformat().replace("+00:00", "Z")
+    result = cli("apply", "--expect-plan", plan["plan_id"], "--as-of", before)
+    assert result.exit_code == 0, result.stderr
+    assert aws.names("us-east-2") == ["/app/hosts", "/app/url"]
+
+
 def test_explain_names_the_hold_its_line_and_the_remedy(aws: SimulatedAws, cli: Cli) -> None:
     hold(f'match: "/app/k*", until: "{YESTERDAY}", reason: audit')
     shown = " ".join(cli("explain", "/app/key").stdout.split())
     assert "[held] no plan, apply or event changes it: the hold on `/app/k*`" in shown
     assert "audit" in shown
     assert "replication.yaml:7:44" in shown
-    assert "remove the entry for `/app/k*` from `parameters.hold`" in shown
+    assert "remove the entry for `/app/k*` (replication.yaml:7:44) from `parameters.hold`" in shown
     assert "extend `until`" in shown
     other = cli("explain", "/app/url", "-v").stdout
     assert "no hold of the spec matches the name of its source" in " ".join(other.split())
+
+
+def test_explain_names_each_hold_that_matches_and_asks_to_extend_the_expired_ones(
+    aws: SimulatedAws, cli: Cli
+) -> None:
+    hold(f'match: /app/key, until: "{YESTERDAY}" }}, {{ match: "/app/k*" }}, {{ match: /app/url')
+    shown = " ".join(cli("explain", "/app/key").stdout.split())
+    assert "extend `until` of `/app/key` (replication.yaml:7:44); until then" in shown
+    both = r"the entry for `/app/key` \(replication.yaml:7:44\), `/app/k\*` \(replication.yaml:7:\d+\) from"
+    assert re.search(both, shown), shown
+
+
+def test_explain_asks_to_extend_no_hold_before_its_last_day_is_over(aws: SimulatedAws, cli: Cli) -> None:
+    hold(f'match: /app/key, until: "{TOMORROW}"')
+    shown = " ".join(cli("explain", "/app/key").stdout.split())
+    assert "remove the entry for `/app/key`" in shown
+    assert "extend `until`" not in shown
+    assert "exit code 3" not in shown
+
+
+@pytest.mark.parametrize(("until", "answer"), [(YESTERDAY, "warning"), (TOMORROW, "")])
+def test_doctor_warns_about_an_expired_hold_with_which_a_plan_works(
+    aws: SimulatedAws, cli: Cli, until: date, answer: str
+) -> None:
+    hold(f'match: /app/key, until: "{until}"')
+    result = cli("doctor", "--format", "json")
+    assert result.exit_code == 0, result.stdout
+    document = json.loads(result.stdout)
+    found = [one for one in document["checks"] if one["subject"] == "spec: hold-expired"]
+    assert document["plan_works"]
+    assert [(one["answer"], one["where"]) for one in found] == [(answer, "replication.yaml:7:44")] * bool(
+        answer
+    )
+    assert all("end with exit code 3" in one["remedy"] for one in found)
 
 
 def test_status_has_the_state(aws: SimulatedAws, cli: Cli) -> None:
