@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssm_reconcile import __version__
-from ssm_reconcile.cli import command_run, terminal, text_files
+from ssm_reconcile.cli import command_run, gh, terminal, text_files
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import ReconcileError, UsageError
@@ -34,9 +34,7 @@ _MOST_REVIEWERS = 6
 _MOST_OWNERS_BYTES = 3_000_000
 """Bytes of CODEOWNERS that GitHub reads."""
 _SECONDS = 60
-_ADMINISTER = "the account of `gh auth status` must administer the repository"
 _PAID = "a private repository has this setting on a paid plan of GitHub only"
-_FORBIDDEN, _NOT_FOUND, _INVALID = 403, 404, 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,11 @@ class FileWriter:
         """
         is_same = path.exists() and path.read_text("utf-8") == text
         if not is_same:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                message = f"{self.shown(path.parent)} could not be created: {error.strerror}"
+                raise ReconcileError(message, "check the permissions of its folder") from error
             text_files.save(path, text)
         if not common.quiet:
             terminal.log(f"{'Unchanged:' if is_same else 'Wrote'} {self.shown(path)}")
@@ -336,61 +338,6 @@ def _output(*words: str) -> str:
 # Settings through `gh`
 
 
-@dataclass(frozen=True, slots=True)
-class _Response:
-    """The response of GitHub; status 0 without one. `text` is the message for a person."""
-
-    status: int
-    body: Any
-    text: str
-
-    @property
-    def is_success(self) -> bool:
-        return 0 < self.status < 300  # noqa: PLR2004 - the classes of HTTP
-
-
-def _call(method: str, path: str, body: Mapping[str, Any] | None = None) -> _Response:
-    """Send a request with `gh`, and return the response with the status that `gh` shows."""
-    words = ["gh", "api", "--include", "--method", method, path]
-    words += [] if body is None else ["--input", "-"]
-    try:
-        done = subprocess.run(  # noqa: S603 - no shell
-            words, input="" if body is None else json.dumps(body), capture_output=True, text=True,
-            encoding="utf-8", errors="replace", check=False, timeout=_SECONDS,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return _Response(0, None, type(error).__name__)
-    head, _, rest = done.stdout.replace("\r\n", "\n").partition("\n\n")
-    status = re.match(r"HTTP/[0-9.]+ ([0-9]{3})\b", head)
-    try:
-        found = json.loads(rest)
-    except ValueError:
-        found = None
-    message = found.get("message") if isinstance(found, dict) else None
-    return _Response(int(status[1]) if status else 0, found, str(message or done.stderr.strip()))
-
-
-def _read(path: str, setting: str, remedy: str = "") -> Any:
-    """Return what GitHub has; raises ReconcileError if it cannot be read."""
-    response = _call("GET", path)
-    if not response.is_success:
-        raise _failure(f"gh api {path}", setting, response, remedy)
-    return response.body
-
-
-def _failure(command: str, setting: str, response: _Response, remedy: str) -> ReconcileError:
-    """Return the error for a request that failed."""
-    from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
-
-    answer = f"HTTP {response.status}" if response.status else "no response"
-    message = f"{setting}: `{command}` failed: {answer}, {response.text or 'no message'}"
-    if not remedy and response.status in {_FORBIDDEN, _NOT_FOUND}:
-        remedy = f"check the name; {_ADMINISTER}"
-    if not remedy:
-        remedy = "run `gh auth status`; the same command goes on where this one stopped"
-    return ReconcileError(visible(message, LINE_LIMIT), remedy)
-
-
 def _check_gh(github: GitHubOptions) -> None:
     """Check that `gh` reaches the repository, and the name of its default branch.
 
@@ -401,7 +348,7 @@ def _check_gh(github: GitHubOptions) -> None:
     if shutil.which("gh") is None:
         remedy = "install it (https://cli.github.com), or leave out --apply and run the printed commands"
         raise UsageError("--apply needs `gh`, which is not installed", remedy)
-    found = _read(f"repos/{github.repository}", "repository")
+    found = gh.read_object(f"repos/{github.repository}", "repository")
     default, branch = str(found.get("default_branch")), github.branch or "main"
     if default != branch:
         message = f"the default branch of {github.repository} is {default}, and the files are for {branch}"
@@ -414,19 +361,19 @@ def _read_state(setup: RepositorySetup) -> GitHubState:
     from ssm_reconcile.init.github import RULESET, GitHubState, reviewer_path
 
     base = f"repos/{setup.repository}"
-    listed = _read(f"{base}/environments?per_page=100", "environments")["environments"]
+    listed = gh.read_object(f"{base}/environments?per_page=100", "environments")["environments"]
     environments = {str(one["name"]).lower(): one for one in listed}
     branches: dict[str, list[str]] = {}
     for name in ENVIRONMENTS:
         if (environments.get(name, {}).get("deployment_branch_policy") or {}).get("custom_branch_policies"):
             path = f"{base}/environments/{name}/deployment-branch-policies?per_page=100"
-            policies = _read(path, f"branches of environment {name}")["branch_policies"]
+            policies = gh.read_object(path, f"branches of environment {name}")["branch_policies"]
             branches[name] = [one["name"] for one in policies if one.get("type", "branch") == "branch"]
-    ids = {one: int(_read(reviewer_path(one), f"reviewer {one}")["id"]) for one in setup.reviewers}
-    path, remedy = f"{base}/rulesets?includes_parents=false&per_page=100", f"{_ADMINISTER}; {_PAID}"
-    rulesets = _read(path, "rulesets", remedy)
+    ids = {one: int(gh.read_object(reviewer_path(one), f"reviewer {one}")["id"]) for one in setup.reviewers}
+    path, remedy = f"{base}/rulesets?includes_parents=false&per_page=100", f"{gh.ADMINISTER}; {_PAID}"
+    rulesets = gh.read_object(path, "rulesets", remedy)
     mine = next((one for one in rulesets if one["name"] == RULESET), None)
-    ruleset = None if mine is None else _read(f"{base}/rulesets/{mine['id']}", f"ruleset {RULESET}")
+    ruleset = None if mine is None else gh.read_object(f"{base}/rulesets/{mine['id']}", f"ruleset {RULESET}")
     return GitHubState(environments, branches, ruleset, ids)
 
 
@@ -440,10 +387,10 @@ def _send(requests: Sequence[ApiRequest], common: CommonOptions) -> None:
         if not common.quiet:
             body = "" if request.body is None else f" <<< '{json.dumps(request.body)}'"
             terminal.log(request.command + body)
-        response = _call(request.method, request.path, request.body)
+        response = gh.send_request(request.method, request.path, request.body)
         if not response.is_success:
-            remedy = _remedy(request) if response.status in {_FORBIDDEN, _NOT_FOUND, _INVALID} else ""
-            raise _failure(request.command, request.setting, response, remedy)
+            remedy = _remedy(request) if response.status in {gh.FORBIDDEN, gh.NOT_FOUND, gh.INVALID} else ""
+            raise gh.request_error(request.command, request.setting, response, remedy)
     if not common.quiet and not requests:
         terminal.log("All settings on GitHub are complete.")
 
@@ -455,7 +402,7 @@ def _remedy(request: ApiRequest) -> str:
             " GitHub Enterprise only: there run again without --reviewer. Then no one approves in"
             " ssm-apply-changed: a merge whose plan changed is refused, and a person applies it by its id"
         )
-    return f"{_ADMINISTER}; {_PAID}" if request.needs_plan else _ADMINISTER
+    return f"{gh.ADMINISTER}; {_PAID}" if request.needs_plan else gh.ADMINISTER
 
 
 def _log_steps(github: GitHubOptions, setup: RepositorySetup, specs: Sequence[str]) -> None:
