@@ -43,7 +43,7 @@ def ready(merged: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     show(merged)
     merged.environment("ssm-apply-changed").reviewers.append("bob")
     merged.judge(RUN, "ssm-apply-changed", "bob", "approved")
-    merged.add_run("300", ".github/workflows/apply.yml", "push", merged.branches["main"][-1])
+    merged.add_run("300", ".github/workflows/ssm-reconcile.yml", "push", merged.branches["main"][-1])
     document = dumps(plans.document_of(plans.twelve()))
     Path("plan.json").write_text(document)
     merged.keep("300", "ssm-plan-changed", {"new-plan.json": document.encode()})

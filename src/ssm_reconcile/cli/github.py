@@ -24,8 +24,13 @@ from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.current import BranchMovedError, check_current
 from ssm_reconcile.github.open_pulls import find_open_pulls
 from ssm_reconcile.github.refusals import find_left_out
-from ssm_reconcile.github.reviewed import PLAN_WORKFLOW, ReviewMode, ReviewRules, reviewed_push
-from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths
+from ssm_reconcile.github.reviewed import ReviewMode, ReviewRules, planning_workflow, reviewed_push
+from ssm_reconcile.github.workflow_run import (
+    WorkflowRun,
+    artifact_suffix,
+    read_workflow_run,
+    repository_paths,
+)
 from ssm_reconcile.publishers import runner
 from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.system import SystemClock
@@ -33,7 +38,8 @@ from ssm_reconcile.wording import plural
 
 ENVIRONMENT = {
     "GITHUB_TOKEN": "needs actions: read, contents: read and pull-requests: read",
-    "GITHUB_*": "the other variables of the runner",
+    "GITHUB_*": "the other variables of the runner; WORKFLOW_REF names the workflow that plans",
+    "SSM_RECONCILE_ARTIFACT_SUFFIX": "the output of `github suffix`, if one workflow has several specs",
 }
 EXIT_CODES = {
     0: "done",
@@ -172,8 +178,8 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
     help="The artifact with the plan of a pull request.",
 )  # fmt: skip
 @click.option(
-    "--workflow", metavar="FILE", default=PLAN_WORKFLOW, show_default=True,
-    help="The workflow that plans pull requests.",
+    "--workflow", metavar="FILE",
+    help="The workflow that plans pull requests; default: that of this run, on the default branch.",
 )  # fmt: skip
 @click.option(
     "--review", type=click.Choice([mode.value for mode in ReviewMode]), default=ReviewMode.IF_ANY.value,
@@ -186,8 +192,8 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
 @options.name_option
 @options.basic_options
 def reviewed(
-    *, out: Path, artifact: str, workflow: str, review: str, number: int | None, specs: tuple[str, ...],
-    name: str | None, common: CommonOptions,
+    *, out: Path, artifact: str, workflow: str | None, review: str, number: int | None,
+    specs: tuple[str, ...], name: str | None, common: CommonOptions,
 ) -> int:  # fmt: skip
     """Fetch the reviewed plans of all pull requests of this push or merge group.
 
@@ -197,10 +203,11 @@ def reviewed(
     github = _github(run)
     specs = specs or (DEFAULT_SPEC,)
     key = ",".join(specs) + (f"#{name}" if name else "")
-    rules = ReviewRules(
-        key, tuple(repository_paths(specs, os.environ)), artifact, workflow, ReviewMode(review)
-    )
+    paths = tuple(repository_paths(specs, os.environ))
     with refusing("whether the plans were reviewed cannot be proven"):
+        rules = ReviewRules(
+            key, paths, artifact, workflow or planning_workflow(github, run), ReviewMode(review)
+        )
         found = reviewed_push(github, run, rules, number)
     out.mkdir(parents=True, exist_ok=True)
     for plan in found.plans:
@@ -212,6 +219,19 @@ def reviewed(
         for plan in found.plans:
             by = f", approved by @{', @'.join(plan.reviewed_by)}" if plan.reviewed_by else ""
             terminal.log(f"Reviewed plan {plan.plan_id[:12]} of pull request {plan.pull_request}{by}.")
+    return 0
+
+
+@command.command("suffix", exit_codes={0: "done", 64: "wrong usage"})
+@options.spec_option
+def suffix(*, specs: tuple[str, ...]) -> int:
+    """Print the end of the names of the artifacts of a spec; empty for replication.yaml.
+
+    In the environment of the other commands as SSM_RECONCILE_ARTIFACT_SUFFIX, it separates the specs of one
+    workflow.
+    """
+    is_default = specs in {(), (DEFAULT_SPEC,)}
+    terminal.write("\n" if is_default else f"{artifact_suffix(specs)}\n")
     return 0
 
 

@@ -28,10 +28,10 @@ from ssm_reconcile.github.merges import last_spec_pull_request, pushed_pull_requ
 from ssm_reconcile.github.reviewed import (
     NO_PULL,
     NOT_FOUND,
-    PLAN_WORKFLOW,
     REMEDY,
     ReviewMode,
     ReviewRules,
+    planning_workflow,
     reviewed_push,
 )
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths, workspace
@@ -285,8 +285,9 @@ class Publisher:
         """
         github = self._required_github()
         paths = tuple(repository_paths(self.specs, os.environ))
-        rules = ReviewRules(self.spec, paths, self.artifact, PLAN_WORKFLOW, ReviewMode.IF_ANY)
         with refusing(NOT_FOUND):
+            workflow = planning_workflow(github, self.run)
+            rules = ReviewRules(self.spec, paths, self.artifact, workflow, ReviewMode.IF_ANY)
             number = self.numbers[0] if self.numbers else find_pull_request(self.run, github)
             if number is None:
                 raise PlanRefused(f"{NOT_FOUND}: {NO_PULL}", REMEDY)

@@ -15,8 +15,8 @@ from typing import Any
 from ssm_reconcile.errors import PlanRefused
 from ssm_reconcile.github import facts
 from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.current import APPLIED, last_result
 from ssm_reconcile.github.facts import DeploymentReview, EnvironmentFacts, RunFacts
-from ssm_reconcile.github.reviewed import APPLIED, last_result
 from ssm_reconcile.github.workflow_run import WorkflowRun
 
 
@@ -153,7 +153,7 @@ def _separate(approvers: list[str], request: ApprovalRequest, remedy: str) -> li
 
 
 def _ways_forward(request: ApprovalRequest) -> str:
-    workflow = PurePosixPath(request.run.path).name or "apply.yml"
+    workflow = PurePosixPath(request.run.path).name or "ssm-reconcile.yml"
     command = f"gh workflow run {workflow} -f plan-id={request.plan_id[:12]}"
     return f"open a new pull request with the new plan, or apply this plan by hand: {command}"
 

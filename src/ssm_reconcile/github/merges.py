@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from ssm_reconcile.github import facts
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
-from ssm_reconcile.github.reviewed import last_result
+from ssm_reconcile.github.current import last_result
 from ssm_reconcile.github.workflow_run import WorkflowRun, paths_below
 
 _PAGE = 30

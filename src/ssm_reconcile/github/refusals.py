@@ -145,16 +145,20 @@ def find_left_out(
     """
     workflow = read_run(github, run.run_id).path
     branch = read_default_branch(github)
-    plans = list(_stored_plans(github, workflow, branch, specs))
+    shown = read_artifacts_named(github, run.artifact(PLAN_ARTIFACT))
+    plans = list(_stored_plans(github, shown, workflow, branch, specs))
     if not plans:
         return ()
     oldest = min(plan.created for plan in plans)
-    return left_out(plans, list(_applies(github, workflow, branch, oldest)), now)
+    reports = read_artifacts_named(github, run.artifact(REPORT_ARTIFACT))
+    return left_out(plans, list(_applies(github, reports, workflow, branch, oldest)), now)
 
 
-def _stored_plans(github: GitHub, workflow: str, branch: str, specs: Sequence[str]) -> Iterator[StoredPlan]:
+def _stored_plans(
+    github: GitHub, artifacts: Sequence[ArtifactFacts], workflow: str, branch: str, specs: Sequence[str]
+) -> Iterator[StoredPlan]:
     """Yield the plans of pushes to the default branch."""
-    for artifact in read_artifacts_named(github, PLAN_ARTIFACT):
+    for artifact in artifacts:
         run = _run_of(github, artifact, workflow, branch)
         if run is None or run.event != "push":
             continue
@@ -189,9 +193,11 @@ def _is_replaced(github: GitHub, run: RunFacts, specs: Sequence[str]) -> bool:
     return False
 
 
-def _applies(github: GitHub, workflow: str, branch: str, since: datetime) -> Iterator[ReviewedApply]:
+def _applies(
+    github: GitHub, artifacts: Sequence[ArtifactFacts], workflow: str, branch: str, since: datetime
+) -> Iterator[ReviewedApply]:
     """Yield the reviewed applies after a time."""
-    for artifact in read_artifacts_named(github, REPORT_ARTIFACT):
+    for artifact in artifacts:
         created = _moment(artifact)
         if created <= since:
             continue

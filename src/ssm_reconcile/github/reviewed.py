@@ -12,11 +12,11 @@ for each pull request.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import islice
 from typing import Any
 
 from ssm_reconcile.documents import PlanDocument
@@ -29,28 +29,53 @@ from ssm_reconcile.github.artifacts import (
     read_plan_artifact,
 )
 from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.current import APPLIED, last_result
 from ssm_reconcile.github.facts import PullFacts, ReviewFacts, RunFacts
 from ssm_reconcile.github.marked import MarkedBody, own_comments
 from ssm_reconcile.github.workflow_run import WorkflowRun, paths_below
 
-PLAN_WORKFLOW = ".github/workflows/plan.yml"
 REMEDY = "approve the plan as it is now, or open a new pull request"
-APPLIED = frozenset({"ssm-report"})
-"""Artifacts of a push whose plans were applied."""
-RESULTS = APPLIED | {"ssm-plan-changed"}
-"""Artifacts of a push whose plans were applied, or shown for an approval."""
-EARLIER_RUNS = 20
-"""Maximum earlier pushes in which an artifact of `RESULTS` is looked for."""
-SETTLED = frozenset({"success", "skipped"})
-"""Conclusions of a push that leaves nothing to later ones: all was done, or the apply is not set up."""
 REPLAN_EVENTS = frozenset({"push", "schedule", "workflow_dispatch"})
 """Events of the default branch that plan open pull requests again."""
 EVENT_DELAY = timedelta(minutes=10)
 """Maximum time from an event to the creation of its run that is allowed for: GitHub documents no limit."""
+MOVE = "start the workflow of the default branch of this repository, or name the file with --workflow"
+_WORKFLOW_REF = re.compile(
+    r"(?P<repository>[^/@]+/[^/@]+)/(?P<path>\.github/workflows/[^/@]+\.ya?ml)@(?P<ref>refs/.+)"
+)
 NOT_FOUND = "found no reviewed plan to apply"
 NO_PULL = "this commit is of no merged pull request"
 CODE = (".github", "action.yml")
 """Files that can change how a plan is made: workflows, an action."""
+
+
+def planning_workflow(github: GitHub, run: WorkflowRun) -> str:
+    """Return the workflow file that plans pull requests, if no option names it: that of this run.
+
+    Only the file on the default branch is reviewed. For a merge group, the file is that of the group, whose
+    pull requests change no workflow.
+
+    Args:
+        github: The API.
+        run: The run that applies, or compares a merge group.
+
+    Raises:
+        UsageError: The runner does not report the file.
+        PlanRefused: The file is of another repository, or not on the default branch.
+        GitHubError: GitHub did not answer.
+    """
+    found = _WORKFLOW_REF.fullmatch(run.workflow_ref)
+    if found is None:
+        message = "GITHUB_WORKFLOW_REF is not set, so the workflow that plans pull requests is unknown"
+        raise UsageError(message, "name its file: --workflow FILE, or the input plan-workflow of the action")
+    if found["repository"].lower() != run.repository.lower():
+        raise _refused(f"the workflow of this run is of {found['repository']}, not of {run.repository}", MOVE)
+    if run.event_name != "merge_group":
+        branch = facts.read_default_branch(github)
+        if found["ref"] != f"refs/heads/{branch}":
+            message = f"the workflow of this run is at {found['ref']}, not on the default branch, {branch}"
+            raise _refused(message, MOVE)
+    return found["path"]
 
 
 class ReviewMode(StrEnum):
@@ -153,35 +178,6 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
         missing = "no pull request of this commit touches the spec" if numbers else NO_PULL
         raise _refused(missing)
     return ReviewedPush(found, base)
-
-
-def last_result(github: GitHub, run: WorkflowRun, results: frozenset[str] = RESULTS) -> str:
-    """Return the commit up to which all pushes have a result; empty without an earlier push.
-
-    The pull requests of a push that another one overtook have none, so the next push takes them over. A run
-    that succeeded without an artifact of `RESULTS` had nothing to do. If no push has a result, the commit
-    before the oldest of them is returned.
-
-    Args:
-        github: The API.
-        run: The run of a push.
-        results: The artifacts that are a result. With `APPLIED`, a plan that waits or was rejected is none:
-            its changes are not made, so a later push must not take them as known.
-
-    Raises:
-        GitHubError: GitHub did not answer.
-    """
-    if not run.run_id:
-        return ""
-    this = facts.read_run(github, run.run_id)
-    oldest = ""
-    for one in islice(facts.read_earlier_runs(github, this), EARLIER_RUNS):
-        if not facts.is_on_branch(github, one.sha, this.head_branch):
-            continue  # the run of a tag with the name of the branch, or of a commit before a forced push
-        if one.conclusion in SETTLED or any(a.name in results for a in read_artifacts(github, one.id)):
-            return one.sha
-        oldest = one.sha
-    return facts.read_first_parent(github, oldest) if oldest else ""
 
 
 def _reviewed(

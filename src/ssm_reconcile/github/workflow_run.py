@@ -6,6 +6,7 @@ reference".
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +20,21 @@ GITHUB_COM = "https://github.com"
 GITHUB_COM_API = "https://api.github.com"
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}")
 _SHA = re.compile(r"[0-9a-f]{40,64}")
+_SUFFIX = re.compile(r"(-[A-Za-z0-9._-]{1,80})?")
+_SLUG_LENGTH = 40
 _QUEUE = re.compile(r"refs/heads/gh-readonly-queue/.+/pr-([0-9]{1,9})-[0-9a-f]{40,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRun:
-    """A run of a workflow. `payload` is the webhook event that started it; no repr shows the token."""
+    """A run of a workflow. `payload` is the webhook event that started it; no repr shows the token.
+
+    Attributes:
+        workflow_ref: `OWNER/REPO/PATH@REF` of the workflow file that was started: that of the caller, if a
+            reusable workflow has the job. Empty on a runner that does not report it.
+        artifact_suffix: The end of the names of the artifacts of this spec. None if the workflow has one spec
+            and its own names; then the conclusion of a run is the result of its apply.
+    """
 
     repository: str = ""
     api_url: str = GITHUB_COM_API
@@ -39,6 +49,8 @@ class WorkflowRun:
     actor: str = ""
     triggering_actor: str = ""
     label: str = ""
+    workflow_ref: str = ""
+    artifact_suffix: str | None = None
     summary: Path | None = None
     output: Path | None = None
     token: str = field(default="", repr=False)
@@ -73,6 +85,10 @@ class WorkflowRun:
         base = found.get("base") if isinstance(found, dict) else None
         sha = base.get("sha") if isinstance(base, dict) else None
         return sha if isinstance(sha, str) else ""
+
+    def artifact(self, name: str) -> str:
+        """Return the name of an artifact of this spec."""
+        return name + (self.artifact_suffix or "")
 
     @property
     def branch(self) -> str:
@@ -116,11 +132,14 @@ def read_workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
     """Return the workflow run of an environment.
 
     Raises:
-        UsageError: The repository or an address is invalid.
+        UsageError: The repository, an address or the suffix of artifacts is invalid.
     """
     repository, sha = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_SHA", "")
     if repository and not _REPOSITORY.fullmatch(repository):
         raise UsageError("GITHUB_REPOSITORY is not of the form OWNER/NAME")
+    suffix = environment.get("SSM_RECONCILE_ARTIFACT_SUFFIX")
+    if suffix is not None and not _SUFFIX.fullmatch(suffix):
+        raise UsageError("SSM_RECONCILE_ARTIFACT_SUFFIX is not an output of `github suffix`")
     api = _url(environment, "GITHUB_API_URL", GITHUB_COM_API)
     run_id, attempt = environment.get("GITHUB_RUN_ID", ""), environment.get("GITHUB_RUN_ATTEMPT", "")
     workflow, number = environment.get("GITHUB_WORKFLOW", ""), environment.get("GITHUB_RUN_NUMBER", "")
@@ -138,6 +157,8 @@ def read_workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
         actor=environment.get("GITHUB_ACTOR", ""),
         triggering_actor=environment.get("GITHUB_TRIGGERING_ACTOR", ""),
         label=f"{workflow} #{number}" if workflow and number else "",
+        workflow_ref=environment.get("GITHUB_WORKFLOW_REF", ""),
+        artifact_suffix=suffix,
         summary=_path(environment, "GITHUB_STEP_SUMMARY"),
         output=_path(environment, "GITHUB_OUTPUT"),
         token=environment.get("GITHUB_TOKEN", ""),
@@ -193,3 +214,13 @@ def paths_below(paths: Iterable[str], specs: Iterable[str]) -> list[str]:
     return sorted(
         path for path in paths if any(spec in {path, "."} or path.startswith(f"{spec}/") for spec in known)
     )
+
+
+def artifact_suffix(specs: Sequence[str]) -> str:
+    """Return the end of the names of the artifacts of a spec.
+
+    GitHub allows no slash in the name of an artifact. The digest tells `a/b` from `a-b`.
+    """
+    text = "\n".join(specs)
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:_SLUG_LENGTH].strip("-.")
+    return f"-{slug or 'spec'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -18,7 +18,7 @@ from tests.unit.renderers import plans
 
 FIRST, SECOND = "19822345678", "19822345999"
 THEN = "2026-11-20T10:00:00Z"
-PLAN_FILE = ".github/workflows/plan.yml"
+PLAN_FILE = ".github/workflows/ssm-reconcile.yml"
 Again: TypeAlias = Callable[[], str]
 
 

@@ -16,7 +16,7 @@ from tests.unit.publishers.conftest import marker
 from tests.unit.renderers import plans
 
 RUN, REPLAN = "19822345678", "19822345999"
-PLAN_FILE = ".github/workflows/plan.yml"
+PLAN_FILE = ".github/workflows/ssm-reconcile.yml"
 REQUEST = ("--replan", "--pull-request", str(NUMBER), "--head", HEAD)
 
 

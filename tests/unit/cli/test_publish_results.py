@@ -15,7 +15,7 @@ from tests.unit.cli.conftest import HEAD, MERGE, NUMBER, SPEC, TOKEN, Cli, save
 from tests.unit.renderers import plans
 
 BASE, LATER = "b" * 40, "1a2b3c4" + "0" * 33
-APPLY = ".github/workflows/apply.yml"
+APPLY = ".github/workflows/ssm-reconcile.yml"
 RESULT = "ssm-reconcile:result"
 
 
@@ -202,8 +202,9 @@ def test_a_merge_that_was_overtaken_links_to_the_list_of_runs_until_a_later_one_
     overtaken: Hub, cli: Cli
 ) -> None:
     assert cli("publish", "--overtaken").exit_code == 0
-    assert f"[the list of runs](https://github.com/{REPOSITORY}/actions/workflows/apply.yml)" in result_of(
-        overtaken
+    assert (
+        f"[the list of runs](https://github.com/{REPOSITORY}/actions/workflows/ssm-reconcile.yml)"
+        in result_of(overtaken)
     )
 
 

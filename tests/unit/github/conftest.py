@@ -35,8 +35,10 @@ def merged(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:  #
     hub.branches["main"] = [BEFORE, MERGE]
     hub.files[MERGE] = ["replication.yaml"]
     hub.commits[HEAD] = {"sha": HEAD, "author": {"login": "dave"}, "committer": {"login": "web-flow"}}
-    hub.add_run("400", ".github/workflows/plan.yml", "pull_request", HEAD, branch="change", actor="carol")
-    hub.add_run(RUN, ".github/workflows/apply.yml", "push", MERGE, actor="erin")
+    hub.add_run(
+        "400", ".github/workflows/ssm-reconcile.yml", "pull_request", HEAD, branch="change", actor="carol"
+    )
+    hub.add_run(RUN, ".github/workflows/ssm-reconcile.yml", "push", MERGE, actor="erin")
     (tmp_path / "event.json").write_text(f'{{"before": "{BEFORE}"}}')
     monkeypatch.chdir(tmp_path)
     variables = {
@@ -50,6 +52,7 @@ def merged(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:  #
         "GITHUB_REF": "refs/heads/main",
         "GITHUB_RUN_ID": RUN,
         "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_WORKFLOW_REF": f"{REPOSITORY}/.github/workflows/ssm-reconcile.yml@refs/heads/main",
         "GITHUB_WORKSPACE": str(tmp_path),
         "GITHUB_OUTPUT": str(tmp_path / "output"),
     }

@@ -125,7 +125,7 @@ def test_a_proof_with_a_gap_is_refused_with_the_ways_forward(
     assert error.gap is gap
     assert words in error.message
     assert "open a new pull request" in error.remedy
-    assert f"gh workflow run apply.yml -f plan-id={PLAN_ID[:12]}" in error.remedy
+    assert f"gh workflow run ssm-reconcile.yml -f plan-id={PLAN_ID[:12]}" in error.remedy
 
 
 def test_a_rerun_that_only_the_runner_reports_is_refused(

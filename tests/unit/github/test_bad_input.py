@@ -78,7 +78,7 @@ def test_a_comment_by_another_bot_is_refused(shown: Hub, cli: Cli) -> None:
 
 def test_the_run_of_another_workflow_is_refused(shown: Hub, cli: Cli) -> None:
     shown.runs[PLAN_RUN]["path"] = ".github/workflows/evil.yml"
-    words = "of the workflow .github/workflows/evil.yml, not of .github/workflows/plan.yml"
+    words = "of the workflow .github/workflows/evil.yml, not of .github/workflows/ssm-reconcile.yml"
     assert words in refusal(shown, cli)
 
 

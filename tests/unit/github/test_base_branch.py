@@ -174,7 +174,7 @@ def test_a_run_without_a_time_is_refused_if_another_base_is_possible(second: Hub
 
 def test_a_plan_of_the_default_branch_has_the_workflow_of_the_default_branch(merged: Hub, cli: Cli) -> None:
     """A re-plan executes no file of the pull request, so another base cannot change it."""
-    merged.add_run("450", ".github/workflows/plan.yml", "schedule", "b" * 40)
+    merged.add_run("450", ".github/workflows/ssm-reconcile.yml", "schedule", "b" * 40)
     show(merged, run="450", name="ssm-plan-7")
     merged.pulls[9] = merged.pulls[NUMBER] | {"number": 9, "base": {"ref": "release"}}
     accepted(cli)

@@ -16,7 +16,7 @@ from tests.unit.publishers.conftest import NUMBER, TOKEN
 
 SECOND, DOCS = "c" * 40, "d" * 40
 PATHS = ("replication.yaml",)
-APPLY = ".github/workflows/apply.yml"
+APPLY = ".github/workflows/ssm-reconcile.yml"
 RUNS_URL = f"https://github.com/{REPOSITORY}/actions"
 
 
@@ -99,11 +99,11 @@ def test_a_later_push_of_the_branch_took_over(
     merged: Hub, event: str, branch: str, conclusion: str | None, found: bool
 ) -> None:
     merged.add_run("600", APPLY, event, SECOND, branch=branch)["conclusion"] = conclusion
-    expected = (SECOND, f"{RUNS_URL}/runs/600") if found else ("", f"{RUNS_URL}/workflows/apply.yml")
+    expected = (SECOND, f"{RUNS_URL}/runs/600") if found else ("", f"{RUNS_URL}/workflows/ssm-reconcile.yml")
     assert run_that_took_over(*push(MERGE)) == expected
 
 
 def test_an_earlier_run_and_one_of_another_workflow_took_nothing_over(merged: Hub) -> None:
     merged.add_run("450", APPLY, "push", BEFORE)
     merged.add_run("700", ".github/workflows/ci.yml", "push", SECOND)
-    assert run_that_took_over(*push(MERGE)) == ("", f"{RUNS_URL}/workflows/apply.yml")
+    assert run_that_took_over(*push(MERGE)) == ("", f"{RUNS_URL}/workflows/ssm-reconcile.yml")

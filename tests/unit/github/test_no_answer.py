@@ -27,7 +27,7 @@ COMMANDS = {
 REQUESTS = {
     "approval": (
         "/actions/runs/500$", "/environments/ssm-apply-changed$", "/runs/500/approvals$", "/compare/",
-        "/commits/.*/pulls$", "/actions/runs$", "/commits/3f9c2ab0+$", "/workflows/apply.yml/runs$",
+        "/commits/.*/pulls$", "/actions/runs$", "/commits/3f9c2ab0+$", "/workflows/ssm-reconcile.yml/runs$",
         "/runs/490/artifacts$", "/runs/310/artifacts$",
     ),
     "current": ("/compare/",),
@@ -36,8 +36,8 @@ REQUESTS = {
         "/artifacts/[0-9]+/zip$", "^/archive/", "/actions/runs/310$",
     ),
     "reviewed": (
-        "/actions/runs/500$", "/workflows/apply.yml/runs$", "/runs/490/artifacts$", "/runs/310/artifacts$",
-        "/compare/",
+        "acme/params$", "/actions/runs/500$", "/workflows/ssm-reconcile.yml/runs$", "/runs/490/artifacts$",
+        "/runs/310/artifacts$", "/compare/",
         "/commits/.*/pulls$", "/pulls/7$", "/pulls/7/files$", "/issues/7/comments$", "/graphql$",
         "/actions/runs/400$", "/issues/7/timeline$", "params/pulls$", "/runs/400/artifacts$",
         "/artifacts/[0-9]+/zip$", "^/archive/", "/pulls/7/reviews$", "/collaborators/bob/permission$",
@@ -55,11 +55,11 @@ def everything(merged: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     merged.review(NUMBER, "bob", ago=-5)
     merged.environment("ssm-apply-changed").reviewers.append("bob")
     merged.judge(RUN, "ssm-apply-changed", "bob", "approved")
-    merged.add_run("490", ".github/workflows/apply.yml", "push", MERGE)
+    merged.add_run("490", ".github/workflows/ssm-reconcile.yml", "push", MERGE)
     document = plans.document_of(plans.twelve())
     Path("plan.json").write_text(dumps(document))
     for run in ("300", "310"):
-        merged.add_run(run, ".github/workflows/apply.yml", "push", MERGE)
+        merged.add_run(run, ".github/workflows/ssm-reconcile.yml", "push", MERGE)
     merged.keep("300", "ssm-plan-changed", {"new-plan.json": dumps(document).encode()})
     merged.backdate("300", days=1)
     report = plans.report_document_of(plans.reported(plans.plan_of([plans.create("eu-west-1", "/a")])))

@@ -194,7 +194,10 @@ def test_publish_refuses_the_plan_of_another_workflow(merged: Hub, store_plan: S
     merged.runs[PLAN_RUN]["path"] = ".github/workflows/other.yml"
     result = cli("publish", "--reviewed", "plan.json")
     assert result.exit_code == 4
-    assert "of the workflow .github/workflows/other.yml, not of .github/workflows/plan.yml" in result.stderr
+    assert (
+        "of the workflow .github/workflows/other.yml, not of .github/workflows/ssm-reconcile.yml"
+        in result.stderr
+    )
 
 
 def test_publish_refuses_an_approval_that_is_not_of_this_plan(

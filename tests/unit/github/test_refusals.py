@@ -24,7 +24,7 @@ from tests.unit.renderers import plans
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 A, B = ("prod", "eu-west-1", "/a"), ("prod", "eu-west-1", "/b")
-WORKFLOW = ".github/workflows/apply.yml"
+WORKFLOW = ".github/workflows/ssm-reconcile.yml"
 MERGE, LATER = "a" * 40, "b" * 40
 OWN, RUN = "900", "100"
 
@@ -116,6 +116,22 @@ def test_a_run_that_waits_is_found(hub: Hub, github: GitHub, routine: WorkflowRu
     leave(hub)
     hub.runs[RUN]["status"] = "waiting"
     assert found(github, routine) == {"/a": "waiting"}
+
+
+def test_plans_and_reports_are_those_of_the_spec_of_this_run(
+    hub: Hub, github: GitHub, routine: WorkflowRun
+) -> None:
+    leave(hub)
+    hub.add_run("110", WORKFLOW, "workflow_dispatch", MERGE)
+    report(hub, "110", "expect-plan")
+    (plan, done) = hub.artifacts[-2:]
+    mine = replace(routine, artifact_suffix="-a-1")
+    assert found(github, mine) == {}
+    plan.name += "-a-1"
+    assert found(github, mine) == {"/a": "refused"}
+    assert found(github, routine) == {}
+    done.name += "-a-1"
+    assert found(github, mine) == {}
 
 
 def test_a_rejection_is_found(hub: Hub, github: GitHub, routine: WorkflowRun) -> None:

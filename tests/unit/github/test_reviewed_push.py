@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.reviewed import ReviewMode, ReviewRules, reviewed_push
-from ssm_reconcile.github.workflow_run import read_workflow_run
+from ssm_reconcile.github.workflow_run import artifact_suffix, read_workflow_run
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.escaping import dumps
 from tests.doubles.clock import FakeClock
-from tests.github.content import Artifact, Comment, Hub, repository, stamp
+from tests.github.content import REPOSITORY, Artifact, Comment, Hub, repository, stamp
 from tests.unit.cli.conftest import Cli
 from tests.unit.github.conftest import BEFORE, MERGE
 from tests.unit.publishers.conftest import HEAD, NUMBER, SPEC, TOKEN, marker, renamed
@@ -28,6 +30,7 @@ from tests.unit.renderers import plans
 
 PLAN = plans.twelve()
 PLAN_RUN = "400"
+WORKFLOW = ".github/workflows/ssm-reconcile.yml"
 OTHER_HEAD, MIDDLE = "7" * 40, "c" * 40
 
 
@@ -165,7 +168,7 @@ def artifact_after_the_merge(hub: Hub) -> None:
 
 
 def change_workflow(hub: Hub) -> None:
-    change_files(hub, {"filename": ".github/workflows/plan.yml"})
+    change_files(hub, {"filename": ".github/workflows/ssm-reconcile.yml"})
 
 
 def change_action(hub: Hub) -> None:
@@ -211,7 +214,7 @@ def no_pull_request(hub: Hub) -> None:
         (no_artifact, "run 400 has no artifact ssm-plan"),
         (artifact_of_another_run, "run 400 has no artifact ssm-plan"),
         (artifact_after_the_merge, "was stored after the merge"),
-        (change_workflow, "changes .github/workflows/plan.yml"),
+        (change_workflow, "changes .github/workflows/ssm-reconcile.yml"),
         (change_action, "changes action.yml"),
         (move_workflow, "changes .github/plan.yml"),
         (too_many_files, "changes 3,001 files"),
@@ -356,7 +359,7 @@ def refusal_again(cli: Cli, *words: str) -> str:
 
 @pytest.mark.parametrize("event", ["push", "schedule", "workflow_dispatch"])
 def test_a_plan_of_the_default_branch_counts_by_its_own_artifact(merged: Hub, cli: Cli, event: str) -> None:
-    merged.add_run("450", ".github/workflows/plan.yml", event, BEFORE)
+    merged.add_run("450", ".github/workflows/ssm-reconcile.yml", event, BEFORE)
     show(merged, run="450", name="ssm-plan-7")
     assert fetch(cli).exit_code == 0
     merged.runs["450"]["head_branch"] = "change"
@@ -364,14 +367,14 @@ def test_a_plan_of_the_default_branch_counts_by_its_own_artifact(merged: Hub, cl
 
 
 def test_a_run_of_a_tag_with_the_name_of_the_default_branch_is_refused(merged: Hub, cli: Cli) -> None:
-    merged.add_run("450", ".github/workflows/plan.yml", "push", "c" * 40, branch="main")
+    merged.add_run("450", ".github/workflows/ssm-reconcile.yml", "push", "c" * 40, branch="main")
     show(merged, run="450", name="ssm-plan-7")
     assert "run 450 is of a commit that is not on main" in refusal_again(cli)
 
 
 def test_the_comment_of_the_last_run_counts(merged: Hub, cli: Cli) -> None:
     show(merged, plan=plans.many(2))
-    merged.add_run("450", ".github/workflows/plan.yml", "pull_request", HEAD, branch="change")
+    merged.add_run("450", ".github/workflows/ssm-reconcile.yml", "pull_request", HEAD, branch="change")
     show(merged, run="450")
     assert fetch(cli).exit_code == 0
     assert index()["plans"][0]["plan_id"] == PLAN.plan_id
@@ -489,7 +492,7 @@ def two(shown: Hub) -> Hub:
     shown.merged_by[MIDDLE] = [6]
     shown.pulls[6] = shown.pulls[NUMBER] | {"number": 6, "head": {"sha": OTHER_HEAD, "ref": "other"}}
     shown.pull_files[6] = list(shown.pull_files[NUMBER])
-    shown.add_run("390", ".github/workflows/plan.yml", "pull_request", OTHER_HEAD, branch="other")
+    shown.add_run("390", ".github/workflows/ssm-reconcile.yml", "pull_request", OTHER_HEAD, branch="other")
     return shown
 
 
@@ -516,9 +519,9 @@ def test_the_plans_of_a_push_that_was_overtaken_are_taken_over(two: Hub, cli: Cl
     first, result = "d" * 40, "ssm-report"
     two.branches["main"] = [first, BEFORE, MIDDLE, MERGE]
     Path("event.json").write_text(json.dumps({"before": MIDDLE}))
-    two.add_run("480", ".github/workflows/apply.yml", "push", first)
-    two.add_run("490", ".github/workflows/apply.yml", "push", MIDDLE)
-    two.add_run("510", ".github/workflows/apply.yml", "push", "e" * 40)
+    two.add_run("480", ".github/workflows/ssm-reconcile.yml", "push", first)
+    two.add_run("490", ".github/workflows/ssm-reconcile.yml", "push", MIDDLE)
+    two.add_run("510", ".github/workflows/ssm-reconcile.yml", "push", "e" * 40)
     two.keep("510", result, {"x": b""})
     two.keep("490", "other", {"x": b""})
     two.keep("480", result, {"x": b""})
@@ -532,8 +535,8 @@ def test_the_plans_of_a_push_that_was_overtaken_are_taken_over(two: Hub, cli: Cl
 def test_a_plan_that_waits_or_was_rejected_is_not_in_the_spec_that_was_applied(two: Hub, cli: Cli) -> None:
     first = "d" * 40
     two.branches["main"] = [first, BEFORE, MIDDLE, MERGE]
-    two.add_run("480", ".github/workflows/apply.yml", "push", first)
-    two.add_run("490", ".github/workflows/apply.yml", "push", MIDDLE)
+    two.add_run("480", ".github/workflows/ssm-reconcile.yml", "push", first)
+    two.add_run("490", ".github/workflows/ssm-reconcile.yml", "push", MIDDLE)
     two.keep("490", "ssm-plan-changed", {"x": b""})
     assert fetch(cli).exit_code == 0
     assert ([one["pull_request"] for one in index()["plans"]], index()["base"]) == ([7], "")
@@ -544,9 +547,9 @@ def test_a_plan_that_waits_or_was_rejected_is_not_in_the_spec_that_was_applied(t
 
 def test_a_run_of_a_tag_with_the_name_of_the_branch_is_not_an_earlier_result(two: Hub, cli: Cli) -> None:
     two.branches["main"] = ["d" * 40, BEFORE, MIDDLE, MERGE]
-    two.add_run("480", ".github/workflows/apply.yml", "push", "d" * 40)
+    two.add_run("480", ".github/workflows/ssm-reconcile.yml", "push", "d" * 40)
     two.keep("480", "ssm-report", {"x": b""})
-    two.add_run("490", ".github/workflows/apply.yml", "push", "7" * 40, branch="main")
+    two.add_run("490", ".github/workflows/ssm-reconcile.yml", "push", "7" * 40, branch="main")
     two.keep("490", "ssm-report", {"x": b""})
     show(two, 6, plans.many(2), commit=OTHER_HEAD, run="390")
     assert fetch(cli).exit_code == 0
@@ -555,7 +558,7 @@ def test_a_run_of_a_tag_with_the_name_of_the_branch_is_not_an_earlier_result(two
 
 def test_results_are_looked_for_in_20_pushes(shown: Hub, cli: Cli) -> None:
     for number in range(470, 491):
-        shown.add_run(str(number), ".github/workflows/apply.yml", "push", BEFORE)
+        shown.add_run(str(number), ".github/workflows/ssm-reconcile.yml", "push", BEFORE)
     shown.keep("470", "ssm-report", {"x": b""})
     shown.runs["470"]["head_sha"] = "d" * 40
     assert fetch(cli).exit_code == 0
@@ -627,6 +630,161 @@ def test_the_key_of_the_spec_has_all_files_and_the_name(merged: Hub, cli: Cli) -
 
 def test_the_rules_do_not_write_to_github(shown: Hub) -> None:
     run = read_workflow_run(os.environ)
-    rules = ReviewRules(SPEC, (SPEC,), "ssm-plan", ".github/workflows/plan.yml", ReviewMode.IF_ANY)
+    rules = ReviewRules(SPEC, (SPEC,), "ssm-plan", ".github/workflows/ssm-reconcile.yml", ReviewMode.IF_ANY)
     reviewed_push(GitHub(run, FakeClock()), run, rules, None)
     assert {r.method for r in shown.requests if not r.path.endswith("/graphql")} == {"GET"}
+
+
+class TestWorkflowOfTheRun:
+    """Without --workflow, the workflow that plans is the one of this run, on the default branch."""
+
+    OTHER = ".github/workflows/other.yml"
+
+    def test_the_file_is_the_one_that_github_reports(
+        self, shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GITHUB_WORKFLOW_REF", f"{REPOSITORY}/{self.OTHER}@refs/heads/main")
+        assert f"of the workflow {WORKFLOW}, not of {self.OTHER}" in refusal(cli)
+        shown.runs["400"]["path"] = self.OTHER
+        assert fetch(cli).exit_code == 0
+
+    def test_an_option_has_precedence(self, shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("GITHUB_WORKFLOW_REF")
+        assert f"not of {self.OTHER}" in refusal(cli, "--workflow", self.OTHER)
+        assert fetch(cli, "--workflow", WORKFLOW).exit_code == 0
+
+    @pytest.mark.parametrize(
+        ("ref", "words"),
+        [
+            ("refs/heads/release", "at refs/heads/release, not on the default branch, main"),
+            ("refs/tags/main", "at refs/tags/main, not on the default branch, main"),
+            ("refs/pull/7/merge", "at refs/pull/7/merge, not on the default branch, main"),
+        ],
+    )
+    def test_a_file_that_is_not_on_the_default_branch_is_refused(
+        self, shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, ref: str, words: str
+    ) -> None:
+        monkeypatch.setenv("GITHUB_WORKFLOW_REF", f"{REPOSITORY}/{WORKFLOW}@{ref}")
+        assert words in refusal(cli)
+
+    def test_a_file_of_another_repository_is_refused(
+        self, shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GITHUB_WORKFLOW_REF", f"mallory/params/{WORKFLOW}@refs/heads/main")
+        assert "the workflow of this run is of mallory/params, not of acme/params" in refusal(cli)
+
+    @pytest.mark.parametrize(
+        "text", ["", WORKFLOW, f"{REPOSITORY}/{WORKFLOW}", f"{REPOSITORY}/a.yml@refs/heads/main"]
+    )
+    def test_a_runner_that_does_not_report_the_file_is_a_usage_error(
+        self, shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
+        monkeypatch.setenv("GITHUB_WORKFLOW_REF", text)
+        result = fetch(cli)
+        assert result.exit_code == 64
+        assert "GITHUB_WORKFLOW_REF is not set" in result.stderr
+        assert "--workflow FILE" in result.stderr
+
+    def test_a_merge_group_has_the_file_of_its_own_branch(
+        self, shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown.pulls[NUMBER]["merged_at"] = None
+        group = {"base_sha": BEFORE, "base_ref": "refs/heads/main", "head_sha": MERGE}
+        Path("event.json").write_text(json.dumps({"merge_group": group}))
+        ref = "refs/heads/gh-readonly-queue/main/pr-7"
+        monkeypatch.setenv("GITHUB_EVENT_NAME", "merge_group")
+        monkeypatch.setenv("GITHUB_REF", ref)
+        monkeypatch.setenv("GITHUB_WORKFLOW_REF", f"{REPOSITORY}/{WORKFLOW}@{ref}")
+        assert fetch(cli).exit_code == 0
+
+
+class TestResultsBySpec:
+    """With artifacts by spec, the result of a push is an artifact of this spec, never a conclusion."""
+
+    FIRST = "d" * 40
+
+    @pytest.fixture(autouse=True)
+    def earlier(self, two: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+        monkeypatch.setenv("SSM_RECONCILE_ARTIFACT_SUFFIX", "-a-12345678")
+        two.branches["main"] = [self.FIRST, BEFORE, MIDDLE, MERGE]
+        two.add_run("480", WORKFLOW, "push", self.FIRST)
+        two.add_run("490", WORKFLOW, "push", MIDDLE)
+        show(two, 6, plans.many(2), commit=OTHER_HEAD, run="390")
+        for run in ("390", "400"):
+            (one,) = (one for one in two.artifacts if one.run == run)
+            one.name = "ssm-plan-a-12345678"
+        return two
+
+    def base(self, cli: Cli) -> str:
+        result = fetch(cli, "--artifact", "ssm-plan-a-12345678")
+        assert result.exit_code == 0, result.output
+        return str(index()["base"])
+
+    def test_a_push_that_succeeded_for_another_spec_is_not_a_result(self, earlier: Hub, cli: Cli) -> None:
+        earlier.runs["490"] |= {"status": "completed", "conclusion": "success"}
+        earlier.keep("490", "ssm-report-b-12345678", {"x": b""})
+        earlier.keep("490", "ssm-report", {"x": b""})
+        earlier.keep("480", "ssm-report-a-12345678", {"x": b""})
+        assert self.base(cli) == self.FIRST
+        assert len(index()["plans"]) == 2, "the plan of the push between them is taken over"
+
+    @pytest.mark.parametrize("name", ["ssm-report", "ssm-in-sync"])
+    def test_an_artifact_of_this_spec_is_a_result(self, earlier: Hub, cli: Cli, name: str) -> None:
+        earlier.runs["490"] |= {"status": "completed", "conclusion": "failure"}
+        earlier.keep("490", f"{name}-a-12345678", {"x": b""})
+        assert self.base(cli) == MIDDLE
+        assert len(index()["plans"]) == 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"event": "pull_request"}, {"event": "schedule"}, {"event": "workflow_dispatch"},
+            {"path": ".github/workflows/other.yml"}, {"head_branch": "release"}, {"head_sha": "7" * 40},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_only_a_push_of_this_workflow_to_this_branch_has_a_result(
+        self, earlier: Hub, cli: Cli, change: dict[str, str]
+    ) -> None:
+        earlier.keep("480", "ssm-report-a-12345678", {"x": b""})
+        earlier.keep("490", "ssm-report-a-12345678", {"x": b""})
+        earlier.runs["490"] |= change
+        assert self.base(cli) == self.FIRST
+
+    def test_without_a_result_the_range_starts_before_the_oldest_push(self, earlier: Hub, cli: Cli) -> None:
+        earlier.runs["490"] |= {"status": "completed", "conclusion": "success"}
+        earlier.branches["main"].insert(0, "e" * 40)
+        assert self.base(cli) == "e" * 40
+        assert len(index()["plans"]) == 2
+
+    def test_the_last_approval_is_of_this_spec(self, earlier: Hub, cli: Cli) -> None:
+        earlier.keep("480", "ssm-report-a-12345678", {"x": b""})
+        earlier.keep("490", "ssm-plan-changed-a-12345678", {"x": b""})
+        assert self.base(cli) == self.FIRST
+        assert len(index()["plans"]) == 1
+
+    def test_a_suffix_of_another_form_is_a_usage_error(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSM_RECONCILE_ARTIFACT_SUFFIX", "-a/b")
+        assert fetch(cli).exit_code == 64
+
+
+@pytest.mark.parametrize(
+    ("specs", "text"),
+    [
+        ((), ""), (("replication.yaml",), ""), (("specs",), "-specs-7846086a"), (("a/b",), "-a-b-c14cddc0"),
+        (("a-b",), "-a-b-d44362d6"), (("\u00e9",), "-spec-4a99557e"),
+    ],
+)  # fmt: skip
+def test_the_suffix_of_a_spec(cli: Cli, specs: tuple[str, ...], text: str) -> None:
+    words = [word for one in specs for word in ("--spec", one)]
+    result = cli("github", "suffix", *words)
+    assert (result.exit_code, result.stdout) == (0, f"{text}\n")
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=3))
+def test_a_suffix_can_be_part_of_the_name_of_an_artifact(specs: list[str]) -> None:
+    suffix = artifact_suffix(specs)
+    assert read_workflow_run({"SSM_RECONCILE_ARTIFACT_SUFFIX": suffix}).artifact_suffix == suffix
+    assert not set('":<>|*?\r\n\\/') & set(suffix)
