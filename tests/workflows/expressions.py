@@ -183,6 +183,14 @@ def filled(text: Any, contexts: Contexts, functions: Functions) -> str:
     )
 
 
+def evaluated(text: Any, contexts: Contexts) -> Any:
+    """A value with its expressions replaced; one that is a single expression keeps the type of its result."""
+    if not isinstance(text, str):
+        return text
+    alone = re.fullmatch(r"\$\{\{((?:(?!\}\}).)*)\}\}", text.strip(), re.DOTALL)
+    return Evaluation(alone[1], contexts, {}).value() if alone else filled(text, contexts, {})
+
+
 def holds(condition: Any, contexts: Contexts, functions: Functions) -> bool:
     """An `if:`; without a status function, only as long as nothing has failed."""
     text = "" if condition is None else shown(condition).strip()

@@ -2,8 +2,9 @@
 
 Every `run:` of a workflow and of a composite action is executed by bash, with the files that a runner
 gives (GITHUB_ENV, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, GITHUB_PATH), the event's payload, inputs and
-environment as the file says. `uses:` of GitHub's and AWS's own actions are played (`guests`), `./` is
-this project. `tests.workflows.schedule` decides when a job is executed.
+environment as the file says. `uses:` of GitHub's and AWS's own actions are played (`guests`), and an action
+below `./` is the one in that folder of the workspace. `tests.workflows.schedule` decides when a job is
+executed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Step:
 
 @dataclass(slots=True)
 class Job:
-    """One job. `github` has its own token; `base` is its name in the file, without a value of its matrix."""
+    """One job. `github` has its own token; `base` is its name in the file, without a value of its matrix.
+
+    `call` is the call of the reusable workflow that has the job, and `inputs` are those of the call.
+    """
 
     name: str
     spec: Mapping[str, Any]
@@ -52,6 +56,9 @@ class Job:
     needs: Mapping[str, Any]
     result: str = "success"
     base: str = ""
+    call: Any = None
+    inputs: Mapping[str, Any] | None = None
+    workflow: Mapping[str, str] = field(default_factory=dict)
     matrix: dict[str, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
@@ -102,7 +109,8 @@ class Job:
         return {
             "github": self.github,
             "vars": self.variables,
-            "inputs": self.github["event"].get("inputs") or {},
+            "inputs": self.github["event"].get("inputs") or {} if self.inputs is None else self.inputs,
+            "job": self.workflow,
             "runner": {"temp": str(self.temp), "os": "Linux"},
             "needs": self.needs,
             "matrix": self.matrix,
@@ -152,14 +160,16 @@ class Job:
         return step.conclusion == "success"
 
     def _use(self, uses: str, given: Mapping[str, str], step: Step) -> bool:
-        if uses == "./":
-            return self._composite(ROOT, given, step)
+        if uses.startswith("./"):
+            return self._composite(self.workspace / uses, given, step)
         name, _, version = uses.partition("@")
         assert re.fullmatch("[0-9a-f]{40}", version), f"{uses} is not pinned"
         step.outputs = dict(self.guests[name](self, given))
         return True
 
     def _composite(self, folder: Path, given: Mapping[str, str], step: Step) -> bool:
+        if not (folder / "action.yml").exists():
+            raise Refused(f"Can't find 'action.yml' under {folder}")
         action = parsed(folder / "action.yml")
         declared = action["inputs"]
         assert given.keys() <= declared.keys(), f"no such inputs: {given.keys() - declared.keys()}"

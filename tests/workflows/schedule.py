@@ -1,7 +1,8 @@
 """Runs of workflows -> their jobs, in the order that needs, concurrency groups and environments allow.
 
 A run that is added executes nothing. `settle` executes jobs, one after the other, until each is finished,
-waits for an approval, or waits in a concurrency group. The state of a job is its `result`:
+waits for an approval, or waits in a concurrency group. A job that calls a reusable workflow is replaced by
+the jobs of that workflow, once for each value of its matrix. The state of a job is its `result`:
 
     queued       its needs are not finished        in_progress  it is executed
     pending      in a concurrency group            success, failure, skipped, cancelled
@@ -19,11 +20,28 @@ from typing import Any, TypeAlias
 
 from tests.github.content import Hub, stamp, user
 from tests.workflows.concurrency import ConcurrencyGroups
-from tests.workflows.expressions import Evaluation, filled, holds, shown
+from tests.workflows.expressions import Evaluation, evaluated, filled, holds, shown
 from tests.workflows.runner import Job, parsed
 
 FINAL = {"success", "failure", "skipped", "cancelled"}
+LEVELS = ("none", "read", "write")
 Make: TypeAlias = Callable[["StartedRun", str, Mapping[str, Any]], Job]
+
+
+class StartupFailure(Exception):  # noqa: N818 - the word that GitHub uses
+    """GitHub refuses a run."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call of a reusable workflow: `label` is the name of its job, `prefix` is empty without a matrix."""
+
+    label: str
+    prefix: str
+    workflow: Mapping[Any, Any]
+    inputs: Mapping[str, Any]
+    is_admitted: bool = False
+    is_cancelled: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +56,7 @@ class StartedRun:
         approved: Environments that `bob` approves as soon as a job waits for them.
         before_job: Called before each job with its name.
         only: The jobs to run; None for all.
+        variables: The context `vars`.
     """
 
     id: str
@@ -47,6 +66,8 @@ class StartedRun:
     approved: set[str] = field(default_factory=set)
     before_job: Callable[[str], None] = lambda _job: None
     only: set[str] | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     is_admitted: bool = False
     is_cancelled: bool = False
@@ -65,7 +86,7 @@ class StartedRun:
     def conclusion(self) -> str | None:
         if not self.is_finished:
             return None
-        results = {job.result for job in self.jobs.values()}
+        results = {_conclusion(job) for job in self.jobs.values()}
         order = ("failure", "cancelled", "success", "skipped")
         return next(result for result in order if result in results)
 
@@ -80,16 +101,84 @@ class StartedRun:
         return next(state for state in order if state in results)
 
     def add_jobs(self, names: set[str] | None = None) -> None:
-        """Add the jobs of the file, or replace some of them for a new attempt."""
+        """Add the jobs of the file, or replace some of them for a new attempt.
+
+        Raises:
+            StartupFailure: A job of a called workflow has a permission that the caller does not grant.
+        """
+        if names is None:
+            self.calls = []
         for name, spec in self.workflow["jobs"].items():
-            if (self.only is None or name in self.only) and (names is None or name in names):
-                self.jobs[name] = self.make(self, name, spec)
-                self.jobs[name].result = "queued"
+            if "uses" not in spec:
+                self._add(name, spec, names)
+                continue
+            if names is None:
+                self.calls += self._read_calls(name, spec)
+            for call in self.calls:
+                for inner, of_call in call.workflow["jobs"].items():
+                    self._add(inner, of_call, names, call)
+
+    def _add(
+        self, name: str, spec: Mapping[str, Any], names: set[str] | None, call: Call | None = None
+    ) -> None:
+        if (self.only is None or name in self.only) and (names is None or name in names):
+            self.add_job(name, spec, call, name).result = "queued"
+
+    def add_job(self, name: str, spec: Mapping[str, Any], call: Call | None, base: str) -> Job:
+        """Add one job; its name has the prefix of its call."""
+        full = f"{call.prefix}{name}" if call else name
+        job = self.make(self, full, spec)
+        job.name, job.base, job.call, job.inputs = full, base, call, call.inputs if call else None
+        self.jobs[full] = job
+        return job
+
+    def _read_calls(self, name: str, spec: Mapping[str, Any]) -> list[Call]:
+        """Return the calls of one job: one for each value of a matrix with one dimension."""
+        file = self.file.parent / spec["uses"].partition("@")[0].rpartition("/")[2]
+        called = parsed(file)
+        for inner, of_call in called["jobs"].items():
+            for permission, level in of_call["permissions"].items():
+                granted = spec["permissions"].get(permission, "none")
+                if LEVELS.index(level) > LEVELS.index(granted):
+                    message = f"The nested job '{inner}' is requesting '{permission}: {level}', but is only"
+                    raise StartupFailure(f"{message} allowed '{permission}: {granted}'.")
+        ((key, values),) = (spec.get("strategy") or {}).get("matrix", {"": [None]}).items()
+        found = []
+        for value in values:
+            contexts = {"github": self.github, "vars": self.variables, "matrix": {key: value}}
+            label = name if value is None else f"{name} ({value})"
+            prefix = "" if value is None else f"{value}: "
+            found.append(Call(label, prefix, called, _call_inputs(called, spec["with"], contexts)))
+        return found
 
     def needed(self, job: Job) -> dict[str, list[Job]]:
         """Return the jobs that a job needs, by the name in its file; several for a matrix."""
         names = _as_list(job.spec.get("needs", []))
-        return {name: [one for one in self.jobs.values() if one.base == name] for name in names}
+        same = [one for one in self.jobs.values() if one.call is job.call]
+        return {name: [one for one in same if one.base == name] for name in names}
+
+
+def _call_inputs(
+    called: Mapping[Any, Any], given: Mapping[str, Any], contexts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the inputs of a call with their types; refuse one that is not declared, or of another type."""
+    kinds = {"string": str, "boolean": bool, "number": int}
+    declared = called[True]["workflow_call"]["inputs"]  # `on` is true in YAML 1.1
+    values = {name: evaluated(text, contexts) for name, text in given.items()}
+    assert values.keys() <= declared.keys(), f"no such inputs: {values.keys() - declared.keys()}"
+    assert not (missing := {n for n, one in declared.items() if one.get("required")} - values.keys()), missing
+    found = {name: values.get(name, one.get("default")) for name, one in declared.items()}
+    found = {name: "" if value is None else value for name, value in found.items()}
+    for name, value in found.items():
+        assert isinstance(value, kinds[declared[name]["type"]]), f"{name}: {value!r}"
+    return found
+
+
+def _conclusion(job: Job) -> str:
+    """Return the result of a job for its run and for the jobs that need it."""
+    contexts = {k: v for k, v in job.contexts({}).items() if k not in {"steps", "env", "runner"}}
+    is_ignored = filled(job.spec.get("continue-on-error"), contexts, {}) == "true"
+    return "success" if is_ignored and job.result == "failure" else job.result
 
 
 @dataclass(slots=True)
@@ -108,6 +197,11 @@ class Scheduler:
         run.is_admitted = rules is None
         if rules is not None:
             self._enter(rules, run, {"github": run.github, "inputs": run.github["event"].get("inputs") or {}})
+        for call in run.calls:
+            rules = call.workflow.get("concurrency")
+            call.is_admitted = rules is None
+            if rules is not None:
+                self._enter(rules, call, {"github": run.github, "inputs": call.inputs})
         self._show(run)
 
     def settle(self) -> None:
@@ -118,12 +212,12 @@ class Scheduler:
             moved = sum(self._advance(run, job) for run, job in jobs) > 0
 
     def cancel(self, member: object) -> None:
-        """Cancel a run or a job that is not finished."""
+        """Cancel a run, a call or a job that is not finished."""
+        if isinstance(member, StartedRun | Call):
+            member.is_cancelled = True
         for run in self.runs:
-            if run is member:
-                run.is_cancelled = True
-            for job in run.jobs.values():
-                if member in (run, job) and job.result not in FINAL:
+            for job in list(run.jobs.values()):
+                if member in (run, job.call, job) and job.result not in FINAL:
                     self._end(run, job, "cancelled")
 
     # One job
@@ -131,7 +225,10 @@ class Scheduler:
     def _advance(self, run: StartedRun, job: Job) -> bool:
         """Move a job to its next state; return whether anything happened."""
         run.is_admitted = run.is_admitted or self.groups.is_active(run)
-        if not run.is_admitted or run.is_cancelled:
+        call: Call | None = job.call
+        if call is not None:
+            call.is_admitted = call.is_admitted or self.groups.is_active(call)
+        if not run.is_admitted or run.is_cancelled or (call and (not call.is_admitted or call.is_cancelled)):
             return False
         match job.result:
             case "queued":
@@ -180,11 +277,10 @@ class Scheduler:
             self._end(run, job, "failure")  # GitHub: the matrix vector does not contain any values
             return True
         del run.jobs[job.name]
-        for number, value in enumerate(values):
+        for value in values:
             label = f"{job.base} ({next(iter(value.values())) if isinstance(value, dict) else value})"
-            one = run.make(run, f"{job.base}-{number}", job.spec)
-            one.name, one.base, one.matrix, one.result = label, job.base, {name: value}, "queued"
-            run.jobs[label] = one
+            one = run.add_job(label, job.spec, job.call, job.base)
+            one.matrix, one.result = {name: value}, "queued"
         return True
 
     def _admit(self, run: StartedRun, job: Job) -> None:
@@ -251,6 +347,8 @@ class Scheduler:
         job.result = result
         self.hub.tokens.pop(job.github["token"], None)
         self.groups.leave(job)
+        if all(one.result in FINAL for one in run.jobs.values() if one.call is job.call):
+            self.groups.leave(job.call)
         if run.is_finished:
             self.groups.leave(run)
         self._show(run)
@@ -269,7 +367,8 @@ class Scheduler:
         }  # fmt: skip
         self.hub.jobs[run.id] = [
             {
-                "name": job.spec.get("name", job.name), "run_attempt": run.github["run_attempt"],
+                "name": (f"{job.call.label} / " if job.call else "") + job.spec.get("name", job.name),
+                "run_attempt": run.github["run_attempt"],
                 "status": "completed" if job.result in FINAL else job.result,
                 "conclusion": job.result if job.result in FINAL else None,
             }
@@ -279,7 +378,7 @@ class Scheduler:
 
 def _need(jobs: list[Job]) -> dict[str, Any]:
     """Return the context of a needed job; of a matrix, the worst result and the outputs of the last job."""
-    results = [job.result for job in jobs]
+    results = [_conclusion(job) for job in jobs]
     order = ("failure", "cancelled", "success", "skipped")
     outputs = {key: value for job in jobs for key, value in job.outputs.items()}
     return {"result": next((one for one in order if one in results), "skipped"), "outputs": outputs}
@@ -302,11 +401,10 @@ def default_inputs(workflow: Path) -> dict[str, str]:
     return {name: shown(one.get("default")) for name, one in inputs.items()}
 
 
-def with_needs(workflow: Path, names: set[str]) -> set[str]:
-    """Return jobs and the jobs that they need."""
-    jobs = parsed(workflow)["jobs"]
+def with_needs(jobs: Mapping[str, Any], names: set[str]) -> set[str]:
+    """Return the names of jobs and of the jobs that they need."""
     needed = {one for name in names for one in _as_list(jobs[name].get("needs", []))}
-    return names if needed <= names else with_needs(workflow, names | needed)
+    return names if needed <= names else with_needs(jobs, names | needed)
 
 
 def _as_list(value: str | list[str]) -> list[str]:

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -24,10 +25,17 @@ from typing import Any
 import boto3
 
 from tests.github.content import REPOSITORY, Comment, Hub, repository, stamp, user
-from tests.workflows.runner import ROOT, Job, Refused, machine
+from tests.workflows.runner import ROOT, Job, Refused, machine, parsed
 from tests.workflows.schedule import Scheduler, StartedRun, default_inputs, event_fits, with_needs
 
 WORKFLOWS = ROOT / ".github" / "workflows"
+CALLER, CALLED = "ssm-reconcile.yml", "replicate.yml"
+APPLYING = {"merged", "approval", "changed"}
+REPLANNING = {"open", "replan", "check"}
+ROUTINE = {"by-hand", "routine", "drift"}
+"""Jobs of a schedule and of a start by hand, without those that plan pull requests again."""
+TOOL = {"workflow_repository": "ssm-tools/ssm-reconcile", "workflow_sha": "7" * 40}
+"""The keys of the context `job` of a called workflow that it uses."""
 ACCOUNT = "123456789012"
 PLAN_ROLE = f"arn:aws:iam::{ACCOUNT}:role/ssm-plan"
 APPLY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/ssm-apply"
@@ -83,7 +91,8 @@ class Stage:
     `assumed` has each role with the environment that it was given to, `runs` is the id of the last run,
     `permissions` has the permissions of a job's token where they are not those of its file,
     `last_push` the commit that main had in the last push, `pushed_from` the one before each push, `shallow`
-    makes every checkout one without history.
+    makes every checkout one without history, `caller` is the workflow file that calls the reusable one, and
+    `tool` is the context `job` of its jobs.
     """
 
     hub: Hub
@@ -98,6 +107,8 @@ class Stage:
     last_push: str = ""
     pushed_from: dict[str, str] = field(default_factory=dict)
     shallow: bool = False
+    caller: Path | None = None
+    tool: dict[str, str] = field(default_factory=lambda: dict(TOOL))
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.hub)
@@ -209,23 +220,23 @@ class Stage:
     # GitHub, as it starts runs
 
     def plan(self, number: int = 7, *, jobs: set[str] | None = None, actor: str = "") -> dict[str, Job]:
-        """plan.yml for a pull request, on the merge that GitHub tries out; all of its jobs, or some."""
+        """A run of a pull request, on the merge that GitHub tries out; all of its jobs, or some."""
         self._git("checkout", "--quiet", "--detach", "main")
         sha = self._merge(number)
         self._git("checkout", "--quiet", "main")
         self._git("update-ref", f"refs/pull/{number}/merge", sha)
         pull = self.hub.pulls[number]
-        payload = {"action": "synchronize", "number": number, "pull_request": pull}
+        payload = {"action": "synchronize", "number": number, "pull_request": pull, "before": "0" * 40}
         ref, pusher = f"refs/pull/{number}/merge", actor or pull["user"]["login"]
-        return self.start("plan.yml", "pull_request", payload, sha, ref, jobs=jobs, actor=pusher)
+        return self.start("pull_request", payload, sha, ref, jobs=jobs, actor=pusher)
 
     def push(
         self, sha: str, *, approved: set[str] | None = None, meanwhile: Callable[[str], None] | None = None,
         actor: str = "alice",
     ) -> dict[str, Job]:  # fmt: skip
-        """Run apply.yml after a push to main; by default nothing is approved, and nothing happens."""
+        """Run the apply of a push to main; by default nothing is approved, and nothing happens."""
         payload, ref = self.push_payload(sha), "refs/heads/main"
-        return self.start("apply.yml", "push", payload, sha, ref, approved, meanwhile, actor=actor)
+        return self.start("push", payload, sha, ref, approved, meanwhile, APPLYING, actor)
 
     def push_payload(self, sha: str) -> dict[str, Any]:
         """Return the payload of a push; the one before it ended at `last_push`."""
@@ -234,26 +245,26 @@ class Stage:
         return {"before": before, "after": sha, "ref": "refs/heads/main"}
 
     def later(self, event: str, **inputs: str) -> dict[str, Job]:
-        """apply.yml on a schedule, by hand, or by a dispatch, on what main is now."""
-        sha = self.hub.branches["main"][-1]
-        return self.start("apply.yml", event, {"inputs": inputs} if inputs else {}, sha, "refs/heads/main")
+        """`ROUTINE` on a schedule, by hand, or by a dispatch, on what main is now."""
+        sha, payload = self.hub.branches["main"][-1], {"inputs": inputs} if inputs else {}
+        return self.start(event, payload, sha, "refs/heads/main", jobs=ROUTINE)
 
     def by_hand(self, branch: str = "main", *, actor: str = "alice", **inputs: str) -> dict[str, Job]:
-        """apply.yml by hand, on a branch of the repository."""
-        sha = self._git("rev-parse", branch)
+        """`ROUTINE` by hand, on a branch of the repository."""
+        sha, ref = self._git("rev-parse", branch), f"refs/heads/{branch}"
         payload = {"inputs": inputs}
-        return self.start("apply.yml", "workflow_dispatch", payload, sha, f"refs/heads/{branch}", actor=actor)
+        return self.start("workflow_dispatch", payload, sha, ref, jobs=ROUTINE, actor=actor)
 
     def replan(
         self, event: str = "schedule", *, branch: str = "main", meanwhile: Callable[[str], None] | None = None
     ) -> dict[str, Job]:  # fmt: skip
-        """plan.yml by a push of main, on a schedule or by hand: it plans the open pull requests again."""
+        """`REPLANNING` by a push of main, on a schedule or by hand: it plans the open pull requests again."""
         sha, ref = self._git("rev-parse", branch), f"refs/heads/{branch}"
         payload = self.push_payload(sha) if event == "push" else {}
-        return self.start("plan.yml", event, payload, sha, ref, meanwhile=meanwhile)
+        return self.start(event, payload, sha, ref, meanwhile=meanwhile, jobs=REPLANNING)
 
     def queue(self, *numbers: int) -> tuple[str, dict[str, Job]]:
-        """Put pull requests into the merge queue; return the commit of the group and the jobs of plan.yml."""
+        """Put pull requests into the merge queue; return the commit of the group and its jobs."""
         base = self._git("rev-parse", "main")
         ref = f"gh-readonly-queue/main/pr-{numbers[-1]}-{base}"
         self._git("checkout", "--quiet", "-B", ref, "main")
@@ -272,7 +283,7 @@ class Stage:
                 "base_ref": "refs/heads/main",
             },
         }  # fmt: skip
-        jobs = self.start("plan.yml", "merge_group", payload, group[-1], f"refs/heads/{ref}", actor=QUEUE)
+        jobs = self.start("merge_group", payload, group[-1], f"refs/heads/{ref}", actor=QUEUE)
         return group[-1], jobs
 
     def land(self, sha: str) -> None:
@@ -284,12 +295,12 @@ class Stage:
             self._merged(self.hub.merged_by[one][0], one)
 
     def start(
-        self, workflow: str, event: str, payload: dict[str, Any], sha: str, ref: str,
+        self, event: str, payload: dict[str, Any], sha: str, ref: str,
         approved: set[str] | None = None, meanwhile: Callable[[str], None] | None = None,
         jobs: set[str] | None = None, actor: str = "alice",
     ) -> dict[str, Job]:  # fmt: skip
-        """A run of a workflow, until all of its jobs are finished or wait; none if the event does not fit."""
-        run = self.trigger(workflow, event, payload, sha, ref, actor=actor, jobs=jobs)
+        """A run, until all of its jobs are finished or wait; no job if the event does not fit."""
+        run = self.trigger(event, payload, sha, ref, actor=actor, jobs=jobs)
         if run is None:
             return {}
         run.approved = approved or set()
@@ -298,21 +309,22 @@ class Stage:
         return run.jobs
 
     def trigger(
-        self, workflow: str, event: str, payload: dict[str, Any], sha: str, ref: str, *,
+        self, event: str, payload: dict[str, Any], sha: str, ref: str, *,
         actor: str = "alice", jobs: set[str] | None = None,
     ) -> StartedRun | None:  # fmt: skip
         """Add a run and execute nothing: that is `scheduler.settle()`. None if the event does not fit."""
-        file = WORKFLOWS / workflow
+        file = self.caller or WORKFLOWS / CALLER
         if not event_fits(file, event, self._pushed_files(payload) if event == "push" else None):
             return None
         self.runs += 1
         pull, group = payload.get("pull_request"), payload.get("merge_group")
         if event == "workflow_dispatch":
             payload = {**payload, "inputs": default_inputs(file) | payload.get("inputs", {})}
-        payload = {**payload, "repository": repository(), "sender": user(actor)}
+        if event != "schedule":  # its event names neither
+            payload = {**payload, "repository": repository(), "sender": user(actor)}
         head: dict[str, Any] = {"sha": sha, "ref": ref.removeprefix("refs/heads/"), "repo": repository()}
         head = pull["head"] if pull else head
-        run_id, path = str(self.runs), f".github/workflows/{workflow}"
+        run_id, path = str(self.runs), f".github/workflows/{file.name}"
         self.hub.add_run(
             run_id, path, event, head["sha"], branch=head["ref"], actor=actor,
             head_repository=head["repo"]["full_name"],
@@ -322,14 +334,16 @@ class Stage:
             "ref_name": ref.removeprefix("refs/heads/").removeprefix("refs/"),
             "head_ref": head["ref"] if pull else "", "base_ref": "main" if pull or group else "",
             "run_id": run_id, "run_number": run_id, "run_attempt": 1,
-            "workflow": f"SSM {workflow.removesuffix('.yml')}", "workflow_ref": f"{REPOSITORY}/{path}@{ref}",
+            "workflow": "SSM", "workflow_ref": f"{REPOSITORY}/{path}@{ref}",
             "repository": REPOSITORY, "repository_id": repository()["id"], "actor": actor,
             "triggering_actor": actor, "api_url": self.hub.api_url, "graphql_url": self.hub.graphql_url,
             "server_url": "https://github.com",
         }  # fmt: skip
+        called = parsed(WORKFLOWS / CALLED)["jobs"]
         run = StartedRun(
-            run_id, file, github, self._job, only=None if jobs is None else with_needs(file, jobs)
-        )
+            run_id, file, github, self._job, only=None if jobs is None else with_needs(called, jobs),
+            variables=self._variables(run_id),
+        )  # fmt: skip
         run.add_jobs()
         self.scheduler.add(run)
         return run
@@ -353,30 +367,34 @@ class Stage:
     def last_run(self) -> StartedRun:
         return self.scheduler.runs[-1]
 
+    def _is_foreign(self, run_id: str) -> bool:
+        return bool(self.hub.runs[run_id]["head_repository"]["full_name"] != REPOSITORY)
+
+    def _variables(self, run_id: str) -> dict[str, str]:
+        return {} if self._is_foreign(run_id) else self.variables
+
     def _job(self, run: StartedRun, name: str, spec: Mapping[str, Any]) -> Job:
         """Return a job with a token of its own, which ends with the job."""
         github = run.github
         attempt = "" if github["run_attempt"] == 1 else f"-{github['run_attempt']}"
-        place = self.folder / f"run-{run.id}" / f"{name}{attempt}"
+        place = self.folder / f"run-{run.id}" / f"{re.sub('[^a-z0-9()-]+', '-', name)}{attempt}"
         place.mkdir(parents=True)
         event = place / "event.json"
         event.write_text(json.dumps(github["event"]))
-        foreign = self.hub.runs[run.id]["head_repository"]["full_name"] != REPOSITORY
         token = f"ghs-{run.id}-{github['run_attempt']}-{name}"
         granted = self.permissions.get(name, spec.get("permissions") or {})
-        if foreign:
+        if self._is_foreign(run.id):
             granted = {key: "read" for key in granted if key != "id-token"}
         self.hub.restrict(token, granted)
         variables = machine(place / "machine", self.endpoint, self.command)
         private_git(place / "machine", token)
         return Job(
             name, spec, {**github, "token": token, "event_path": str(event)},
-            {} if foreign else self.variables, place,
-            variables,
+            self._variables(run.id), place, variables,
             {"actions/checkout": self._checkout, "actions/upload-artifact": self._upload,
              "actions/download-artifact": self._download,
              "aws-actions/configure-aws-credentials": self._credentials},
-            {},
+            {}, workflow=self.tool,
         )  # fmt: skip
 
     # Actions of others
@@ -387,6 +405,12 @@ class Stage:
         depth = "1" if self.shallow else given.get("fetch-depth", "1")
         folder = job.workspace / given.get("path", "")
         folder.mkdir(parents=True, exist_ok=True)
+        if given.get("repository") == TOOL["workflow_repository"]:
+            if given.get("ref") != TOOL["workflow_sha"]:
+                raise Refused("checkout: the tool is at the commit of the reusable workflow")
+            shutil.copyfile(ROOT / "action.yml", folder / "action.yml")
+            shutil.copytree(ROOT / "requirements", folder / "requirements")
+            return {}
         self._git("init", "--quiet", "--template=", cwd=folder)
         self._git("remote", "add", "origin", f"file://{self.repository}", cwd=folder)
         wanted = given.get("ref") or job.github["sha"]
@@ -485,5 +509,9 @@ def log_of(jobs: Mapping[str, Job]) -> str:
 
 
 def results(jobs: Mapping[str, Job]) -> dict[str, str]:
-    """Return the result of each job, without skipped jobs."""
-    return {name: job.result for name, job in jobs.items() if job.result != "skipped"}
+    """Return the result of each job, without skipped jobs, and without the comparison of a push."""
+    return {
+        name: job.result
+        for name, job in jobs.items()
+        if job.result != "skipped" and (job.base, job.github["event_name"]) != ("touched", "push")
+    }

@@ -1,4 +1,4 @@
-"""apply.yml, run as by a runner: the reviewed plan is applied, or nothing is applied and a reviewer is asked.
+"""Runs of merges: the reviewed plan is applied, or nothing is applied and a reviewer is asked.
 
 Five things can happen between a review and its apply: the source changes, a target changes, a schedule
 runs in between, main moves on, and the job runs twice.

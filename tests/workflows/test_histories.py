@@ -95,9 +95,9 @@ def test_a_run_by_hand_on_another_branch_has_its_branch_and_not_the_apply_enviro
 
 
 def test_a_pull_request_names_its_files_and_its_last_commit(stage: Stage) -> None:
-    stage.open(ALL, files={".github/workflows/plan.yml": "name: other"})
+    stage.open(ALL, files={".github/workflows/ssm-reconcile.yml": "name: other"})
     assert {file["filename"] for file in stage.hub.pull_files[7]} == {
-        ".github/workflows/plan.yml", "replication.yaml",
+        ".github/workflows/ssm-reconcile.yml", "replication.yaml",
     }  # fmt: skip
     review = stage.hub.review(7, "bob")
     assert review.commit == stage.hub.pulls[7]["head"]["sha"]

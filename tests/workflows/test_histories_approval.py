@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.workflows.prepared import prepared
-from tests.workflows.stage import APPLY_ROLE, PLAN_ROLE, Stage, log_of, results, spec
+from tests.workflows.stage import APPLY_ROLE, APPLYING, PLAN_ROLE, Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"
@@ -162,7 +162,7 @@ def test_the_author_of_a_merge_that_was_overtaken_does_not_approve_its_changes(s
     payload = stage.push_payload(first)
     stage.open(ALL + "# a comment\n", 8)
     second = stage.merge(8)
-    overtaken = stage.trigger("apply.yml", "push", payload, first, "refs/heads/main", actor="dave")
+    overtaken = stage.trigger("push", payload, first, "refs/heads/main", actor="dave", jobs=APPLYING)
     stage.push(second, actor="dave")
     assert overtaken is not None
     assert overtaken.jobs["merged"].result == "failure"

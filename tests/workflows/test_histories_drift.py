@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.workflows import stage as stage_module
 from tests.workflows.prepared import prepared
-from tests.workflows.stage import TARGET, WORKFLOWS, Stage, log_of, results, spec
+from tests.workflows.stage import CALLED, CALLER, TARGET, WORKFLOWS, Stage, log_of, results, spec
 
 
 @prepared
@@ -36,11 +37,13 @@ def test_a_drift_run_of_some_names_does_not_close_the_issue(
     drifted.by_hand(mode="apply")
     drifted.put("/app/new", "x")
     drifted.later("schedule")
-    text, before = (WORKFLOWS / "apply.yml").read_text(), "          command: plan\n"
+    text = (WORKFLOWS / CALLED).read_text()
+    before = "          unreviewed: true # it shows what a run without a review would do\n"
     assert text.count(before) == 1
     narrowed = tmp_path / "narrowed"
     narrowed.mkdir()
-    (narrowed / "apply.yml").write_text(text.replace(before, f"{before}          only: /app/url\n"))
+    shutil.copyfile(WORKFLOWS / CALLER, narrowed / CALLER)
+    (narrowed / CALLED).write_text(text.replace(before, f"{before}          only: /app/url\n"))
     with monkeypatch.context() as patch:
         patch.setattr(stage_module, "WORKFLOWS", narrowed)
         jobs = drifted.later("schedule")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.workflows.prepared import prepared
 from tests.workflows.schedule import StartedRun
-from tests.workflows.stage import Stage, log_of, results, spec
+from tests.workflows.stage import APPLYING, Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
 
@@ -20,7 +20,7 @@ def waiting(stage: Stage) -> None:
 
 
 def dispatch(stage: Stage) -> StartedRun:
-    run = stage.trigger("apply.yml", "repository_dispatch", {}, stage.last_push, "refs/heads/main")
+    run = stage.trigger("repository_dispatch", {}, stage.last_push, "refs/heads/main")
     assert run is not None
     return run
 
@@ -49,7 +49,7 @@ def test_merges_are_not_cancelled_by_dispatches(stage: Stage) -> None:
     for number in range(3):
         sha = stage.commit(ALL + "#" * number)
         dispatch(stage)
-        run = stage.trigger("apply.yml", "push", stage.push_payload(sha), sha, "refs/heads/main")
+        run = stage.trigger("push", stage.push_payload(sha), sha, "refs/heads/main", jobs=APPLYING)
         assert run is not None
         pushes.append(run)
         dispatch(stage)
@@ -63,7 +63,7 @@ def test_merges_are_not_cancelled_by_dispatches(stage: Stage) -> None:
 def test_starts_by_hand_that_apply_the_whole_spec_hold_one_place_with_the_dispatches(stage: Stage) -> None:
     runs, sha, given = [dispatch(stage)], stage.last_push, {"inputs": {"mode": "apply"}}
     for _ in range(3):
-        run = stage.trigger("apply.yml", "workflow_dispatch", given, sha, "refs/heads/main")
+        run = stage.trigger("workflow_dispatch", given, sha, "refs/heads/main")
         assert run is not None
         runs.append(run)
     stage.scheduler.settle()

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from tests.workflows.prepared import prepared
-from tests.workflows.stage import PLAN_ROLE, SECRET, Stage, log_of, results, spec
+from tests.workflows.stage import PLAN_ROLE, REPLANNING, SECRET, Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
 
 ALL = spec("/app/**", "/shop/**")
@@ -147,7 +147,7 @@ def test_only_the_text_of_the_spec_is_taken_and_no_link_of_it_is_followed(stage:
     stage.plan(jobs={"plan"})
     job = stage.replan()["replan (7)"]
     files = {file.name for file in job.workspace.iterdir()}
-    assert files == {".git", "replication.yaml"}
+    assert files == {".git", ".ssm-reconcile", "replication.yaml"}
     assert "/shop/**" in (job.workspace / "replication.yaml").read_text()
     stage._git("checkout", "--quiet", "change-7")
     (stage.repository / "replication.yaml").unlink()
@@ -190,7 +190,7 @@ def test_an_incomplete_plan_is_not_posted_again(planned: Stage) -> None:
 
 def test_of_several_runs_that_plan_again_the_newest_waits_and_pull_requests_do_not(planned: Stage) -> None:
     sha = planned.hub.branches["main"][-1]
-    runs = [planned.trigger("plan.yml", "schedule", {}, sha, "refs/heads/main") for _ in range(3)]
+    runs = [planned.trigger("schedule", {}, sha, "refs/heads/main", jobs=REPLANNING) for _ in range(3)]
     planned.plan(jobs={"plan"})
     assert [run.conclusion for run in runs if run] == ["success", "cancelled", "success"]
     assert planned.last_run().conclusion == "success"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.workflows.prepared import prepared
-from tests.workflows.stage import Stage, log_of, results, spec
+from tests.workflows.stage import APPLYING, Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"
@@ -76,13 +76,16 @@ def test_two_merges_in_a_row_the_first_names_the_run_that_took_over_and_gets_its
     stage.plan(8)
     second = stage.merge(8)
     payloads = [(sha, stage.push_payload(sha)) for sha in (first, second)]
-    runs = [stage.trigger("apply.yml", "push", payload, sha, "refs/heads/main") for sha, payload in payloads]
+    runs = [
+        stage.trigger("push", payload, sha, "refs/heads/main", jobs=APPLYING) for sha, payload in payloads
+    ]
     assert runs[0]
     assert runs[1]
     seen: list[str] = []
 
-    def note(_job: str) -> None:
-        seen.append(stage.comment(7).body)
+    def note(job: str) -> None:
+        if job == "merged":
+            seen.append(stage.comment(7).body)
 
     runs[1].before_job = note
     stage.scheduler.settle()

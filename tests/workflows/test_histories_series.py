@@ -6,7 +6,7 @@ import yaml
 
 from tests.workflows.expressions import filled
 from tests.workflows.prepared import prepared
-from tests.workflows.stage import WORKFLOWS, Stage, log_of, results, spec
+from tests.workflows.stage import APPLYING, CALLED, WORKFLOWS, Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
 
 CHANGED = "ssm-apply-changed"
@@ -32,7 +32,7 @@ def test_the_last_of_the_first_merges_applies_what_was_reviewed_in_all_of_them(t
     two.plan(9, jobs={"plan"})
     shas = [two.merge(number) for number in (8, 9)]
     for sha in shas:
-        assert two.trigger("apply.yml", "push", two.push_payload(sha), sha, "refs/heads/main")
+        assert two.trigger("push", two.push_payload(sha), sha, "refs/heads/main", jobs=APPLYING)
     two.scheduler.settle()
     assert two.last_run().conclusion == "success", log_of(two.last_run().jobs)
     assert {"/third/x", "/more/x"} <= set(two.holds())
@@ -78,9 +78,10 @@ def test_a_drift_run_of_another_branch_does_not_write_the_issue_of_the_default_b
 
 
 def test_a_drift_run_of_another_branch_cancels_none_of_the_default_branch() -> None:
-    job = yaml.safe_load((WORKFLOWS / "apply.yml").read_text())["jobs"]["drift"]
+    job = yaml.safe_load((WORKFLOWS / CALLED).read_text())["jobs"]["drift"]
     refs = ("refs/heads/main", "refs/heads/main", "refs/heads/topic")
-    groups = [filled(job["concurrency"]["group"], {"github": {"ref": ref}}, {}) for ref in refs]
+    group, inputs = job["concurrency"]["group"], {"spec": "replication.yaml"}
+    groups = [filled(group, {"github": {"ref": ref}, "inputs": inputs}, {}) for ref in refs]
     assert groups[0] == groups[1] != groups[2]
 
 

@@ -1,4 +1,4 @@
-"""plan.yml, run as a runner would: what a pull request gets, and what a fork's does not."""
+"""Runs of pull requests, as a runner makes them: what a pull request gets, and what a fork's does not."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_a_pull_request_that_changes_a_workflow_only_is_planned(stage: Stage) ->
 def test_the_check_fails_when_the_spec_cannot_be_compared(stage: Stage) -> None:
     stage.open(spec("/app/**", "/shop/**"))
     payload = {"merge_group": {"base_sha": "f" * 40}}
-    jobs = stage.start("plan.yml", "merge_group", payload, stage.last_push, "refs/heads/main")
+    jobs = stage.start("merge_group", payload, stage.last_push, "refs/heads/main")
     assert results(jobs) == {"touched": "failure", "check": "failure"}
 
 

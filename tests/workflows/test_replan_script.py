@@ -1,4 +1,4 @@
-"""The script of plan.yml that takes the spec of a pull request: a file, a folder, links, and what is left."""
+"""The script that takes the spec of a pull request: a file, a folder, links, and what is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tests.workflows.runner import ROOT, pairs
 
 STEP = next(
     step
-    for step in yaml.safe_load((ROOT / ".github/workflows/plan.yml").read_text())["jobs"]["replan"]["steps"]
+    for step in yaml.safe_load((ROOT / ".github/workflows/replicate.yml").read_text())["jobs"]["replan"][
+        "steps"
+    ]
     if step.get("id") == "merge"
 )
 

@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 FILES = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "action.yml"]
 WORKFLOWS = [file for file in FILES[:-1] if file.name != "release.yml"]
 """The workflows that a pull request can change the result of; `test_release.py` tests the other one."""
+CALLED = yaml.safe_load((ROOT / ".github" / "workflows" / "replicate.yml").read_text())
+CALLER = yaml.safe_load((ROOT / ".github" / "workflows" / "ssm-reconcile.yml").read_text())
+TOOL = "./.ssm-reconcile"
 WITHOUT_CODE = {"Wait for the approval of the current plan", "SSM check"}
 """Jobs that only wait, or only read results: they run no code of the repository."""
 OURS = {"actions", "aws-actions", "pypa"}
@@ -26,7 +29,16 @@ def steps(file: Path) -> Iterator[dict[str, Any]]:
     document = yaml.safe_load(file.read_text())
     jobs = document.get("jobs", {"action": document.get("runs", {})})
     for job in jobs.values():
-        yield from job["steps"]
+        yield from job.get("steps", ())
+
+
+def permissions_of(workflow: dict[Any, Any]) -> dict[str, str]:
+    """Return the permissions of all jobs together."""
+    found: dict[str, str] = {}
+    for job in workflow["jobs"].values():
+        for name, level in job["permissions"].items():
+            found[name] = "write" if "write" in (level, found.get(name)) else "read"
+    return found
 
 
 SCRIPTS = [
@@ -54,7 +66,7 @@ def test_a_script_is_clean_to_shellcheck_and_holds_no_expression(
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_actions_of_others_are_few_and_pinned_with_their_version_beside(file: Path) -> None:
     for uses, comment in re.findall(r"uses: (\S+)(.*)", file.read_text()):
-        if uses == "./" or uses.startswith("OWNER/"):
+        if uses.startswith("./"):
             continue
         owner, commit = uses.split("/")[0], uses.partition("@")[2]
         assert owner in OURS
@@ -68,6 +80,11 @@ def test_a_workflow_allows_nothing_and_each_job_what_it_needs(file: Path) -> Non
     assert document["permissions"] == {}
     assert "pull_request_target" not in document[True], "`on` is true in YAML 1.1"
     for name, job in document["jobs"].items():
+        if "uses" in job:
+            assert job["permissions"] == permissions_of(CALLED), (
+                "what GitHub needs to start the run, and no more"
+            )
+            continue
         assert (job["permissions"] == {}) == (job["name"] in WITHOUT_CODE), name
         assert job["permissions"].get("contents", "read") == "read", name
         assert job["timeout-minutes"], name
@@ -82,27 +99,80 @@ def test_a_workflow_allows_nothing_and_each_job_what_it_needs(file: Path) -> Non
 
 
 def test_all_jobs_that_can_write_to_aws_are_in_one_queue_and_no_other_job_is() -> None:
-    jobs = yaml.safe_load((ROOT / ".github/workflows/apply.yml").read_text())["jobs"]
+    jobs, group = CALLED["jobs"], "ssm-apply-${{ inputs.spec }}"
     for name, job in jobs.items():
         if job["permissions"].get("id-token") != "write" or job["environment"]["name"] == "ssm-plan":
-            assert job.get("concurrency", {}).get("group") != "ssm-apply-replication.yaml", name
+            assert job.get("concurrency", {}).get("group") != group, name
             continue
-        assert job["concurrency"] == {
-            "group": "ssm-apply-replication.yaml",
-            "cancel-in-progress": False,
-            "queue": "max",
-        }
+        assert job["concurrency"] == {"group": group, "cancel-in-progress": False, "queue": "max"}
         assert job["environment"]["name"] == "ssm-apply", "the one environment that the apply role trusts"
     assert jobs["approval"]["environment"]["name"] == "ssm-apply-changed"
 
 
 def test_each_apply_knows_how_long_its_credentials_are_valid() -> None:
-    jobs = yaml.safe_load((ROOT / ".github/workflows/apply.yml").read_text())["jobs"]
-    for name, job in jobs.items():
+    for name, job in CALLED["jobs"].items():
         given = [step.get("with", {}) for step in job["steps"]]
         valid = {one["role-duration-seconds"] for one in given if "role-duration-seconds" in one}
         known = {one.get("session-seconds") for one in given if one.get("command") == "apply"}
         assert valid == known, name
+
+
+def test_the_reusable_workflow_has_no_input_for_the_workflow_that_plans() -> None:
+    """A caller could name a file that anyone can change: the path is the one that GitHub reports."""
+    inputs = CALLED[True]["workflow_call"]["inputs"]
+    assert set(inputs) == {
+        "spec", "plan-role", "apply-role", "region", "account", "schedule", "no-decrypt", "session-seconds",
+    }  # fmt: skip
+    assert set(CALLED[True]) == {"workflow_call"}
+    for step in steps(ROOT / ".github" / "workflows" / "replicate.yml"):
+        assert "plan-workflow" not in step.get("with", {})
+        assert "SSM_RECONCILE_ARTIFACT_SUFFIX" not in str(step)
+
+
+def test_inputs_of_a_start_by_hand_are_those_of_the_caller() -> None:
+    """`inputs` are those of the call. In the called workflow, only `github.event.inputs` has the others."""
+    text = (ROOT / ".github" / "workflows" / "replicate.yml").read_text()
+    by_hand = set(CALLER[True]["workflow_dispatch"]["inputs"])
+    assert by_hand == set(re.findall(r"github\.event\.inputs\.([\w-]+)", text))
+    used = set(re.findall(r"(?<!event\.)\binputs\.([\w-]+)", text))
+    assert used == set(CALLED[True]["workflow_call"]["inputs"])
+
+
+def test_the_tool_is_the_commit_of_the_reusable_workflow_in_each_job() -> None:
+    refusal = "Refuse a runner that does not report the commit of this workflow"
+    for name, job in CALLED["jobs"].items():
+        places = [number for number, step in enumerate(job["steps"]) if step.get("uses") == TOOL]
+        if not places:
+            continue
+        names = [step.get("name") for step in job["steps"]]
+        tool = names.index("Check out the tool")
+        assert names[tool - 1] == refusal, name
+        assert job["steps"][tool]["with"] == {
+            "repository": "${{ job.workflow_repository }}", "ref": "${{ job.workflow_sha }}",
+            "path": ".ssm-reconcile", "persist-credentials": False,
+        }  # fmt: skip
+        checkouts = [
+            n for n, s in enumerate(job["steps"]) if s.get("uses", "").startswith("actions/checkout")
+        ]
+        assert checkouts[-1] == tool < min(places), "another checkout would remove it"
+        taken = [number for number, step in enumerate(job["steps"]) if step.get("id") == "merge"]
+        assert all(number < tool for number in taken), "a file of a pull request must not replace the tool"
+
+
+def test_each_call_of_the_action_has_the_spec_and_artifacts_by_spec() -> None:
+    storing = {"plan", "apply"}
+    for step in steps(ROOT / ".github" / "workflows" / "replicate.yml"):
+        if step.get("uses") == TOOL:
+            given = step["with"]
+            assert given["spec"] == "${{ inputs.spec }}"
+            assert (given.get("artifacts-by-spec") is True) == (given["command"] in storing)
+            decrypts = {
+                "plan": "${{ inputs.no-decrypt }}",
+                "apply": "${{ vars.SSM_NO_DECRYPT || inputs.no-decrypt }}",
+            }
+            assert given.get("no-decrypt") == decrypts.get(given["command"]), "a plan has no variable"
+        elif "artifact" in step.get("uses", ""):
+            assert "artifact-suffix }}" in step["with"]["name"]
 
 
 def test_every_input_reaches_the_script_and_every_flag_of_a_guard_has_one() -> None:
