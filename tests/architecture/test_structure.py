@@ -94,10 +94,11 @@ def test_no_package_has_more_than_a_fifth_of_the_lines() -> None:
     assert {package: size for package, size in sizes.items() if size * 5 > whole} == {}
 
 
-MOST_FILES = 125
+MOST_FILES = 126
 """Maximum files of the package outside of `FAMILIES`, whose members are added as files of their own.
 
-125: `init/github.py`, which is pure and has nothing in common with the survey of parameters.
+`init/github.py` is pure and has nothing in common with the survey of parameters. `github/settings.py` reads
+what `github/setup_checks.py` judges, and together they are too long.
 """
 SMALL_LINES = 60
 FAMILIES = {"cli", "publishers", "renderers"}

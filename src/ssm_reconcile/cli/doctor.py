@@ -198,7 +198,8 @@ def _check_github(specs: tuple[str, ...], output_format: str) -> int:
     """
     from ssm_reconcile.doctor import Answer, Diagnosis
     from ssm_reconcile.github.client import GitHub
-    from ssm_reconcile.github.settings import judge, read_settings
+    from ssm_reconcile.github.settings import read_settings
+    from ssm_reconcile.github.setup_checks import judge
     from ssm_reconcile.github.workflow_run import read_workflow_run
     from ssm_reconcile.system import SystemClock
 

@@ -16,6 +16,7 @@ import yaml
 
 from ssm_reconcile import __version__
 from ssm_reconcile.cli import command_run, init_github
+from ssm_reconcile.github.setup_checks import PERMISSIONS, read_calls
 from ssm_reconcile.init.github import WORKFLOW
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SPEC, Cli
@@ -328,3 +329,39 @@ def test_without_the_tag_a_commit_must_be_given(repository: Path, installed: Pat
     assert (
         f"owner/tool/.github/workflows/replicate.yml@{COMMIT} # {__version__}" in Path(WORKFLOW).read_text()
     )
+
+
+def test_the_workflow_of_this_repository_has_the_shape_of_the_one_that_is_written(
+    repository: Path, cli: Cli
+) -> None:
+    """It names the reusable workflow by its path, and has variables instead of the names of roles."""
+    assert cli(*INIT).exit_code == 0
+    written, own = workflow(), yaml.safe_load((ROOT / WORKFLOW).read_text())
+    for document in (written, own):
+        for one in document[True]["workflow_dispatch"]["inputs"].values():
+            one.pop("description")
+    job, call_ = own["jobs"]["ssm"], call()
+    assert job.pop("uses") == "./.github/workflows/replicate.yml"
+    call_.pop("uses")
+    assert job["with"].pop("spec") == call_["with"].pop("spec")
+    assert job["with"].keys() - call_["with"].keys() == {"schedule", "no-decrypt", "session-seconds"}
+    assert all("vars." in value for value in job["with"].values())
+    assert {**job, "with": None} == {**call_, "with": None}
+    assert {**own, "jobs": None} == {**written, "jobs": None}
+
+
+@pytest.mark.parametrize("specs", [(), ("specs",), ("specs/a.yaml", "specs/b.yaml")])
+def test_doctor_reads_the_written_workflow_as_a_whole_call(
+    repository: Path, cli: Cli, specs: tuple[str, ...]
+) -> None:
+    assert cli(*INIT, *specs).exit_code == 0
+    (found,) = read_calls(WORKFLOW, Path(WORKFLOW).read_text()) or ()
+    assert found.permissions == PERMISSIONS
+    assert found.version == COMMIT
+    many = [f"ssm ({spec}) / SSM check" for spec in specs]
+    assert list(found.checks) == (many if len(specs) > 1 else ["ssm / SSM check"])
+    inputs = yaml.safe_load((ROOT / ".github/workflows/replicate.yml").read_text())[True]["workflow_call"][
+        "inputs"
+    ]
+    assert found.inputs.keys() <= inputs.keys()
+    assert {name for name, one in inputs.items() if one.get("required")} <= found.inputs.keys()

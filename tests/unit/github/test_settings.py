@@ -19,6 +19,7 @@ from tests.unit.cli.conftest import Cli
 ROOT = Path(__file__).parents[3]
 TOKEN = "ghs-secret-token-of-the-user"
 CHECK = "check `SSM check`"
+CALLED_CHECK = "check `ssm / SSM check`"
 MERGES = ["pull request", "approving review", "last push", "code owners", CHECK]
 PULL_REQUEST = {
     "type": "pull_request",
@@ -41,16 +42,20 @@ States: TypeAlias = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def complete(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """A public repository with every setting, and the variables of a terminal in its folder."""
+    """A public repository with every setting, and the variables of a terminal in its folder.
+
+    It has two workflows that use the action; `called` is a fixture with a call of the reusable workflow.
+    """
     hub.visibility = "public"
     for name in ("ssm-plan", "ssm-apply", "SSM-apply-changed"):
         hub.environment(name).branches = None if name == "ssm-plan" else ["main"]
     hub.environment("SSM-apply-changed").reviewers = ["bob"]
     hub.branch_rules = [PULL_REQUEST, STATUS]
     hub.contents = {
-        path: (ROOT / path).read_bytes()
-        for path in (".github/workflows/plan.yml", ".github/workflows/apply.yml")
-    } | {".github/CODEOWNERS": OWNERS, "replication.yaml": b"version: 1\n"}
+        ".github/workflows/plan.yml": b"jobs:\n  check:\n    name: SSM check\n",
+        ".github/workflows/apply.yml": b"jobs: {}\n",
+        ".github/CODEOWNERS": OWNERS, "replication.yaml": b"version: 1\n",
+    }  # fmt: skip
     hub.variables["repository"] = {
         "SSM_PLAN_ROLE": "arn:1", "SSM_APPLY_ROLE": "arn:2", "SSM_REGION": "us-east-1", "SSM_ACCOUNT": "123",
     }  # fmt: skip
@@ -103,14 +108,9 @@ def test_a_token_without_any_permission_leaves_every_check_unknown(complete: Hub
     assert set(found.values()) == {"unknown"}
     assert set(found) == {
         *(f"environment {name}: environment" for name in ("ssm-plan", "ssm-apply", "ssm-apply-changed")),
-        *branch(*MERGES),
+        *branch(*MERGES[:-1], CALLED_CHECK),
         "CODEOWNERS: file",
-        *(
-            f"variables: SSM_{name}"
-            for name in ("PLAN_ROLE", "APPLY_ROLE", "REGION", "ACCOUNT", "NO_DECRYPT")
-        ),
-        "workflows: .github/workflows/plan.yml",
-        "workflows: .github/workflows/apply.yml",
+        "workflows: .github/workflows",
     }
 
 
@@ -118,7 +118,7 @@ def test_a_token_without_any_permission_leaves_every_check_unknown(complete: Hub
     ("permission", "unknown"),
     [
         ("actions", "environment ssm-apply: environment"),
-        ("contents", "workflows: .github/workflows/plan.yml"),
+        ("contents", "workflows: .github/workflows"),
         ("contents", "CODEOWNERS: file"),
         ("variables", "variables: SSM_PLAN_ROLE"),
         ("environments", "variables: SSM_NO_DECRYPT"),
@@ -419,6 +419,119 @@ class TestWorkflows:
     def test_the_name_of_the_job_may_have_quotes(self, complete: Hub, states: States, text: str) -> None:
         complete.contents[".github/workflows/plan.yml"] = text.encode()
         assert states() == {}
+
+
+CALLER = ".github/workflows/params.yml"
+CALL = """\
+on: {pull_request: }
+permissions: {}
+jobs:
+  ssm:
+    uses: acme/ssm-reconcile/.github/workflows/replicate.yml@%s # v0.2.0
+    permissions:
+      {actions: read, checks: write, contents: read, id-token: write, issues: write, pull-requests: write}
+    with:
+      plan-role: arn:aws:iam::123456789012:role/plan
+      apply-role: arn:aws:iam::123456789012:role/apply
+      region: us-east-1
+""" % ("a" * 40)
+
+
+class TestCalls:
+    """A repository with one workflow that calls the reusable workflow."""
+
+    @pytest.fixture(autouse=True)
+    def called(self, complete: Hub) -> Hub:
+        for name in ("plan.yml", "apply.yml"):
+            del complete.contents[f".github/workflows/{name}"]
+        complete.contents[CALLER] = CALL.encode()
+        complete.variables["repository"] = {}
+        require(complete, "ssm / SSM check")
+        return complete
+
+    def test_a_whole_call_needs_no_variable_and_passes(self, states: States, cli: Cli) -> None:
+        assert states() == {}
+        text = cli("doctor", "--github").stdout
+        assert "variables" not in text
+        assert text.count("  ok      ssm: ") == 5
+
+    def test_the_workflow_of_this_repository_is_a_call_with_variables(
+        self, called: Hub, states: States
+    ) -> None:
+        del called.contents[CALLER]
+        path = ".github/workflows/ssm-reconcile.yml"
+        called.contents[path] = (ROOT / path).read_bytes()
+        assert states() == {f"workflow {path}: ssm: {role}-role": "failed" for role in ("plan", "apply")}
+        called.variables["repository"] = {"SSM_PLAN_ROLE": "arn:1", "SSM_APPLY_ROLE": "arn:2"}
+        assert states() == {}
+        called.variables["repository"]["SSM_NO_DECRYPT"] = "false"
+        assert states() == {f"workflow {path}: ssm: no-decrypt": "warning"}
+        called.fail("GET", "actions/variables", 403)
+        assert set(states().values()) == {"unknown"}
+
+    @pytest.mark.parametrize(
+        ("old", "new", "subject", "state"),
+        [
+            ("a" * 40 + " #", "v0 #", "version", "failed"),
+            ("a" * 40, "a" * 39, "version", "failed"),
+            ("checks: write, ", "", "permissions", "failed"),
+            ("issues: write", "issues: read", "permissions", "failed"),
+            ("arn:aws:iam::123456789012:role/plan", '""', "plan-role", "failed"),
+            ("      apply-role: arn:aws:iam::123456789012:role/apply\n", "", "apply-role", "failed"),
+            ("      region: us-east-1\n", "", "region", "failed"),
+            ("      region", "      no-decrypt: false\n      region", "no-decrypt", "warning"),
+        ],
+    )
+    def test_a_fault_of_a_call(
+        self, called: Hub, states: States, old: str, new: str, subject: str, state: str
+    ) -> None:
+        assert CALL.count(old) == 1
+        called.contents[CALLER] = CALL.replace(old, new).encode()
+        assert states() == {f"workflow {CALLER}: ssm: {subject}": state}
+
+    def test_the_permissions_of_the_workflow_count_for_a_job_without_its_own(
+        self, called: Hub, states: States
+    ) -> None:
+        (line,) = (line for line in CALL.splitlines() if "actions: read" in line)
+        text = CALL.replace(f"    permissions:\n{line}\n", "")
+        called.contents[CALLER] = text.encode()
+        assert states() == {f"workflow {CALLER}: ssm: permissions": "failed"}
+        called.contents[CALLER] = text.replace("permissions: {}", f"permissions: {line.strip()}").encode()
+        assert states() == {}
+
+    def test_each_spec_of_a_matrix_has_a_check_to_require(self, called: Hub, states: States) -> None:
+        matrix = "  ssm:\n    strategy: {matrix: {spec: [specs/a.yaml, specs/b.yaml]}}\n"
+        called.contents[CALLER] = CALL.replace("  ssm:\n", matrix).encode()
+        names = [f"check `ssm (specs/{one}.yaml) / SSM check`" for one in "ab"]
+        assert states() == branch(*names)
+        require(called, "ssm (specs/a.yaml) / SSM check")
+        assert states() == branch(names[1])
+
+    @pytest.mark.parametrize(
+        "line",
+        ['    strategy: {matrix: {spec: "${{ fromJSON(vars.S) }}"}}\n', "    name: ${{ github.ref }}\n"],
+    )
+    def test_the_checks_of_an_expression_are_unknown(self, called: Hub, states: States, line: str) -> None:
+        called.contents[CALLER] = CALL.replace("  ssm:\n", f"  ssm:\n{line}").encode()
+        assert states() == {f"workflow {CALLER}: ssm: checks": "unknown"}
+
+    def test_a_repository_without_a_call_gets_the_command(
+        self, called: Hub, states: States, cli: Cli
+    ) -> None:
+        called.contents[CALLER] = b"on: push\njobs: {}\n"
+        assert states() == {"workflows: .github/workflows/ssm-reconcile.yml": "failed"}
+        assert "ssm-reconcile init --github OWNER/REPO" in cli("doctor", "--github").stdout
+
+    def test_a_call_that_cannot_be_read_is_unknown(self, called: Hub, states: States) -> None:
+        called.contents[CALLER] = b"jobs: {uses: ./.github/workflows/replicate.yml\n"
+        assert states()[f"workflows: {CALLER}"] == "unknown"
+
+
+def require(hub: Hub, *names: str) -> None:
+    """Let a ruleset require checks."""
+    checks = [{"context": name} for name in names]
+    parameters = {"required_status_checks": checks}
+    hub.branch_rules = [PULL_REQUEST, {"type": "required_status_checks", "parameters": parameters}]
 
 
 def test_hostile_names_in_responses_are_escaped(complete: Hub, cli: Cli) -> None:

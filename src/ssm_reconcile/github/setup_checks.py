@@ -1,0 +1,424 @@
+"""Settings of a repository on GitHub -> checks of what protects an apply. Pure.
+
+A workflow of the repository calls the reusable workflow and names the roles; its path is free. Two workflows
+that use the action instead are accepted as well, with variables for the roles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ssm_reconcile.doctor import Answer, Check, Needed
+from ssm_reconcile.github.code_owners import check_owners, read_entries
+from ssm_reconcile.github.settings import (
+    APPLY,
+    APPROVAL,
+    CODEOWNERS,
+    ENVIRONMENTS,
+    ORGANIZATION,
+    PLAN,
+    REPOSITORY,
+    WORKFLOWS,
+    DeniedRead,
+    EnvironmentSettings,
+    MergeRules,
+    RepositorySettings,
+)
+from ssm_reconcile.load.messages import SpecFindings
+from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarNode, documents
+from ssm_reconcile.wording import plural
+
+REQUIRED_CHECK = "SSM check"
+CALLER = f"{WORKFLOWS}/ssm-reconcile.yml"
+OWN_WORKFLOWS = {f"{WORKFLOWS}/plan.yml": Needed.PLAN, f"{WORKFLOWS}/apply.yml": Needed.APPLY}
+"""The workflows of a repository that uses the action instead of the reusable workflow."""
+PERMISSIONS = {
+    "actions": "read", "checks": "write", "contents": "read", "id-token": "write", "issues": "write",
+    "pull-requests": "write",
+}  # fmt: skip
+"""The permissions of the jobs of the reusable workflow together."""
+VARIABLES = {
+    "SSM_PLAN_ROLE": Needed.PLAN,
+    "SSM_APPLY_ROLE": Needed.APPLY,
+    "SSM_REGION": Needed.PLAN,
+    "SSM_ACCOUNT": Needed.NOTHING,
+}
+_IN_CONDITIONS = {"SSM_PLAN_ROLE", "SSM_APPLY_ROLE"}
+"""Conditions of jobs use these variables, and a variable of an environment is unknown there."""
+_USES = re.compile(r"(?P<local>\./)?(?:[^@]+/)?\.github/workflows/replicate\.yml(?:@(?P<version>.+))?")
+_SHA = re.compile("[0-9a-f]{40}")
+_VARIABLE = re.compile(r"\$\{\{\s*vars\.(\w+)\s*\}\}")
+_DECRYPTS = re.compile(r"\$\{\{\s*vars\.(\w+)\s*!=\s*'false'\s*\}\}")
+_WRITE_AGAIN = "write it again with `ssm-reconcile init --github OWNER/REPO`"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowCall:
+    """A job that calls the reusable workflow.
+
+    Attributes:
+        path: The file of the workflow.
+        job: The name of the job.
+        version: The text behind `@`; empty for a file of the same repository.
+        permissions: The permissions that the job grants.
+        inputs: The text of each input.
+        checks: The checks to require, one for each value of a matrix; empty if an expression makes them.
+    """
+
+    path: str
+    job: str
+    version: str
+    permissions: Mapping[str, str]
+    inputs: Mapping[str, str]
+    checks: tuple[str, ...]
+
+
+def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
+    """Return the calls of the reusable workflow in a workflow; None if the text is not YAML.
+
+    Args:
+        path: The path of the workflow.
+        text: The text of the workflow.
+    """
+    found = documents(text, path, SpecFindings())
+    if len(found) != 1:
+        return None
+    root = _entries(found[0].root)
+    jobs = {name: _entries(job) for name, job in _entries(root.get("jobs")).items()}
+    calls = (
+        _call_of(path, name, {"permissions": root.get("permissions"), **job}) for name, job in jobs.items()
+    )
+    return tuple(call for call in calls if call is not None)
+
+
+def _entries(node: Node | None) -> dict[str, Node]:
+    return {key.text: value for key, value in node.entries} if isinstance(node, MappingNode) else {}
+
+
+def _text(node: Node | None) -> str:
+    return node.text if isinstance(node, ScalarNode) else ""
+
+
+def _call_of(path: str, name: str, job: Mapping[str, Node | None]) -> WorkflowCall | None:
+    """Return the call of a job, whose permissions are those of the workflow unless it has its own."""
+    uses = _USES.fullmatch(_text(job.get("uses")))
+    if uses is None:
+        return None
+    granted = job.get("permissions")
+    permissions = {key: _text(value) for key, value in _entries(granted).items()}
+    if _text(granted) == "write-all":
+        permissions = dict(PERMISSIONS)
+    label = _text(job.get("name")) or name
+    matrix = _entries(_entries(job.get("strategy")).get("matrix"))
+    values: list[str] = [""]
+    if "strategy" in job:
+        lists = list(matrix.values())
+        items = lists[0].items if len(lists) == 1 and isinstance(lists[0], ListNode) else ()
+        values = [_text(item) for item in items if isinstance(item, ScalarNode)]
+    labels = (f"{label} ({value})" if value else label for value in values)
+    inputs = {key: _text(value) for key, value in _entries(job.get("with")).items()}
+    checks = tuple(f"{one} / {REQUIRED_CHECK}" for one in labels)
+    if "${{" in label:
+        checks = ()
+    version = "" if uses["local"] else uses["version"] or "unknown"
+    return WorkflowCall(path, name, version, permissions, inputs, checks)
+
+
+def _find_calls(settings: RepositorySettings) -> tuple[WorkflowCall, ...]:
+    texts = {} if isinstance(settings.files, DeniedRead) else settings.files
+    found: list[WorkflowCall] = []
+    for path, text in texts.items():
+        if path.startswith(f"{WORKFLOWS}/") and isinstance(text, str):
+            found += read_calls(path, text) or ()
+    return tuple(found)
+
+
+def _has_own_workflows(settings: RepositorySettings) -> bool:
+    files = {} if isinstance(settings.files, DeniedRead) else settings.files
+    return not _find_calls(settings) and any(files.get(path) is not None for path in OWN_WORKFLOWS)
+
+
+def judge(settings: RepositorySettings | DeniedRead, specs: Sequence[str]) -> tuple[Check, ...]:
+    """Return a check for each setting that protects an apply.
+
+    Args:
+        settings: The settings of the repository.
+        specs: The paths of the spec in the repository; that of a folder ends with `/`.
+    """
+    if isinstance(settings, DeniedRead):
+        message = "the repository could not be read, so nothing was checked"
+        remedy = f"check the name, and that the token is valid: {settings.remedy}"
+        return (Check("repository", "access", Answer.UNKNOWN, message, remedy),)
+    return (
+        *_of_environments(settings),
+        *_of_merges(settings),
+        *_of_code_owners(settings, specs),
+        *(_of_own_workflows(settings) if _has_own_workflows(settings) else _of_calls(settings)),
+    )
+
+
+def _of_environments(settings: RepositorySettings) -> Iterator[Check]:
+    page = f"{settings.page}/settings/environments"
+    for name in ENVIRONMENTS:
+        where, needed = f"environment {name}", Needed.PLAN if name == PLAN else Needed.APPLY
+        if isinstance(settings.environments, DeniedRead):
+            remedy = settings.environments.remedy
+            yield Check(where, "environment", Answer.UNKNOWN, "it could not be read", remedy, needed)
+            continue
+        found = settings.environments.get(name)
+        if found is None:
+            message = "it does not exist: GitHub creates it, without any rule, when a job names it"
+            yield Check(where, "environment", Answer.FAILED, message, f"create it: {page}", needed)
+            continue
+        yield Check(where, "environment", Answer.OK, "it exists", "", needed)
+        if name == APPROVAL:
+            yield _of_reviewers(where, found, settings.visibility, page)
+        if name != PLAN:
+            yield _of_branches(where, found, settings.default_branch, page)
+
+
+def _of_reviewers(where: str, found: EnvironmentSettings, visibility: str, page: str) -> Check:
+    """Judge the reviewers. A private repository may be unable to have them, and then nothing is approved."""
+    if found.reviewers:
+        return Check(where, "required reviewers", Answer.OK, f"{found.reviewers}")
+    message, remedy = "there are none: every plan that changed is refused", f"add reviewers: {page}"
+    if visibility != "private":
+        return Check(where, "required reviewers", Answer.FAILED, message, remedy)
+    remedy += (
+        ". A private repository has required reviewers on GitHub Enterprise only; elsewhere a person applies"
+        " a plan that changed by its id"
+    )
+    return Check(where, "required reviewers", Answer.WARNING, message, remedy)
+
+
+def _of_branches(where: str, found: EnvironmentSettings, default: str, page: str) -> Check:
+    subject, needed = "branches", Needed.NOTHING
+    remedy = f"under `Deployment branches and tags` select {default} only: {page}"
+    if isinstance(found.branches, DeniedRead):
+        return Check(where, subject, Answer.UNKNOWN, "they could not be read", found.branches.remedy)
+    if not found.has_branch_rule:
+        message = "every branch may use it"
+        remedy += (
+            ". A private repository on GitHub Free has no such rule: there let the apply role trust"
+            f" `ref:refs/heads/{default}` instead of an environment"
+        )
+    elif not found.branches:
+        message = "its rule is not a list of selected branches"
+    elif default not in found.branches:
+        message, needed = f"it does not admit {default}: an apply cannot run", Needed.APPLY
+    elif len(found.branches) > 1:
+        message = f"it also admits {', '.join(name for name in found.branches if name != default)}"
+    else:
+        return Check(where, subject, Answer.OK, f"{default} only")
+    return Check(where, subject, Answer.FAILED, message, remedy, needed)
+
+
+def _of_merges(settings: RepositorySettings) -> Iterator[Check]:
+    """Judge rulesets and the classic protection together: a requirement of either one holds."""
+    rules = MergeRules()
+    denied = ""
+    for one in settings.rules:
+        if isinstance(one, DeniedRead):
+            denied = denied or one.remedy
+        else:
+            rules |= one
+    requirements = {
+        "pull request": (rules.pull_request, "a merge needs a pull request"),
+        "approving review": (rules.approvals > 0, "a merge needs an approving review"),
+        "last push": (rules.last_push, "the last push needs the approval of another person"),
+        "code owners": (rules.code_owners, "a change of an owned file needs the review of an owner"),
+    }
+    for name in _required_checks(settings):
+        requirements[f"check `{name}`"] = (name in rules.checks, f"a merge needs `{name}`")
+    where, page = f"branch {settings.default_branch}", f"{settings.page}/settings/rules"
+    for subject, (holds, requirement) in requirements.items():
+        if holds:
+            yield Check(where, subject, Answer.OK, requirement)
+        elif denied:
+            message = f"whether {requirement} could not be read"
+            yield Check(where, subject, Answer.UNKNOWN, message, denied)
+        else:
+            remedy = f"require it in a ruleset for {settings.default_branch}: {page}"
+            yield Check(where, subject, Answer.FAILED, f"no rule says that {requirement}", remedy)
+
+
+def _required_checks(settings: RepositorySettings) -> tuple[str, ...]:
+    if _has_own_workflows(settings):
+        return (REQUIRED_CHECK,)
+    calls = _find_calls(settings)
+    return tuple(check for call in calls for check in call.checks) if calls else (f"ssm / {REQUIRED_CHECK}",)
+
+
+def _of_code_owners(settings: RepositorySettings, specs: Sequence[str]) -> Iterator[Check]:
+    where, files = "CODEOWNERS", settings.files
+    if isinstance(files, DeniedRead):
+        yield Check(where, "file", Answer.UNKNOWN, "it could not be read", files.remedy)
+        return
+    path = next((path for path in CODEOWNERS if files[path] is not None), None)
+    if path is None:
+        remedy = f"add .github/CODEOWNERS with owners of the spec and of .github/: {settings.page}"
+        yield Check(where, "file", Answer.FAILED, "the default branch has none", remedy)
+        return
+    text = files[path]
+    if isinstance(text, DeniedRead):
+        yield Check(where, "file", Answer.UNKNOWN, f"{path} could not be read", text.remedy)
+        return
+    faults = settings.faulty_lines
+    if isinstance(faults, DeniedRead):
+        yield Check(
+            where, "lines", Answer.UNKNOWN, "the errors of its lines could not be read", faults.remedy
+        )
+    elif faults:
+        message = f"GitHub ignores {plural(len(faults), 'line')} of {path}, the first is line {min(faults)}"
+        yield Check(where, "lines", Answer.FAILED, message, "its page on GitHub shows the errors")
+    entries = read_entries(text or "", frozenset() if isinstance(faults, DeniedRead) else faults)
+    probes: dict[str, tuple[str, ...]] = {
+        spec: (f"{spec}new.yaml" if spec.endswith("/") else spec,) for spec in specs
+    }
+    probes[".github/"] = (".github/new", f"{WORKFLOWS}/new.yml", CALLER, *OWN_WORKFLOWS)
+    probes |= {} if path.startswith(".github/") else {path: (path,)}
+    probes |= {} if files["action.yml"] is None else {"action.yml": ("action.yml",)}
+    for subject, names in probes.items():
+        yield check_owners(path, entries, subject, names)
+
+
+def _of_variables(settings: RepositorySettings) -> Iterator[Check]:
+    where, page = "variables", f"{settings.page}/settings/variables/actions"
+    for name, needed in VARIABLES.items():
+        users = [""] if name in _IN_CONDITIONS else [PLAN, APPLY]
+        found = [_find_variable(settings, name, user) for user in users]
+        if all(isinstance(one, str) for one in found):
+            yield Check(where, name, Answer.OK, "it is set", "", needed)
+        elif denied := [one for one in found if isinstance(one, DeniedRead)]:
+            yield Check(where, name, Answer.UNKNOWN, "it could not be read", denied[0].remedy, needed)
+        else:
+            yield Check(where, name, Answer.FAILED, "it is not set", f"set it: {page}", needed)
+    yield _of_decryption(settings, page)
+
+
+def _find_variable(settings: RepositorySettings, name: str, environment: str) -> str | DeniedRead | None:
+    """Return a variable that jobs of an environment see; None if it is not set, or empty.
+
+    Args:
+        settings: The settings of the repository.
+        name: The name of the variable.
+        environment: The environment of the jobs; empty for the conditions of jobs.
+    """
+    remedies: list[str] = []
+    for scope in (environment, REPOSITORY, ORGANIZATION):
+        variables = settings.variables.get(scope, {})
+        if isinstance(variables, DeniedRead):
+            remedies.append(variables.remedy)
+        elif value := variables.get(name):
+            return value
+    return DeniedRead("; ".join(dict.fromkeys(remedies))) if remedies else None
+
+
+def _of_decryption(settings: RepositorySettings, page: str) -> Check:
+    """Judge whether plans decrypt. They do not unless the variable says so."""
+    name, where, remedy = "SSM_NO_DECRYPT", "variables", f"remove it, or set it to true: {page}"
+    value = _find_variable(settings, name, PLAN)
+    if isinstance(value, DeniedRead):
+        return Check(where, name, Answer.UNKNOWN, "it could not be read", value.remedy)
+    by_environment = settings.variables.get(PLAN)
+    if value in {None, "true"} and isinstance(by_environment, DeniedRead):
+        return Check(where, name, Answer.UNKNOWN, f"it could not be read for {PLAN}", by_environment.remedy)
+    if value in {None, "true"}:
+        return Check(where, name, Answer.OK, "plans read no secrets")
+    if value == "false":
+        message = "plans decrypt, so everyone who can push a branch can read the secrets"
+        return Check(where, name, Answer.WARNING, message, remedy)
+    return Check(where, name, Answer.FAILED, "it is neither true nor false", remedy, Needed.PLAN)
+
+
+def _of_own_workflows(settings: RepositorySettings) -> Iterator[Check]:
+    """Judge two workflows that use the action by a search: the name of the job is a line of its own."""
+    yield from _of_variables(settings)
+    job = re.compile(rf"^\s+name:\s*(['\"]?){re.escape(REQUIRED_CHECK)}\1\s*(#.*)?$", re.MULTILINE)
+    for path, needed in OWN_WORKFLOWS.items():
+        text = settings.files if isinstance(settings.files, DeniedRead) else settings.files.get(path)
+        if isinstance(text, DeniedRead):
+            yield Check("workflows", path, Answer.UNKNOWN, "it could not be read", text.remedy, needed)
+        elif text is None:
+            message = f"it is not on {settings.default_branch}"
+            yield Check("workflows", path, Answer.FAILED, message, f"use one file: {_WRITE_AGAIN}", needed)
+        elif needed is Needed.PLAN and not job.search(text):
+            message = f"it has no job `{REQUIRED_CHECK}`: a required check of that name stays pending"
+            yield Check("workflows", path, Answer.FAILED, message, f"use one file: {_WRITE_AGAIN}")
+        else:
+            yield Check("workflows", path, Answer.OK, "it exists", "", needed)
+
+
+def _of_calls(settings: RepositorySettings) -> Iterator[Check]:
+    """Judge the workflows that call the reusable workflow."""
+    calls, files = _find_calls(settings), settings.files
+    texts = {WORKFLOWS: files} if isinstance(files, DeniedRead) else files
+    for path, text in texts.items():
+        if not path.startswith(WORKFLOWS):
+            continue
+        if isinstance(text, DeniedRead):
+            yield Check("workflows", path, Answer.UNKNOWN, "it could not be read", text.remedy, Needed.PLAN)
+        elif text is not None and read_calls(path, text) is None and "replicate.yml" in text:
+            message = "it calls the reusable workflow and cannot be read as YAML"
+            yield Check("workflows", path, Answer.UNKNOWN, message, _WRITE_AGAIN, Needed.PLAN)
+    if not calls and not any(isinstance(text, DeniedRead) for text in texts.values()):
+        message = f"no workflow on {settings.default_branch} calls the reusable workflow"
+        remedy = "write it: ssm-reconcile init --github OWNER/REPO"
+        yield Check("workflows", CALLER, Answer.FAILED, message, remedy, Needed.PLAN)
+    for call in calls:
+        yield from _of_call(settings, call)
+
+
+def _of_call(settings: RepositorySettings, call: WorkflowCall) -> Iterator[Check]:
+    where = f"workflow {call.path}"
+    if call.version and not _SHA.fullmatch(call.version):
+        message = f"{call.version} can be moved to other code, which then has your roles"
+        remedy = f"name a full commit id, with the version as a comment: {_WRITE_AGAIN}"
+        yield Check(where, f"{call.job}: version", Answer.FAILED, message, remedy)
+    else:
+        yield Check(where, f"{call.job}: version", Answer.OK, "it is a commit")
+    missing = _missing_permissions(call)
+    if missing:
+        message = f"it does not grant {', '.join(missing)}: GitHub refuses each of its runs"
+        remedy = f"add them to `permissions` of the job {call.job}"
+        yield Check(where, f"{call.job}: permissions", Answer.FAILED, message, remedy, Needed.PLAN)
+    else:
+        yield Check(where, f"{call.job}: permissions", Answer.OK, "they are sufficient", "", Needed.PLAN)
+    for name, needed in {"plan-role": Needed.PLAN, "apply-role": Needed.APPLY, "region": Needed.PLAN}.items():
+        yield _of_input(settings, call, name, needed)
+    if not call.checks:
+        message = "an expression makes its matrix or name, so the names of its checks are unknown"
+        remedy = f"require `NAME / {REQUIRED_CHECK}` for each spec, and list the specs in the matrix"
+        yield Check(where, f"{call.job}: checks", Answer.UNKNOWN, message, remedy)
+    if _may_decrypt(settings, call.inputs.get("no-decrypt", "")):
+        message = "plans decrypt, so everyone who can push a branch can read the secrets"
+        yield Check(where, f"{call.job}: no-decrypt", Answer.WARNING, message, "remove the input no-decrypt")
+
+
+def _may_decrypt(settings: RepositorySettings, text: str) -> bool:
+    variable = _DECRYPTS.fullmatch(text)
+    return (_find_variable(settings, variable[1].upper(), "") if variable else text) == "false"
+
+
+def _missing_permissions(call: WorkflowCall) -> list[str]:
+    granted = call.permissions
+    return [
+        f"{name}: {level}" for name, level in PERMISSIONS.items() if granted.get(name) not in {level, "write"}
+    ]
+
+
+def _of_input(settings: RepositorySettings, call: WorkflowCall, name: str, needed: Needed) -> Check:
+    """Judge an input that must have a value; that of a variable is looked up."""
+    where, subject, text = f"workflow {call.path}", f"{call.job}: {name}", call.inputs.get(name, "")
+    variable = _VARIABLE.fullmatch(text)
+    value = _find_variable(settings, variable[1].upper(), "") if variable else text
+    if isinstance(value, DeniedRead):
+        message = f"the variable {variable[1] if variable else ''} could not be read"
+        return Check(where, subject, Answer.UNKNOWN, message, value.remedy, needed)
+    if not value:
+        message = f"the variable {variable[1]} is not set" if variable else "it is not given"
+        remedy = f"set it: {settings.page}/settings/variables/actions" if variable else _WRITE_AGAIN
+        return Check(where, subject, Answer.FAILED, message, remedy, needed)
+    return Check(where, subject, Answer.OK, "it is given", "", needed)
