@@ -34,6 +34,8 @@ _MOST_REVIEWERS = 6
 _MOST_OWNERS_BYTES = 3_000_000
 """Bytes of CODEOWNERS that GitHub reads."""
 _SECONDS = 60
+_PLACEHOLDER = "OWNER"
+"""The owner in the address of this project as long as nothing is released."""
 _PAID = "a private repository has this setting on a paid plan of GitHub only"
 
 
@@ -407,6 +409,10 @@ def _remedy(request: ApiRequest) -> str:
 
 def _log_steps(github: GitHubOptions, setup: RepositorySetup, specs: Sequence[str]) -> None:
     """Log what is not done yet."""
+    if setup.tool.repository.startswith(f"{_PLACEHOLDER}/"):
+        terminal.log(
+            f"Note: replace {_PLACEHOLDER} in the workflow with the owner of ssm-reconcile on GitHub."
+        )
     if not setup.code_owners:
         terminal.log(
             "Note: CODEOWNERS is unchanged: give --code-owner for the owners of the spec and .github/."

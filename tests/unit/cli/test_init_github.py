@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+import tomllib
 from email.message import Message
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +27,8 @@ ACCOUNT = "123456789012"
 WITH_ACCOUNT = SPEC.replace("region: us-east-1", f'region: us-east-1, account: "{ACCOUNT}"')
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OWNERS = ".github/CODEOWNERS"
+URL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+TOOL = URL.removeprefix("https://github.com/")
 INIT = ("init", "--github", "acme/params", "--ref", COMMIT)
 
 
@@ -78,7 +81,7 @@ def test_the_workflow_calls_the_one_of_this_project_for_a_spec_a_folder_and_a_ma
     assert result.exit_code == 0, result.output
     job = call()
     name = {(): "prod", ("specs/a.yaml",): "a"}.get(specs, "params")
-    assert job["uses"] == f"OWNER/ssm-reconcile/.github/workflows/replicate.yml@{COMMIT}"
+    assert job["uses"] == f"{TOOL}/.github/workflows/replicate.yml@{COMMIT}"
     assert job["with"] == {
         "spec": given, "region": "us-east-1", "account": ACCOUNT,
         "plan-role": f"arn:aws:iam::{ACCOUNT}:role/ssm-reconcile-{name}-plan",
@@ -180,6 +183,29 @@ def test_owners_are_appended_once_and_decide(
     assert len([name for name in (OWNERS, "CODEOWNERS") if Path(name).exists()]) == 1
 
 
+@pytest.mark.parametrize("name", ["123", "1.0", "no", "TRUE", "null"])
+def test_a_name_that_yaml_could_read_as_another_type_stays_a_text(
+    repository: Path, cli: Cli, name: str
+) -> None:
+    Path("specs").rename(name)
+    assert cli(*INIT, "--branch", name, name).exit_code == 0
+    assert call()["with"]["spec"] == name
+    assert workflow()[True]["push"] == {"branches": [name], "paths": [f"{name}/**", WORKFLOW]}
+    Path(WORKFLOW).unlink()
+    assert cli(*INIT, f"{name}/a.yaml", name + "/b.yaml").exit_code == 0
+    assert call()["strategy"]["matrix"]["spec"] == [f"{name}/a.yaml", f"{name}/b.yaml"]
+
+
+def test_an_owner_that_is_a_placeholder_is_noted(
+    repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner in ("OWNER", "acme"):
+        monkeypatch.setattr(init_github, "_project_url", lambda _, o=owner: f"https://github.com/{o}/tool")
+        result = cli(*INIT, "--force")
+        assert f"uses: {owner}/tool/.github/" in Path(WORKFLOW).read_text()
+        assert ("replace OWNER in the workflow" in result.stderr) is (owner == "OWNER")
+
+
 def test_without_a_code_owner_there_is_a_note_and_no_file(repository: Path, cli: Cli) -> None:
     result = cli(*INIT)
     assert not Path(OWNERS).exists()
@@ -269,12 +295,20 @@ def test_files_are_checked_before_a_spec_is_made(aws: SimulatedAws, cli: Cli) ->
 # The commit that the workflow names
 
 
-def test_the_commit_is_that_of_the_checkout_which_is_not_called_a_release(repository: Path, cli: Cli) -> None:
-    assert cli("init", "--github", "acme/params").exit_code == 0
-    head = subprocess.run(
-        ["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+def test_a_checkout_names_its_commit_and_calls_only_that_of_its_tag_a_release(
+    repository: Path, installed: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (installed / "pyproject.toml").write_text(
+        '[project]\nurls = { Repository = "https://github.com/me/it" }\n'
     )
-    assert f"@{head.stdout.strip()} # {__version__}, not released\n" in Path(WORKFLOW).read_text()
+    module = installed / "src" / "ssm_reconcile" / "cli" / "init_github.py"
+    monkeypatch.setattr(init_github, "__file__", str(module))
+    commit = git(installed, "rev-parse", "HEAD")
+    for tag, version in (("v0", f"{__version__}, not released"), (f"v{__version__}", f"v{__version__}")):
+        git(installed, "tag", tag)
+        assert cli("init", "--github", "acme/params", "--force").exit_code == 0
+        called = f"uses: me/it/.github/workflows/replicate.yml@{commit} # {version}\n"
+        assert called in Path(WORKFLOW).read_text()
 
 
 @pytest.fixture
