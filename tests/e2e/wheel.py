@@ -1,12 +1,13 @@
 """The wheel in an environment of its own, without an index and without the checkout on `sys.path`.
 
-Its dependencies are empty distributions with the names and versions of this environment. One of them has a
-`.pth` file that names a folder with links to the packages of this environment, all but ours. So pip, uv and
-pipx resolve the requirements of the wheel as they do with an index.
+Its dependencies are empty distributions with the names and versions of this environment. The `.pth` file of
+each names a folder with links to the packages that the requirements need, and to no others. So pip, uv and
+pipx resolve the requirements as they do with an index, and a requirement that is missing is noticed.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.doubles.command_server import CLOSED, CommandServer
 
@@ -42,17 +44,47 @@ def build_distributions(folder: Path) -> Distributions:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
-    borrowed, links = folder / "borrowed", folder / "links"
-    borrowed.mkdir()
-    links.mkdir()
-    for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if "ssm_reconcile" not in path.name and path.suffix != ".pth":
-            (borrowed / path.name).symlink_to(path)
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, needed = document["project"], document["build-system"]["requires"]
-    for line in [*project["dependencies"], *project["optional-dependencies"]["demo"], *needed]:
-        write_stand_in(links, Requirement(line), borrowed)
+    lines = [*project["dependencies"], *project["optional-dependencies"]["demo"], *needed]
+    requirements = [Requirement(line) for line in lines]
+    borrowed, links = folder / "borrowed", folder / "links"
+    for each in (borrowed, links):
+        each.mkdir()
+    link_packages(borrowed, names_with_dependencies(requirements))
+    for requirement in requirements:
+        write_stand_in(links, requirement, borrowed)
     return Distributions(wheel, links)
+
+
+def names_with_dependencies(requirements: list[Requirement]) -> set[str]:
+    """Return the names of the distributions that are required here, directly or not."""
+    seen: set[tuple[str, str]] = set()
+    waiting = [*requirements]
+    while waiting:
+        one = waiting.pop()
+        for extra in {"", *one.extras}:
+            key = (canonicalize_name(one.name), extra)
+            if key not in seen:
+                seen.add(key)
+                lines = metadata.requires(one.name) or ()
+                waiting += [
+                    more
+                    for more in map(Requirement, lines)
+                    if more.marker is None or more.marker.evaluate({"extra": extra})
+                ]
+    return {name for name, _ in seen}
+
+
+def link_packages(folder: Path, names: set[str]) -> None:
+    """Link the packages of these distributions, their metadata and their libraries."""
+    distributions = metadata.packages_distributions()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        top = path.name.split(".")[0]
+        owners = {canonicalize_name(one) for one in distributions.get(top, ())}
+        owners.add(canonicalize_name(re.split(r"-\d", path.name)[0].split(".")[0]))
+        if owners & names:
+            (folder / path.name).symlink_to(path)
 
 
 def write_stand_in(links: Path, requirement: Requirement, borrowed: Path) -> None:
