@@ -3,4 +3,4 @@
 Read `reconcile.py` first: it is the whole tool, step by step.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
