@@ -87,12 +87,10 @@ def request_error(command: str, setting: str, response: GhResponse, remedy: str)
         response: The response.
         remedy: What to do; empty for a general remedy.
     """
-    from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
-
     answer = f"HTTP {response.status}" if response.status else "no response"
     message = f"{setting}: `{command}` failed: {answer}, {response.text or 'no message'}"
     if not remedy and response.status in {FORBIDDEN, NOT_FOUND}:
         remedy = f"check the name; {ADMINISTER}"
     if not remedy:
         remedy = "run `gh auth status`; the same command goes on where this one stopped"
-    return ReconcileError(visible(message, LINE_LIMIT), remedy)
+    return ReconcileError(message, remedy)
