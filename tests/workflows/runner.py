@@ -308,13 +308,13 @@ _PYTHON = """\
 #!/usr/bin/env bash
 # Makes an environment that runs this project from its source; writes down what pip was to install.
 set -euo pipefail
-case "$1 ${{2:-}}" in
-  "-m venv")
-    mkdir -p "$3/bin"
-    printf '#!/usr/bin/env bash\\nprintf "%%s\\\\n" "$*" >> "{noted}"\\n' > "$3/bin/python"
+case "$1 ${{2:-}} ${{3:-}}" in
+  "-I -m venv")
+    mkdir -p "$4/bin"
+    printf '#!/usr/bin/env bash\\nprintf "%%s\\\\n" "$*" >> "{noted}"\\n' > "$4/bin/python"
     printf '#!/usr/bin/env bash\\nexec {command} "$@"\\n' \\
-      > "$3/bin/ssm-reconcile"
-    chmod +x "$3/bin/python" "$3/bin/ssm-reconcile"
+      > "$4/bin/ssm-reconcile"
+    chmod +x "$4/bin/python" "$4/bin/ssm-reconcile"
     ;;
   *) exec "{real}" -I -S "$@" ;;
 esac

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -15,7 +16,7 @@ import yaml
 
 from tests.workflows.runner import ROOT
 
-(_, STEP) = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+(INSTALL, STEP) = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
 INPUTS = dict.fromkeys(STEP["env"], "") | {
     "INPUT_SPEC": "replication.yaml", "INPUT_COMMENT": "changes", "INPUT_ARTIFACT": "ssm-plan",
 }  # fmt: skip
@@ -254,3 +255,50 @@ def test_a_run_that_is_cancelled_tells_the_tool_and_waits_for_it(script: Path) -
     noted = (script.parent / "noted").read_text()
     assert "the tool heard of it" in noted
     assert noted.index("heard of it") < noted.index("--- publish"), "and what it did is published"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A checkout of the caller whose files have the names of modules; each reports that it ran."""
+    folder = tmp_path / "workspace"
+    (folder / "pip").mkdir(parents=True)
+    names = ("venv", "ensurepip", "logging", "sitecustomize", "argparse", "subprocess", "hatchling", "json")
+    for file in (*(f"{name}.py" for name in names), "pip/__init__.py", "pip/__main__.py"):
+        (folder / file).write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write(__file__)\n")
+    return folder
+
+
+SEARCHED: list[dict[str, str]] = [{}, {"PYTHONPATH": "."}]
+
+
+@pytest.mark.parametrize("searched", SEARCHED)
+def test_no_file_of_the_checkout_runs_while_the_tool_is_installed(
+    tmp_path: Path, hostile: Path, searched: dict[str, str]
+) -> None:
+    """Without an index, the step makes the environment and fails at the first package."""
+    done = subprocess.run(
+        ["bash", "-c", INSTALL["run"]],
+        cwd=hostile,
+        env={
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RUNNER_TEMP": str(tmp_path),
+            "ACTION_PATH": str(ROOT), "HOME": str(tmp_path), "PIP_NO_INDEX": "1", **searched,
+        },
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+    assert "No matching distribution found" in done.stderr
+    assert not (tmp_path / "ssm-reconcile/installed-from").exists()
+
+
+@pytest.mark.parametrize("searched", SEARCHED)
+def test_no_file_of_the_checkout_runs_as_the_tool(
+    tmp_path: Path, script: Path, hostile: Path, searched: dict[str, str]
+) -> None:
+    tool = script.parent / "ssm-reconcile" / "bin" / "ssm-reconcile"
+    tool.write_text(f"#!{sys.executable}\nimport json, logging, sys\nprint('the tool ran')\n")
+    given = environment(script, command="validate") | searched
+    done = subprocess.run(
+        ["bash", str(script)], cwd=hostile, env=given, capture_output=True, text=True, check=False
+    )
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+    assert "the tool ran" in done.stdout
