@@ -143,3 +143,26 @@ def writer_name(arn: str) -> str:
         case _:
             return ""
     return f"{kind} {_ACCOUNT.sub('ACCOUNT', name)}" if name else ""
+
+
+_KEY_ARN = re.compile(r"arn:([a-z-]+):kms:([a-z0-9-]+):([0-9]{12}):")
+
+
+def key_without_place(text: str, place: str) -> str:
+    """Return a text in which the ARNs of KMS keys have placeholders for the place of a target.
+
+    A region and an account that are not those of the target stay: the keys of two targets are not the same
+    if only one of them is in another account.
+
+    Args:
+        text: The text.
+        place: The place of the target: account and region, or the region.
+    """
+    account, _, region = place.rpartition("/")
+
+    def shared(arn: re.Match[str]) -> str:
+        partition = "{target.partition}" if arn[2] == region else arn[1]
+        at = "{target.region}" if arn[2] == region else arn[2]
+        return f"arn:{partition}:kms:{at}:{'{target.account}' if arn[3] == account else arn[3]}:"
+
+    return _KEY_ARN.sub(shared, text)

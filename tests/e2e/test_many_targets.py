@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import boto3
+
 from tests.e2e.conftest import HERE, SECRET, Shell
 
 HOME = "123456789012"
@@ -15,6 +17,9 @@ PARAMETERS = 4
 """Two deletes are half of the replicas, and within the limit of one target."""
 EVERY = len(TARGETS) * PARAMETERS
 MOST_LINES = 150
+ALIAS = "alias/many"
+KEY = f"arn:{{target.partition}}:kms:{{target.region}}:{{target.account}}:{ALIAS}"
+"""The key of the secret in each target, and its text in outputs for all of them."""
 
 
 def write_spec(shell: Shell, more: str = "") -> None:
@@ -30,23 +35,43 @@ targets:
     name: "{{target.account}}-{{target.region}}"
     role_arn: "arn:{{target.partition}}:iam::{{target.account}}:role/ssm-reconcile"
 parameters: {{ include: ["{shell.path}/**"] }}
+kms:
+  - source: {ALIAS}
+    targets:
+      "{{target.name}}": "{KEY}"
 delete: owned
 rates: {{ put: 50, list_tags: 50, tags: 50, describe: 50, get: 50, resources: 50, delete: 50 }}
 {more}""")
 
 
+def create_keys(shell: Shell) -> None:
+    """Create a key with the alias in each place."""
+    boto = boto3.Session("testing", "testing", region_name=HERE)
+    sts = boto.client("sts", endpoint_url=shell.proxy.behind)
+    for account in ACCOUNTS:
+        role = f"arn:aws:iam::{account}:role/ssm-reconcile"
+        given = sts.assume_role(RoleArn=role, RoleSessionName="keys")["Credentials"]
+        keys = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        for region in REGIONS:
+            kms = boto3.Session(*keys, region_name=region).client("kms", endpoint_url=shell.proxy.behind)
+            kms.create_alias(AliasName=ALIAS, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+
+
 def readable(text: str, width: int) -> str:
-    """Check the size of a text: few lines, of which only names that do not break are wider."""
+    """Check the size of a text: few lines, of which only names and keys that do not break are wider."""
     lines = text.splitlines()
     assert len(lines) <= MOST_LINES, f"{len(lines)} lines"
-    assert [line for line in lines if len(line) > width and " " in line.strip()] == []
+    wide = [line for line in lines if len(line) > width and " " in line.strip()]
+    assert [line for line in wide if KEY not in line] == []
     return text
 
 
 def test_forty_places_from_the_first_plan_to_the_last_delete(shell: Shell) -> None:
     for number in range(PARAMETERS - 1):
         shell.put(f"/service/{number:02}/url", f"https://{number}.example.com")
-    shell.put("/token", SECRET, kind="SecureString")
+    create_keys(shell)
+    token = f"{shell.path}/token"
+    shell.ssm(HERE).put_parameter(Name=token, Value=SECRET, Type="SecureString", KeyId=ALIAS)
     write_spec(shell)
     shell.environment |= {"COLUMNS": "80", "AWS_ENDPOINT_URL": shell.proxy.behind}  # no request goes wrong
     done = shell.run("validate")
@@ -57,12 +82,14 @@ def test_forty_places_from_the_first_plan_to_the_last_delete(shell: Shell) -> No
     assert done.returncode == 0, done.stderr
     text = readable(done.stdout, 80)
     assert "39 targets" in text
+    assert text.count(KEY) == 1
     assert f"{EVERY} to create" in text
     assert done.stderr.startswith("Opening 40 places ...\n")
     assert done.stderr.count(" ...\n") < 20
     readable(shell.run("show", "plan.json", env={"COLUMNS": "120"}).stdout, 120)
     comment = shell.run("show", "plan.json", "--format", "markdown").stdout
     assert (len(comment) < 65_000, len(comment.splitlines()) < MOST_LINES) == (True, True)
+    assert comment.count(KEY) == 1
     assert len(shell.run("show", "plan.json", "--format", "html").stdout) < 200_000
 
     done = shell.run("apply", "plan.json", "--out", "report.json", "--metrics", "metrics.prom")

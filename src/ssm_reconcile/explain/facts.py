@@ -20,10 +20,10 @@ from ssm_reconcile.record import EXPIRES, OWNER, PREFIX, Standing, key_digest, r
 from ssm_reconcile.renderers.changes import attribute_lines, conflict_lines
 from ssm_reconcile.renderers.groups import without_place
 from ssm_reconcile.spec import DeleteMode, Replication, RewriteIn
-from ssm_reconcile.wording import period_text, utc_text, writer_name
+from ssm_reconcile.wording import key_without_place, period_text, utc_text, writer_name
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC")
-_KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[^\s)]*:key/[^\s,;)]+")
+_KEY_ID = re.compile(r"(arn:[^\s:]+:kms:[^\s:]+:[^\s:]+:)key/[^\s,;)]+")
 
 
 class Fact(NamedTuple):
@@ -127,7 +127,9 @@ def without_own_place(fact: Fact, target: str, place: str) -> Fact:
         case "record":
             text = _TIME.sub("TIME", text)
         case "key":
-            text = _KEY_ARN.sub("KEY", text.replace(target, "TARGET"))
+            text = _KEY_ID.sub(r"\1KEY", key_without_place(text, place)).replace(target, "TARGET")
+        case "differs" if text.startswith("KeyId "):
+            text = key_without_place(text, place)
         case "cause":
             text = without_place(text, target, place)
         case _:

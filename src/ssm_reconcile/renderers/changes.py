@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -22,6 +22,7 @@ from ssm_reconcile.renderers.escaping import is_plain, json_text, value_text, vi
 from ssm_reconcile.renderers.value_texts import UNKNOWN, ShownText, ValueNotation
 from ssm_reconcile.shape import EXCERPT, excerpt, excerpt_start
 from ssm_reconcile.wording import (
+    key_without_place,
     outside_change_reason,
     parse_time,
     plural,
@@ -124,7 +125,7 @@ class ChangeView:
     `takes_over`: the parameter was no replica; `is_public`: comments and pages show both sides: of such a
     parameter, or one that `undo` gives back, only under `show` of the spec. `last_change_with_age` is the
     last change for a terminal, with its time relative to the plan, too. `holds` are the reasons of `guards`,
-    in their order.
+    in their order. `common_lines` are the attributes with placeholders for the place of the target.
     """
 
     target: str
@@ -148,6 +149,12 @@ class ChangeView:
     returns_secret: bool = False
     is_public: bool = True
     pending: bool = False
+    common_lines: tuple[AttributeLine, ...] = ()
+
+    @property
+    def as_shared(self) -> ChangeView:
+        """The change as it is shown for several targets."""
+        return self if self.common_lines is self.lines else replace(self, lines=self.common_lines)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -171,7 +178,9 @@ class ChangeView:
         return self.action in ("create", "replace")
 
 
-def change_view(change: ChangeEntry, source: str, label: str, created: datetime | None = None) -> ChangeView:
+def change_view(
+    change: ChangeEntry, source: str, label: str, created: datetime | None = None, place: str = ""
+) -> ChangeView:
     """Return the view of one change.
 
     Args:
@@ -179,7 +188,9 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         source: The place of its source, as `account/region`.
         label: The label of its target.
         created: The time of the plan.
+        place: The place of its target, as `account/region`.
     """
+    lines = attribute_lines(change, source.rsplit("/", 1)[-1])
     names_writer = change["action"] in ("delete", "replace") or change.get("changed_outside")
     last, with_age = (_last_change(change, time) if names_writer else "" for time in (None, created))
     reasons, holds = _reasons(change, names_writer=bool(last))
@@ -188,7 +199,7 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         name=visible(change["name"]),
         action=visible(change["action"]),
         kind=_type(change),
-        lines=attribute_lines(change, source.rsplit("/", 1)[-1]),
+        lines=lines,
         last_change=last,
         last_change_with_age=with_age,
         reasons=reasons,
@@ -205,6 +216,7 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         returns_secret=returns_secret(change),
         is_public=bool(change.get("show", not change.get("takes_over"))),
         pending=bool(change.get("pending")),
+        common_lines=without_key_places(lines, place),
     )
 
 
@@ -220,6 +232,19 @@ def _type(change: ChangeEntry) -> str:
     if before is not None and after is not None and before != after:
         return f"{visible(before)} -> {visible(after)}"
     return kind
+
+
+def without_key_places(lines: tuple[AttributeLine, ...], place: str) -> tuple[AttributeLine, ...]:
+    """Return attributes with placeholders for the place of a target in the ARNs of its keys."""
+
+    def shared(text: str | None) -> str | None:
+        return None if text is None else key_without_place(text, place)
+
+    found = tuple(
+        replace(line, before=shared(line.before), after=shared(line.after)) if line.label == "KeyId" else line
+        for line in lines
+    )
+    return lines if found == lines else found
 
 
 def attribute_lines(change: ChangeEntry, source: str) -> tuple[AttributeLine, ...]:

@@ -18,7 +18,12 @@ from typing import TypeVar
 
 from ssm_reconcile.documents import FindingEntry, OtherEntry, RemedyEntry
 from ssm_reconcile.model import canonical
-from ssm_reconcile.renderers.changes import AttributeLine, conflict_lines, last_change_text
+from ssm_reconcile.renderers.changes import (
+    AttributeLine,
+    conflict_lines,
+    last_change_text,
+    without_key_places,
+)
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.wording import plural
 
@@ -138,6 +143,7 @@ class ConflictView:
         is_public: Whether comments and pages show the lines too (`show` of the spec). A terminal always does.
         targets: The labels of the targets in which all this is equal.
         last_change_with_age: The last change for a terminal, with its time relative to the plan, too.
+        common_lines: The attributes with placeholders for the place of the target.
     """
 
     lines: tuple[AttributeLine, ...]
@@ -145,6 +151,7 @@ class ConflictView:
     is_public: bool
     targets: tuple[str, ...] = ()
     last_change_with_age: str = ""
+    common_lines: tuple[AttributeLine, ...] = ()
 
     def text_lines(self) -> list[str]:
         """Return the differences as lines of plain text, each attribute named once."""
@@ -156,18 +163,26 @@ class ConflictView:
         return found
 
 
-def conflict_view(entry: OtherEntry, created: datetime | None = None) -> ConflictView:
+def conflict_view(entry: OtherEntry, created: datetime | None = None, place: str = "") -> ConflictView:
     """Return the differences of an entry under `others` that has attributes.
 
     Args:
         entry: The entry.
         created: The time of the plan.
+        place: The place of its target.
     """
+    lines = conflict_lines(entry)
     last, with_age = (
         last_change_text(entry.get("version"), entry.get("last_modified"), entry.get("writer") or "", time)
         for time in (None, created)
     )
-    return ConflictView(conflict_lines(entry), last, bool(entry.get("show")), last_change_with_age=with_age)
+    return ConflictView(
+        lines,
+        last,
+        bool(entry.get("show")),
+        last_change_with_age=with_age,
+        common_lines=without_key_places(lines, place),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +254,12 @@ def _merged(
     found: dict[ConflictView, list[str]] = {}
     for target in sorted(targets):
         if (name, target) in conflicts:
-            found.setdefault(conflicts[name, target], []).append(target)
-    return tuple(replace(conflict, targets=tuple(at)) for conflict, at in found.items())
+            one = conflicts[name, target]
+            found.setdefault(replace(one, lines=one.common_lines), []).append(target)
+    return tuple(
+        replace(conflict if len(at) > 1 else conflicts[name, at[0]], targets=tuple(at), common_lines=())
+        for conflict, at in found.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,15 +216,20 @@ class ChangeBlocks:
             at = f" in {', '.join(outside)}" if len(outside) < total else ""
             return [f"{head}, changed outside{at}" if outside else head]
         found: dict[tuple[str, ...], list[str]] = {}
+        own: dict[tuple[str, ...], tuple[str, ...]] = {}
         for member in one.members:
             whole = self._whole[member.target, member.name]
             reasons = [(reason,) for reason in change.reasons if reason not in _shared_reasons(group)]
-            for lines in (*_attributes(whole), (whole.last_change,), *reasons):
+            rest = ((whole.last_change,), *reasons)
+            of_all, of_one = ((*_attributes(each), *rest) for each in (whole.as_shared, whole))
+            for lines, unshared in zip(of_all, of_one, strict=True):
                 if lines == (shared,):
                     continue
                 found.setdefault(lines, []).append(member.target)
+                own[lines] = unshared
         result, partial = [head], []
-        for lines, targets in found.items():
+        for common, targets in found.items():
+            lines = common if len(targets) > 1 else own[common]
             if not any(lines):
                 continue
             if len(targets) == total:
@@ -243,7 +248,11 @@ def _without_values(change: ChangeView, *, detailed: bool) -> ChangeView:
     names_attributes = change.action in ("update", "retag") and not detailed
     last = change.last_change if detailed else ""
     return replace(
-        change, lines=(), attributes=change.attributes if names_attributes else (), last_change=last
+        change,
+        lines=(),
+        common_lines=(),
+        attributes=change.attributes if names_attributes else (),
+        last_change=last,
     )
 
 

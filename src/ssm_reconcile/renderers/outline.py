@@ -116,14 +116,14 @@ def kind_from(
 
 @dataclass(frozen=True, slots=True)
 class ListedChange:
-    """The same change in the targets of its `members`, which differ in their last change only."""
+    """The same change in the targets of its `members`: only last change and place of the key differ."""
 
     members: tuple[ChangeView, ...]
 
     @property
     def change(self) -> ChangeView:
-        """The change in the first target."""
-        return self.members[0]
+        """The change in its target, or as it is shown for several."""
+        return self.members[0] if len(self.members) == 1 else self.members[0].as_shared
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -221,11 +221,17 @@ def _size(changes: Iterable[ListedChange]) -> int:
 
 
 def merge_targets(changes: Iterable[ChangeView]) -> list[ListedChange]:
-    """Merge changes of several targets that differ in their last change only, in the order of the first."""
+    """Merge changes of several targets that differ only as in `ListedChange`, in the order of the first."""
     found: dict[ChangeView, list[ChangeView]] = {}
     for change in changes:
         key = replace(
-            change, target="", last_change="", last_change_with_age="", holds=(), changed_outside=False
+            change,
+            target="",
+            lines=change.common_lines,
+            last_change="",
+            last_change_with_age="",
+            holds=(),
+            changed_outside=False,
         )
         found.setdefault(key, []).append(change)
     return [ListedChange(tuple(members)) for members in found.values()]

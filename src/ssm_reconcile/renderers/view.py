@@ -60,7 +60,6 @@ SHORT_ID = 12
 UNRESOLVED = ("conflict", "detached", "invalid", "orphaned")
 """The kinds of addresses without a change that a reviewer must know about."""
 
-
 _DANGER_COUNTS = {
     "delete": ("delete", "deletes"),
     "replace": ("replacement", "replacements"),
@@ -145,12 +144,13 @@ class RunView:
         )
         self.replications = tuple(ReplicationView(part, self.targets) for part in parts)
         self.complete = all(entry.get("complete", True) for entry in (*parts, *self._of(document["targets"])))
+        self._places = {target.label: target.place for target in self.targets}
         others, created = list(self._of(document["others"])), parse_time(document.get("created"))
         self.groups = self._groups(
             ((entry.get("counted") or entry["row"], entry["reasons"], entry) for entry in others),
             {
-                (visible(entry["name"]), self._label(entry)): conflict_view(entry, created)
-                for entry in others
+                (visible(entry["name"]), label): conflict_view(entry, created, self._places.get(label, ""))
+                for entry, label in zip(others, map(self._label, others), strict=True)
                 if entry.get("attributes")
             },
         )
@@ -220,11 +220,11 @@ class PlanView(RunView):
         sources = {part["name"]: part["source"] for part in document["replications"]}
         self.mode = visible(document["mode"])
         self.created = visible(document.get("created") or "")
-        created = parse_time(self.created)
-        shown, changes = set(map(_address, others)), []
+        created, shown, changes = parse_time(self.created), set(map(_address, others)), []
         for change in self._of(document["changes"]):
             shown.add(_address(change))
-            changes.append(change_view(change, sources[change["replication"]], self._label(change), created))
+            label, source = self._label(change), sources[change["replication"]]
+            changes.append(change_view(change, source, label, created, self._places.get(label, "")))
         self.findings = self._findings(document, shown)
         self.changes = _by_danger(changes)
         self.guards = {guard for change in changes for guard in change.guards}
@@ -313,9 +313,8 @@ class PlanView(RunView):
 
     def other_counts(self, *kinds: str) -> str:
         """Return `480 in sync, 3 conflicts`: the addresses without a change, of some kinds or of all."""
-        return ", ".join(
-            filter(None, (f"{self.summary.get('in_sync', 0):,} in sync", kind_counts(self.summary, *kinds)))
-        )
+        counts = (f"{self.summary.get('in_sync', 0):,} in sync", kind_counts(self.summary, *kinds))
+        return ", ".join(filter(None, counts))
 
     @property
     def action_counts(self) -> str:
@@ -425,11 +424,9 @@ class ReportView(RunView):
     def sentence(self) -> str:
         """Return one line: `Applied 9 of 12 changes: 2 failed, 1 stale (plan 9535f4258859).`."""
         if not self.total:
-            state = (
-                "Nothing to do"
-                if self.complete
-                else "INCOMPLETE: nothing to do in the places that were listed"
-            )
+            state = "Nothing to do"
+            if not self.complete:
+                state = "INCOMPLETE: nothing to do in the places that were listed"
             return f"{state}{': ' + self.unmet if self.unmet else ''}."
         rest = ", ".join(filter(None, [*self.unapplied_counts, self.unmet]))
         return f"Applied {self.applied_of_total}{': ' + rest if rest else ''} (plan {self.short_id})."

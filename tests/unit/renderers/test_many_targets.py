@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Row
+from ssm_reconcile.change import Difference, Row
 from ssm_reconcile.cli.doctor import text as doctor_text
 from ssm_reconcile.doctor import Answer, Check, Diagnosis
 from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
 from ssm_reconcile.explain import Explanation, explanation_text
 from ssm_reconcile.explain.facts import Fact
 from ssm_reconcile.renderers.groups import MANY_TARGETS, alike_label, merge_alike, without_place
+from ssm_reconcile.renderers.html import plan_html
 from ssm_reconcile.renderers.markdown import plan_comment
 from ssm_reconcile.renderers.report_markdown import report_comment
 from ssm_reconcile.renderers.report_text import report_text
 from ssm_reconcile.renderers.status_text import status_text
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView, ReportView
+from ssm_reconcile.wording import key_without_place
 from tests.unit.cli.test_status import entry
 from tests.unit.renderers import plans
 
@@ -79,6 +81,19 @@ def test_texts_that_differ_in_another_account_are_not_merged() -> None:
         assert text.count("has the parameter of") == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("us-west-2:111111111111", "{target.partition}:kms:{target.region}:{target.account}"),
+        ("us-west-2:999999999999", "{target.partition}:kms:{target.region}:999999999999"),
+        ("eu-north-1:111111111111", "aws:kms:eu-north-1:{target.account}"),
+        ("eu-north-1:999999999999", "aws:kms:eu-north-1:999999999999"),
+    ],
+)
+def test_the_arn_of_a_key_is_compared_without_the_place_of_its_target(key: str, text: str) -> None:
+    assert key_without_place(f"(arn:aws:kms:{key}:key/1)", place(NAMES[0])) == f"(arn:{text}:key/1)"
+
+
 class TestAPlan:
     def text(self, targets: Sequence[str], *exceptions: str, **more: Any) -> str:
         changes = [plans.create(target, "/a") for target in targets]
@@ -114,6 +129,59 @@ class TestAPlan:
         assert f"all 15 {few}" in report_text(report, width=200)
         assert f"  (all {few})" in plan_comment(view)
         assert f"  (all {few})" in report_comment(report, view)
+
+    def document(self, keys: Mapping[str, str]) -> Any:
+        """Return a plan with a secret and a conflict for each key, by the names of their targets."""
+        changes, others = [], []
+        for name, key in keys.items():
+            differences = (plans.secret(), Difference("KeyId", "alias/old", key))
+            changes.append(plans.update(name, "/token", *differences, kind="SecureString"))
+            others.append(plans.other(name, "/taken", Row.CONFLICT, "conflict", "it has no owner tag"))
+        document = plans.document_of(plans.plan_of(changes, targets=list(keys), others=others))
+        for target in document["targets"]:
+            target["place"] = place(target["name"])
+        for other in document["others"]:
+            attributes = {"KeyId": {"before": "alias/old", "after": keys[other["target"]]}}
+            other |= {"attributes": attributes, "show": True}
+        return document
+
+    def outputs(self, keys: Mapping[str, str]) -> list[str]:
+        view = PlanView(self.document(keys))
+        return [plan_text(view, width=200), plan_comment(view), plan_html(view)]
+
+    def test_a_key_of_the_place_of_each_target_is_shown_once(self) -> None:
+        for account in ("{target.account}", "9" * 12):
+            shared = f"arn:{{target.partition}}:kms:{{target.region}}:{account}:alias/app"
+            keys = {
+                name: f"arn:aws:kms:{name[13:]}:{account.replace('{target.account}', name[:12])}:alias/app"
+                for name in NAMES
+            }
+            for text in self.outputs(keys):
+                assert text.count(shared) == 2
+                assert "arn:aws:kms" not in text
+
+    @pytest.mark.parametrize("other", ["us-west-2:999999999999", "eu-north-1:333333333333"])
+    def test_a_key_of_another_place_is_shown_for_its_target_as_it_is(self, other: str) -> None:
+        keys = {name: f"arn:aws:kms:{name[13:]}:{name[:12]}:alias/app" for name in NAMES}
+        keys[NAMES[-1]] = f"arn:aws:kms:{other}:alias/app"
+        for text in self.outputs(keys):
+            assert text.count(keys[NAMES[-1]]) == 2
+            assert text.count("arn:{target.partition}:kms:{target.region}:{target.account}:alias/app") == 2
+
+    def test_one_target_has_the_key_as_it_is(self) -> None:
+        key = f"arn:aws:kms:us-west-2:{NAMES[0][:12]}:alias/app"
+        for text in self.outputs({NAMES[0]: key}):
+            assert text.count(key) == 2
+            assert "{target." not in text
+
+    def test_a_key_in_a_value_is_shown_as_it_is(self) -> None:
+        keys = {name: f"arn:aws:kms:{name[13:]}:{name[:12]}:alias/app" for name in NAMES}
+        changes = [plans.update(name, "/key", Difference("value", "", key)) for name, key in keys.items()]
+        document = plans.document_of(plans.plan_of(changes, targets=NAMES))
+        for target in document["targets"]:
+            target["place"] = place(target["name"])
+        text = plan_text(PlanView(document), width=200)
+        assert [key for key in keys.values() if key in text] == list(keys.values())
 
     def test_a_summary_and_a_full_text_have_a_row_for_each(self) -> None:
         for extent in ("summary", "full"):
@@ -234,7 +302,22 @@ class TestExplain:
             ("record", "of version 1 at 2026-11-0{day} 12:00 UTC", "of version 2 at 2026-11-01 12:00 UTC"),
             ("versions", "source as recorded; replica as recorded", "source now 4; replica as recorded"),
             ("mark", "expires at 2026-12-01 12:00 UTC", "expires at 2026-12-08 12:00 UTC"),
-            ("key", "alias/a (arn:aws:kms:{region}:{account}:key/{day}) in {name}", "alias/b in {name}"),
+            *(
+                ("key", f"{begin}:key/{{day}}) in {{name}}", other)
+                for begin in ("alias/a (arn:aws:kms:{region}:{account}",)
+                for other in (
+                    "alias/b in {name}",
+                    f"{begin}:alias/{{day}}) in {{name}}",
+                    "alias/a (arn:aws:kms:{region}:999999999999:key/1) in {name}",
+                    "alias/a (arn:aws:kms:eu-north-1:{account}:key/1) in {name}",
+                )
+            ),
+            (
+                "differs",
+                "KeyId  alias/old -> arn:aws:kms:{region}:{account}:alias/app",
+                "KeyId  alias/old -> arn:aws:kms:{region}:999999999999:alias/app",
+            ),
+            ("differs", "value  v -> arn:aws:kms:us-east-1:1:a", "value  v -> arn:aws:kms:us-east-1:2:a"),
             ("rewrite", "'a' becomes 'b' in its value", "'a' becomes 'c' in its value"),
             ("cause", "{name}: no access to {place}", "{name}: the endpoint of {place} does not exist"),
         ],
@@ -255,6 +338,11 @@ class TestExplain:
         apart = text(*[usual] * 14, other)
         assert "the same in 13 other targets" in apart
         assert f"/a in {NAMES[-1]}" in apart
+
+    def test_a_key_in_a_value_is_compared_as_it_is(self) -> None:
+        facts = {name: Fact("differs", f"value  arn:aws:kms:{name[13:]}:{name[:12]}:a") for name in NAMES}
+        found = [Explanation("prod", n, place(n), "/a", Row.UPDATE, facts=(facts[n],)) for n in NAMES]
+        assert "the same in" not in explanation_text(found, width=200)
 
     def test_few_targets_are_explained_one_by_one(self) -> None:
         assert self.text(*["it is in sync"] * len(FEW), names=FEW).count("it is in sync") == len(FEW)
