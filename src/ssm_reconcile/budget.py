@@ -161,9 +161,16 @@ def _site(ends: EndPlaces, replication: str, end: str) -> EndPlace:
     return ends.get((replication, end)) or EndPlace(f"{replication} {end}")
 
 
+def _removals(change: Change) -> list[tuple[str, int]]:
+    """Return the calls that remove tags; a mark is removed by a call of its own before a value is written."""
+    removed = change.tags.removed
+    is_first = EXPIRES in removed and len(removed) > 1 and change.writes_value
+    return [("RemoveTagsFromResource", 1)] * (bool(removed) + is_first)
+
+
 def _calls_of(change: Change) -> list[tuple[str, int]]:
     """Return the calls of one change; calls that take ten names are counted in names."""
-    tagging = [("AddTagsToResource", 1)] + [("RemoveTagsFromResource", 1)] * bool(change.tags.removed)
+    tagging = [("AddTagsToResource", 1), *_removals(change)]
     checks = [("GetParameters", 1), ("ListTagsForResource", 1)]
     # AWS validates an AMI id after the write, so one read verifies it.
     is_image = change.desired is not None and change.desired.source.data_type == IMAGE
@@ -178,8 +185,12 @@ def _calls_of(change: Change) -> list[tuple[str, int]]:
             return [*checks, (SOURCE_VALUE, 1), *compared, *put, *tagging, *verify]
         case Restore(put=put_again):
             writes = [(FORMER_VALUE, 1), *put] if put_again else []
-            writes += [("GetParameters", 2)] * (change.effect.equal_to is not None)
-            return [*checks, *writes, *tagging, *verify]
+            reads = 2 * (change.effect.equal_to is not None) + 2 * (
+                put_again and EXPIRES in change.tags.removed
+            )
+            writes += [("GetParameters", reads)] * bool(reads)
+            adds = bool(change.tags.added) or change.effect.record is not None
+            return [*checks, *writes, *[("AddTagsToResource", 1)] * adds, *_removals(change), *verify]
         case Update():
             return [*checks, *tagging, *verify]
         case Retag() | Adopt():

@@ -318,8 +318,8 @@ class Restore:
         is_replica: Whether the parameter must be a replica.
         equal_to: The version whose value the live one must have: an undo that failed has written it.
         owner: The owner tag to write; None if the parameter is not a replica any more.
-        record: The record to write. It gets the version and the time of the write if it is of the version of
-            `desired`, and not of an earlier one, which another writer has changed.
+        record: The record to write. It gets the version and the time of the write, and keeps its version if
+            the value is that of another writer.
     """
 
     desired: DesiredParameter
@@ -467,7 +467,7 @@ class Change:
         """Whether this change overwrites a parameter that is not a replica, and makes it one."""
         effect = self.effect
         if isinstance(effect, Restore):
-            return effect.put and not effect.is_replica and effect.owner is not None
+            return not effect.is_replica and effect.owner is not None
         return isinstance(effect, Update) and effect.takes_over
 
     @property

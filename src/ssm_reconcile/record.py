@@ -62,6 +62,8 @@ WRITE_WINDOW = timedelta(minutes=10)
 
 NO_SOURCE = 0
 """The source version of a record that names none. No parameter has it."""
+OUTSIDE_VALUE = 0
+"""The replica version of a record whose value another writer made, and an undo returned."""
 _EPOCH = datetime.fromtimestamp(0, tz=UTC)
 _ARN_DIGITS = 19
 _ID_DIGITS = 12
@@ -170,7 +172,8 @@ class Record:
     Attributes:
         source_version: The version of the source; `NO_SOURCE` if it is not known, after an undo.
         source_modified: The LastModifiedDate of the source.
-        version: The version of the replica after the write or the comparison.
+        version: The version of the replica after the write or the comparison; `OUTSIDE_VALUE` if `undo`
+            returned the value of another writer.
         written: The local time at which the value was written, or the LastModifiedDate of a comparison.
         origin: Whether the replica was created or adopted.
         own: The replica's ARN, the source's type and the spec's id, as `compose_own` returns them.
@@ -205,6 +208,15 @@ class Record:
     def without_source(self) -> Record:
         """Return this record without a source version, so that it proves nothing."""
         return replace(self, source_version=NO_SOURCE, source_modified=_EPOCH, rewrite="none")
+
+    @property
+    def is_of_outside_value(self) -> bool:
+        """Whether the replica has a value of another writer, which an undo returned."""
+        return self.version == OUTSIDE_VALUE
+
+    def of_outside_value(self) -> Record:
+        """Return the record of a replica to which an undo returns the value of another writer."""
+        return replace(self.without_source(), version=OUTSIDE_VALUE)
 
     def is_for(self, arn: str) -> bool:
         """Whether this record was written for the parameter with that ARN."""

@@ -229,6 +229,8 @@ def _why_unproven(case: Case) -> str:
                 return "not a replica; a plan compares the values to decide whether it is adopted"
     if record is None or live is None or wanted is None:
         return "its record cannot be read"
+    if record.is_of_outside_value:
+        return "its value is that of another writer, which an undo returned"
     if not record.is_made_from(wanted.source):
         return "its source was changed after the last apply"
     if not record.is_at_recorded_version(live):

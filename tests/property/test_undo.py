@@ -1,4 +1,4 @@
-"""Undo: after it, each change that its plan lists has its former state, and no version proves a lie.
+"""Undo: after it, each change of its plan has its former state, and no version proves a value that differs.
 
 The reports are those of random applies. In between, other people act, calls fail, and the process dies.
 """
@@ -112,7 +112,7 @@ def assert_untouched(
                 assert now[place].get(name) == before[place].get(name), (target, name)
 
 
-def assert_nothing_proves_a_lie(aws: SimulatedAws, spec: Replication) -> None:
+def assert_proven_values_are_equal(aws: SimulatedAws, spec: Replication) -> None:
     """Check that no replica is in sync by versions whose value or attributes differ."""
     aws.pass_time(minutes=20)
     named = {(one.target, canonical(one.name)) for one in aws.plan(spec).named}
@@ -145,9 +145,9 @@ def test_after_an_undo_no_replica_is_in_sync_that_differs(drawn: Any) -> None:
     for outcome in aws.carry_out(plan, scenario.spec, run=UNDO).outcomes:
         if outcome.result is Result.APPLIED:
             assert has_returned(aws, before, outcome.change, by_others=True), outcome
-    assert_nothing_proves_a_lie(aws, scenario.spec)
+    assert_proven_values_are_equal(aws, scenario.spec)
     actions.perform(aws, after)
-    assert_nothing_proves_a_lie(aws, scenario.spec)
+    assert_proven_values_are_equal(aws, scenario.spec)
 
 
 writes = st.tuples(
@@ -173,7 +173,7 @@ def test_a_second_undo_completes_one_with_faults(scenario: Scenario, failing: An
         assert len(first.outcomes) == len(plan.changes)
     aws.world.faults = None
     aws.pass_time(minutes=20)
-    assert_nothing_proves_a_lie(aws, scenario.spec)
+    assert_proven_values_are_equal(aws, scenario.spec)
     second = aws.plan_undo(report, scenario.spec, run=UNDO)
     done = aws.carry_out(second, scenario.spec, run=UNDO)
     for outcome in done.outcomes:
@@ -190,6 +190,7 @@ TRUE_REASONS = (
     "already taken back: it is as it was before the apply",
     "the apply removed its mark to delete",
     "cannot be undone: AWS keeps no history of a deleted parameter",
+    "cannot be undone: its ownership tags were removed",
     "cannot be undone: it failed, and what it wrote is unknown",
     "cannot be undone: the Expiration policy of version",
     "cannot be undone: the key ",
@@ -211,7 +212,7 @@ def test_an_undo_of_an_undo_returns_to_the_state_after_the_apply(scenario: Scena
         assert outcome.change.row is not Row.UNDONE
         if outcome.result is Result.APPLIED:
             assert has_returned(aws, after, outcome.change), outcome
-    assert_nothing_proves_a_lie(aws, scenario.spec)
+    assert_proven_values_are_equal(aws, scenario.spec)
 
 
 @given(scenario=scenarios())
@@ -228,7 +229,11 @@ def test_a_second_undo_has_nothing_to_do(scenario: Scenario) -> None:
         assert aws.world.state() == state
     if scenario.readings.tags_move_modified is Moves.YES:
         return  # a parameter at the same version with a later date counts as created again
+    unknown = 0
     for other in second.plan.others:
-        assert other.row is Row.IN_SYNC or (other.target, other.name) not in done, other
-    if first.exit_code == 0:
+        # No record proves the former value of a secret that was taken over.
+        doubtful = other.row is Row.CONFLICT and "which only a read of both shows" in other.reasons[0]
+        unknown += doubtful
+        assert doubtful or other.row is Row.IN_SYNC or (other.target, other.name) not in done, other
+    if first.exit_code == 0 and not unknown:
         assert second.exit_code == 0

@@ -158,7 +158,7 @@ def update(work: Work, change: Change, effect: Update, values: checks.Values) ->
             write_tags(work, change, effect.tags, record, live_tags)
             work.written[canonical(change.name)] = record.version
             return "its value was equal: only tags were written"
-    version, note = _overwrite_unmarked(work, change, text, standing, live_tags)
+    version, note = overwrite_unmarked(work, change, text, standing, live_tags)
     tags, had = effect.tags, {key: value for key, value in live_tags.items() if key != EXPIRES}
     if version == 1:  # the parameter was deleted right before the write, and its tags with it
         tags, had = TagDiff({}, effect.desired.tags), {}
@@ -191,10 +191,22 @@ def _decrypted_value(work: Work, change: Change) -> Value:
     return value
 
 
-def _overwrite_unmarked(
+def overwrite_unmarked(
     work: Work, change: Change, text: SealedText, standing: Standing, live: Tags
 ) -> tuple[int, str]:
-    """Overwrite the value, after the removal of a mark; return the version and a note."""
+    """Overwrite the value as `overwrite` does, after the removal of a mark; return the version and a note.
+
+    Args:
+        work: the target.
+        change: the change.
+        text: the value.
+        standing: the owner that is confirmed before a repetition.
+        live: the tags of the parameter.
+
+    Raises:
+        ChangeStopped: stale or failed.
+        InPlaceRefused: AWS does not change this parameter in place.
+    """
     if EXPIRES not in live:
         return overwrite(work, change, text, standing)
     change = remove_mark(work, change, standing)
@@ -203,7 +215,8 @@ def _overwrite_unmarked(
     except ChangeStopped as stopped:
         if stopped.result is Result.FAILED:
             raise
-        reason = f"{stopped.reason}; its mark was removed; the next run writes the value"
+        again = "run undo again" if change.is_undo else "the next run writes the value"
+        reason = f"{stopped.reason}; its mark was removed; {again}"
         raise ChangeStopped(Result.FAILED, reason) from None
 
 

@@ -10,12 +10,13 @@ from functools import partial
 
 from ssm_reconcile.apply import checks, put
 from ssm_reconcile.apply.tag import WriteCheck, send_tags, was_secret
-from ssm_reconcile.apply.work import Work, raise_failed, raise_stale, raise_withheld
+from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed, raise_stale, raise_withheld
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX
 from ssm_reconcile.change import Change, Restore, TagDiff
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import SealedText, Tags, Value, canonical
-from ssm_reconcile.record import OWNER, PREFIX, RECORD, SAME_MOMENT, SOURCE, Standing, mark_former_secret
+from ssm_reconcile.record import EXPIRES, OWNER, RECORD, SAME_MOMENT, Standing, mark_former_secret
+from ssm_reconcile.report import Result
 
 
 def restore(work: Work, change: Change, effect: Restore, values: checks.Values) -> str:
@@ -44,13 +45,16 @@ def restore(work: Work, change: Change, effect: Restore, values: checks.Values) 
     confirmed: Standing | None = standing
     version, note = change.expected.version or 0, ""
     if effect.put:
-        version, note = _write_value(work, change, _former_value(change, effect, values), standing)
+        version, note = _write_value(work, change, _former_value(change, effect, values), standing, live)
+        live = {key: tag for key, tag in live.items() if key != EXPIRES}
         check, confirmed = (lambda: None), None  # the write of the value was checked
         if version == 1:  # the parameter was deleted right before the write, and its tags with it
-            lost = {
-                key: tag for key, tag in live.items() if not key.startswith((PREFIX, RESERVED_TAG_PREFIX))
+            own = {OWNER, RECORD, *effect.tags.before}
+            kept = {
+                key: tag
+                for key, tag in live.items()
+                if key not in own and not key.startswith(RESERVED_TAG_PREFIX)
             }
-            kept = {key: tag for key, tag in lost.items() if key not in effect.tags.before}
             effect, live = replace(effect, tags=TagDiff({}, {**kept, **effect.tags.after})), {}
     added, removed = _tags_to_send(work, change, effect, version, live)
     # The record is written or removed last, so that a run after a failure recognises the parameter.
@@ -68,8 +72,8 @@ def former_values(work: Work, changes: list[Change]) -> checks.Values:
 
 
 def _check_tags(live: Tags, planned: TagDiff) -> None:
-    """Check that the tags to write or to remove are those that the plan saw."""
-    for key in sorted({*planned.before, *planned.after}):
+    """Check that the tags to write or to remove, and a mark to delete, are those that the plan saw."""
+    for key in sorted({*planned.before, *planned.after, EXPIRES}):
         if live.get(key) != planned.before.get(key):
             raise_stale(f"its tag {key} has changed since the plan")
 
@@ -98,18 +102,23 @@ def _former_value(change: Change, effect: Restore, values: checks.Values) -> Sea
     return value.text
 
 
-def _write_value(work: Work, change: Change, text: SealedText, standing: Standing) -> tuple[int, str]:
-    """Overwrite the parameter; return its version and a note on it."""
+def _write_value(
+    work: Work, change: Change, text: SealedText, standing: Standing, live: Tags
+) -> tuple[int, str]:
+    """Overwrite the parameter, after the removal of a mark; return its version and a note on it."""
     try:
-        return put.overwrite(work, change, text, standing)
+        return put.overwrite_unmarked(work, change, text, standing, live)
     except put.InPlaceRefused as refused:
-        raise_withheld(f"AWS does not change this in place ({refused})")
+        reason = f"AWS does not change this in place ({refused})"
+        if EXPIRES in live:
+            raise ChangeStopped(Result.FAILED, f"{reason}; its mark was removed") from None
+        raise_withheld(reason)
 
 
 def _tags_to_send(
     work: Work, change: Change, effect: Restore, version: int, live: Tags
 ) -> tuple[Tags, list[str]]:
-    """Return the tags to write and the keys to remove; of our tags that are left, only the source stays.
+    """Return the tags to write and the keys to remove.
 
     Args:
         work: the target.
@@ -120,11 +129,9 @@ def _tags_to_send(
     """
     added = dict(effect.tags.added)
     if effect.record is not None and effect.owner is not None:
-        record = effect.record
-        if record.version == effect.desired.source.version:  # else the value is that of another writer
-            record = replace(record, version=version, written=work.clock.now())
+        record = replace(effect.record, written=work.clock.now())
+        if not record.is_of_outside_value:
+            record = replace(record, version=version)
         record = mark_former_secret(record, live, secret=was_secret(change))
         added |= {OWNER: effect.owner, RECORD: record.text()}
-    kept = {*added, SOURCE} if effect.record is not None else set(added)
-    ours = [key for key in live if key.startswith(PREFIX) and key not in kept]
-    return added, [*(key for key in effect.tags.removed if key in live and key not in ours), *ours]
+    return added, [key for key in effect.tags.removed if key in live]

@@ -187,8 +187,7 @@ def tier_reasons(mode: TierMode, desired: DesiredParameter, live: Parameter | No
 def outside_reason(record: Record, live: Parameter, caller: str) -> str:
     """Return the reason why a replica counts as changed by another writer; empty if it does not.
 
-    A record without a source version is that of an undo. If it also names an earlier version of the replica,
-    the undo returned the value of another writer.
+    A record without a version of the replica is that of an undo, which returned the value of another writer.
 
     Args:
         record: The record of the replica.
@@ -199,7 +198,7 @@ def outside_reason(record: Record, live: Parameter, caller: str) -> str:
         return ""
     if not same_writer(live.last_modified_user, caller):
         return outside_change_reason(live.last_modified_user)
-    return "" if record.names_source_version else "changed outside ssm-reconcile, and returned by an undo"
+    return "changed outside ssm-reconcile, and returned by an undo" if record.is_of_outside_value else ""
 
 
 def same_writer(writer: str, caller: str) -> bool:

@@ -187,6 +187,8 @@ def _ownership(case: Case) -> Iterator[Fact]:
     if not record.names_source_version:
         made = "the source version that its value is of is not known"
     written = f"written as version {record.version} at {utc_text(record.written)}"
+    if record.is_of_outside_value:
+        written = "its value is that of another writer, which an undo returned"
     yield Fact("record", f"{record.origin.value}; {made}; {written}")
     wanted, live = case.desired, case.live
     if wanted is None or live is None:
@@ -194,7 +196,9 @@ def _ownership(case: Case) -> Iterator[Fact]:
     source, replica = "as recorded", "as recorded"
     if not record.is_made_from(wanted.source):
         source = f"now {wanted.source.version}"
-    if not record.is_at_recorded_version(live):
+    if record.is_of_outside_value:
+        replica = f"now {live.version}, and none is recorded"
+    elif not record.is_at_recorded_version(live):
         replica = f"now {live.version}, so it was written after the last apply"
     yield Fact("versions", f"source {source}; replica {replica}")
     if wanted.source.is_secret and record.key not in ("none", key_digest(wanted.key_identity)):

@@ -2,6 +2,7 @@
 
     match.py     the report against the spec and the opened places -> its changes
     effects.py   one of them, the live parameter and its history -> a change, or why there is none   pure
+    former.py    the version, the tags and the record that a parameter returns to                    pure
 
 The plan is guarded, applied and reported like any other, and its report can be undone again. Only targets
 are read: their listings, for the names of the report the tags and, where a value returns, the history. The
@@ -26,7 +27,8 @@ from ssm_reconcile.session import Session, narrow_specs
 from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.stores.base import Store
 from ssm_reconcile.system import ProgressSums
-from ssm_reconcile.undo.effects import UndoContext, take_back
+from ssm_reconcile.undo.effects import take_back
+from ssm_reconcile.undo.former import UndoContext
 from ssm_reconcile.undo.match import PastChange, PastChanges, past_changes
 
 

@@ -15,7 +15,7 @@ from ssm_reconcile.change import Action, TagDiff
 from ssm_reconcile.documents import OutcomeEntry, ReplicationResultEntry, ReportDocument, VersionEntry
 from ssm_reconcile.errors import ReconcileError, StoreError, UsageError
 from ssm_reconcile.model import Tags, canonical
-from ssm_reconcile.record import PREFIX, RECORD, digest_id
+from ssm_reconcile.record import OWNER, PREFIX, RECORD, digest_id
 from ssm_reconcile.report import ParameterVersion, Result
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication
@@ -97,6 +97,11 @@ class PastChange:
             return "it was deleted and created again, and AWS keeps no history of a deleted parameter"
         if found > 1:
             return f"another client wrote version {self.after.version - 1} during the apply"
+        if found == 0 and {OWNER, RECORD} & self.tags.before.keys() - self.tags.after.keys():
+            return (
+                "its ownership tags were removed, and only an apply makes it a replica: the next one adopts"
+                " it, if the spec places a source there and `adopt` allows it"
+            )
         return "" if found == 0 or self.restores_value else "the report does not say what was written"
 
 

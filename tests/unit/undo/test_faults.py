@@ -11,7 +11,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.report import Report, Result
-from ssm_reconcile.spec import AdoptMode, DeleteMode, Run
+from ssm_reconcile.spec import AdoptMode, Run
 from tests.builders import replication
 from tests.fake_aws.traffic import Fault, at_call, lost, refused
 from tests.simulated_aws import SimulatedAws
@@ -105,19 +105,6 @@ def test_an_adoption_of_a_parameter_with_an_old_record_is_completed_too(operatio
     aws.undo(report, run=LIFTED)
     assert aws.world.tags(aws.there, "/p/a") == before
     again = aws.undo(report, run=LIFTED)
-    assert [other.reasons for other in again.plan.others] == [TAKEN_BACK]
-
-
-def test_a_release_that_was_taken_back_is_listed_as_such() -> None:
-    aws = SimulatedAws(replication(delete=DeleteMode.CREATED))
-    aws.put("/p/a", "v")
-    aws.put("/p/a", "v", region="us-east-2")
-    aws.apply()
-    aws.delete("/p/a")
-    report = aws.apply(run=Run(allow_empty_source=True))
-    assert aws.undo(report, run=LIFTED).summary["applied"] == 1
-    again = aws.undo(report, run=LIFTED)
-    assert (again.outcomes, again.exit_code) == ((), 0)
     assert [other.reasons for other in again.plan.others] == [TAKEN_BACK]
 
 

@@ -1,9 +1,9 @@
-"""Edited reports: whatever a report says, no version proves a value that the replica does not hold."""
+"""Edited reports: no version proves a value that the replica does not hold, and none is taken over."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,10 +15,19 @@ from ssm_reconcile.documents.decode import read_report_document
 from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.record import NO_SOURCE, OWNER, RECORD, Record, parse_record
+from ssm_reconcile.record import NO_SOURCE, OWNER, RECORD, SOURCE, Record, compose_own, digest, parse_record
 from ssm_reconcile.renderers.escaping import json_blocks
 from ssm_reconcile.report import Report
-from ssm_reconcile.spec import DeleteMode, Run
+from ssm_reconcile.spec import (
+    AdoptMode,
+    DeleteMode,
+    Glob,
+    Hold,
+    Replication,
+    Rewrite,
+    RewriteIn,
+    Run,
+)
 from ssm_reconcile.undo import make_undo_plan
 from tests.builders import replication
 from tests.simulated_aws import SimulatedAws
@@ -50,7 +59,7 @@ def reasons(plan: Plan) -> str:
     return "; ".join(reason for one in plan.named for reason in one.reasons)
 
 
-def assert_no_lie(aws: SimulatedAws) -> None:
+def assert_proven_values_are_equal(aws: SimulatedAws) -> None:
     aws.pass_time()
     named = {one.name for one in aws.plan().named}
     verified = aws.plan(run=Run(verify_values=True))
@@ -82,11 +91,11 @@ def test_a_record_that_claims_another_source_version_proves_nothing(
     assert len(plan.changes) == 1
     aws.carry_out(plan, run=LIFTED)
     assert aws.value("/p/a") == "first"
-    assert_no_lie(aws)
+    assert_proven_values_are_equal(aws)
     aws.delete("/p/a")
     aws.pass_time()
     aws.put("/p/a", "created again", SECURE)
-    assert_no_lie(aws)
+    assert_proven_values_are_equal(aws)
 
 
 def test_a_record_of_a_retag_that_claims_the_present_source_version_proves_nothing() -> None:
@@ -106,7 +115,7 @@ def test_a_record_of_a_retag_that_claims_the_present_source_version_proves_nothi
     aws.carry_out(plan, run=LIFTED)
     assert aws.plain_tags("/p/a") == {"team": "a"}
     aws.world.tag(aws.here, "/p/a", {"team": "a"})
-    assert_no_lie(aws)
+    assert_proven_values_are_equal(aws)
 
 
 @pytest.mark.parametrize(
@@ -160,22 +169,103 @@ def test_an_edited_outcome_is_listed_and_nothing_is_written(keys: dict[str, Any]
     assert reason in reasons(plan)
 
 
-def test_a_report_does_not_turn_any_parameter_into_a_replica() -> None:
-    aws = SimulatedAws(replication(delete=DeleteMode.CREATED))
+HELD = (Hold(Glob("/**")),)
+
+
+def forged_owner(aws: SimulatedAws, tags: Mapping[str, str], name: str, source: str) -> dict[str, str]:
+    """Return ownership tags for another parameter, with the digests that fit it."""
+    record = parse_record(tags[RECORD])
+    assert record is not None
+    own = compose_own(aws.there.arn(name), "String", aws.spec.id)
+    forged = replace(record, own=own, source=digest(aws.here.arn(source)))
+    return {OWNER: tags[OWNER], RECORD: forged.text()} | ({SOURCE: source} if source != name else {})
+
+
+def state_of(aws: SimulatedAws, name: str, version: int) -> dict[str, Any]:
+    stored = aws.world.peek(aws.there, name)
+    assert stored is not None
+    moment = stored.versions[version - 1].parameter.last_modified
+    return {"version": version, "last_modified": moment.isoformat()}
+
+
+@pytest.mark.parametrize("name", ["/p/victim", "/other/victim"])
+def test_a_release_in_an_edited_report_makes_no_parameter_a_replica(name: str) -> None:
+    spec = replication(delete=DeleteMode.CREATED, include=(Glob("/p/**"),), holds=HELD)
+    aws = SimulatedAws(spec)
     aws.put("/p/a", "v")
     aws.put("/p/a", "v", region="us-east-2")
-    aws.apply()
-    record = (aws.world.tags(aws.there, "/p/a") or {})[RECORD]
+    aws.apply(replace(spec, holds=()))
+    tags = aws.world.tags(aws.there, "/p/a") or {}
     aws.delete("/p/a")
-    report = aws.apply(run=Run(allow_empty_source=True))
-    aws.put("/p/victim", "theirs", region="us-east-2")
-    victim = aws.live("/p/victim")
-    moment = victim.last_modified.isoformat()
-    state = {"version": 1, "last_modified": moment}
-    plan = edited(aws, report, name="/p/victim", before=state, after=state)
+    report = aws.apply(replace(spec, holds=()), run=Run(allow_empty_source=True))
+    aws.put(name, "theirs", region="us-east-2")
+    state = state_of(aws, name, 1)
+    before = forged_owner(aws, tags, name, name)
+    plan = edited(aws, report, name=name, before=state, after=state, tags__before=before)
     assert plan.changes == ()
-    assert "not those of a parameter before an apply" in reasons(plan)
-    assert record
+    assert "its ownership tags were removed" in reasons(plan)
+
+
+def undone_take_over(spec: Replication) -> tuple[SimulatedAws, Report, Mapping[str, str]]:
+    """Return an AWS with an undone take-over, its report, and the ownership tags that the undo removed."""
+    aws = SimulatedAws(spec)
+    aws.put("/p/a", "ours")
+    aws.put("/p/a", "theirs", region="us-east-2")
+    report = aws.apply(replace(spec, holds=()))
+    tags = aws.world.tags(aws.there, "/p/a") or {}
+    return aws, aws.undo(report, run=LIFTED), tags
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "reason"),
+    [
+        ("/p/victim", "/p/victim", ""),
+        ("/p/victim", "/p/x/victim", ""),
+        ("/p/victim", "/p/a", "the spec does not place /p/a there"),
+        ("/p/victim", "/other/victim", "the spec does not place /other/victim there"),
+        ("/other/victim", "/other/victim", "the spec does not place /other/victim there"),
+        ("/p/not/victim", "/p/not/victim", "the spec does not place /p/not/victim there"),
+    ],
+)
+def test_a_take_over_in_an_edited_report_is_made_only_where_the_spec_places_its_source(
+    name: str, source: str, reason: str
+) -> None:
+    spec = replication(
+        adopt=AdoptMode.OVERWRITE,
+        include=(Glob("/p/**"),),
+        exclude=(Glob("/p/not/**"),),
+        rewrites=(Rewrite(Glob("/p/x/**"), RewriteIn.NAME, "/x", ""),),
+        holds=HELD,
+    )
+    aws, report, tags = undone_take_over(spec)
+    for value in ("one", "two"):
+        aws.put(name, value, region="us-east-2")
+    states = {"before": state_of(aws, name, 1), "after": state_of(aws, name, 2)}
+    plan = edited(aws, report, name=name, tags__before=forged_owner(aws, tags, name, source), **states)
+    assert [change.takes_over for change in plan.changes] == ([] if reason else [True])
+    assert reason in reasons(plan)
+
+
+@pytest.mark.parametrize(
+    ("lost", "reason"),
+    [(SOURCE, "do not name its source"), (OWNER, "not those of a parameter before an apply")],
+)
+def test_a_take_over_whose_former_tags_lack_the_source_or_the_owner_is_not_made_again(
+    lost: str, reason: str
+) -> None:
+    moved = Rewrite(Glob("/p/**"), RewriteIn.NAME, "/x", "")
+    aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE, rewrites=(moved,)))
+    aws.put("/p/x/a", "ours")
+    aws.put("/p/a", "theirs", region="us-east-2")
+    report = aws.apply()
+    tags = aws.world.tags(aws.there, "/p/a") or {}
+    undone = aws.undo(report, run=LIFTED)
+    assert len(aws.plan_undo(undone, run=LIFTED).changes) == 1
+    plan = edited(
+        aws, undone, tags__before={key: tags[key] for key in (OWNER, RECORD, SOURCE) if key != lost}
+    )
+    assert plan.changes == ()
+    assert reason in reasons(plan)
 
 
 def test_a_value_of_another_writer_is_not_taken_for_a_half_done_undo() -> None:

@@ -175,23 +175,25 @@ def test_a_retag_gets_its_tags_back() -> None:
     assert counted(aws.plan()) == {"retag": 1}
 
 
-def test_a_release_makes_a_replica_again_whose_record_proves_nothing() -> None:
+def test_a_release_and_an_undone_adoption_are_listed_with_what_to_do() -> None:
     aws = SimulatedAws(replication(delete=DeleteMode.CREATED))
     aws.put("/p/a", "v")
     aws.put("/p/a", "v", region="us-east-2")
     aws.apply()
-    tags = aws.world.tags(aws.there, "/p/a")
     aws.delete("/p/a")
-    run = Run(allow_empty_source=True)
-    report = aws.apply(run=run)
+    released = aws.apply(run=Run(allow_empty_source=True))
+    aws.put("/p/a", "v")
+    adopted = aws.apply()
+    assert outcome(adopted).change.row is Row.ADOPT
+    undone = aws.undo(adopted, run=LIFTED)
     assert aws.world.tags(aws.there, "/p/a") == {}
-    undone = aws.undo(report, run=LIFTED)
-    assert [change.takes_over for change in undone.plan.changes] == [False]
-    now = aws.world.tags(aws.there, "/p/a") or {}
-    assert now[OWNER] == (tags or {})[OWNER]
-    record = record_of(now)
-    assert record is not None
-    assert record.source_version == NO_SOURCE
+    for report in (released, undone):
+        plan = aws.plan_undo(report, run=LIFTED)
+        assert plan.changes == ()
+        assert "cannot be undone: its ownership tags were removed" in reasons(plan)
+        assert "the next one adopts it" in reasons(plan)
+        assert aws.carry_out(plan, run=LIFTED).exit_code == 3
+    assert counted(aws.plan()) == {"adopt": 1}
 
 
 def test_a_mark_is_removed_and_never_written_again() -> None:
@@ -216,20 +218,6 @@ def test_a_mark_is_removed_and_never_written_again() -> None:
     assert EXPIRES not in (aws.world.tags(aws.there, "/p/a") or {})
 
 
-def test_a_mark_that_was_written_since_goes_with_the_former_value() -> None:
-    aws = SimulatedAws(replication(grace=timedelta(days=7)))
-    for name in ("/p/a", "/p/b", "/p/c"):
-        aws.put(name, "old")
-    aws.apply()
-    aws.put("/p/a", "new")
-    report = aws.apply()
-    aws.delete("/p/a")
-    aws.apply()
-    aws.undo(report, run=LIFTED)
-    assert aws.value("/p/a") == "old"
-    assert EXPIRES not in (aws.world.tags(aws.there, "/p/a") or {})
-
-
 def test_a_completed_delete_is_listed_with_what_to_do() -> None:
     aws = SimulatedAws()
     for name in ("/p/a", "/p/b", "/p/c"):
@@ -250,6 +238,7 @@ def test_a_completed_delete_is_listed_with_what_to_do() -> None:
         (lambda aws: aws.world.tag(aws.there, "/p/a", {RECORD: "v=2"}), "its record was written again"),
         (lambda aws: aws.world.untag(aws.there, "/p/a", OWNER, RECORD), "its ownership tags differ"),
         (lambda aws: aws.world.tag(aws.there, "/p/a", {"skip_sync": "1"}), "it carries the tag skip_sync"),
+        (lambda aws: aws.world.tag(aws.there, "/p/a", {"SkipSync": "1"}), "or one like it"),
         (lambda aws: aws.world.tag(aws.there, "/p/a", {OWNER: "detached:prod"}), "its ownership has changed"),
     ],
 )
