@@ -81,6 +81,7 @@ class RepositorySettings:
     """The settings of a repository.
 
     Attributes:
+        name: The repository, as OWNER/REPO.
         rules: The requirements of rulesets, and those of the classic branch protection.
         files: The texts of CODEOWNERS, the workflows and `action.yml` on the default branch; None: no file.
             The key `WORKFLOWS` has a denied read of their list.
@@ -88,6 +89,7 @@ class RepositorySettings:
         variables: Names and values of each environment, of the repository and of the organization.
     """
 
+    name: str
     page: str
     visibility: str
     default_branch: str
@@ -134,6 +136,7 @@ def read_settings(github: GitHub, server_url: str) -> RepositorySettings | Denie
         rules = DeniedRead(f"{rules.remedy}; a private repository has rules on a paid plan only")
     owned_by_person = (found.get("owner") or {}).get("type") == "User"
     return RepositorySettings(
+        name=github.repository.removeprefix("/repos/"),
         page=server_url + github.repository.removeprefix("/repos"),
         visibility=str(found.get("visibility") or ("private" if found.get("private") else "public")),
         default_branch=branch,

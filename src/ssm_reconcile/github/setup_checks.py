@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.doctor import Answer, Check, Needed
 from ssm_reconcile.github.code_owners import check_owners, read_entries
 from ssm_reconcile.github.settings import (
@@ -30,6 +31,7 @@ from ssm_reconcile.load.messages import SpecFindings
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarNode, documents
 from ssm_reconcile.wording import plural
 
+DEFAULT_SPEC = "replication.yaml"
 REQUIRED_CHECK = "SSM check"
 CALLER = f"{WORKFLOWS}/ssm-reconcile.yml"
 OWN_WORKFLOWS = {f"{WORKFLOWS}/plan.yml": Needed.PLAN, f"{WORKFLOWS}/apply.yml": Needed.APPLY}
@@ -51,7 +53,6 @@ _USES = re.compile(r"(?P<local>\./)?(?:[^@]+/)?\.github/workflows/replicate\.yml
 _SHA = re.compile("[0-9a-f]{40}")
 _VARIABLE = re.compile(r"\$\{\{\s*vars\.(\w+)\s*\}\}")
 _DECRYPTS = re.compile(r"\$\{\{\s*vars\.(\w+)\s*!=\s*'false'\s*\}\}")
-_WRITE_AGAIN = "write it again with `ssm-reconcile init --github OWNER/REPO`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +152,20 @@ def judge(settings: RepositorySettings | DeniedRead, specs: Sequence[str]) -> tu
         message = "the repository could not be read, so nothing was checked"
         remedy = f"check the name, and that the token is valid: {settings.remedy}"
         return (Check("repository", "access", Answer.UNKNOWN, message, remedy),)
+    words = () if settings.default_branch == "main" else ("--branch", settings.default_branch)
+    again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
+    setup = again.init_github(settings.name, *words)
+    of_workflows = _of_own_workflows if _has_own_workflows(settings) else _of_calls
     return (
-        *_of_environments(settings),
-        *_of_merges(settings),
-        *_of_code_owners(settings, specs),
-        *(_of_own_workflows(settings) if _has_own_workflows(settings) else _of_calls(settings)),
+        *_of_environments(settings, setup),
+        *_of_merges(settings, setup),
+        *_of_code_owners(settings, specs, setup),
+        *of_workflows(settings, setup),
     )
 
 
-def _of_environments(settings: RepositorySettings) -> Iterator[Check]:
+def _of_environments(settings: RepositorySettings, setup: str) -> Iterator[Check]:
+    """Judge the environments. `setup` is the command that writes the files; with `--apply`, the settings."""
     page = f"{settings.page}/settings/environments"
     for name in ENVIRONMENTS:
         where, needed = f"environment {name}", Needed.PLAN if name == PLAN else Needed.APPLY
@@ -170,20 +176,30 @@ def _of_environments(settings: RepositorySettings) -> Iterator[Check]:
         found = settings.environments.get(name)
         if found is None:
             message = "it does not exist: GitHub creates it, without any rule, when a job names it"
-            yield Check(where, "environment", Answer.FAILED, message, f"create it: {page}", needed)
+            yield Check(
+                where,
+                "environment",
+                Answer.FAILED,
+                message,
+                f"run `{setup} --apply`, or create it: {page}",
+                needed,
+            )
             continue
         yield Check(where, "environment", Answer.OK, "it exists", "", needed)
         if name == APPROVAL:
-            yield _of_reviewers(where, found, settings.visibility, page)
+            yield _of_reviewers(where, found, settings.visibility, setup, page)
         if name != PLAN:
-            yield _of_branches(where, found, settings.default_branch, page)
+            yield _of_branches(where, found, settings.default_branch, setup, page)
 
 
-def _of_reviewers(where: str, found: EnvironmentSettings, visibility: str, page: str) -> Check:
+def _of_reviewers(where: str, found: EnvironmentSettings, visibility: str, setup: str, page: str) -> Check:
     """Judge the reviewers. A private repository may be unable to have them, and then nothing is approved."""
     if found.reviewers:
         return Check(where, "required reviewers", Answer.OK, f"{found.reviewers}")
-    message, remedy = "there are none: every plan that changed is refused", f"add reviewers: {page}"
+    message, remedy = (
+        "there are none: every plan that changed is refused",
+        (f"run `{setup} --apply --reviewer NAME`, or add reviewers: {page}"),
+    )
     if visibility != "private":
         return Check(where, "required reviewers", Answer.FAILED, message, remedy)
     remedy += (
@@ -193,9 +209,10 @@ def _of_reviewers(where: str, found: EnvironmentSettings, visibility: str, page:
     return Check(where, "required reviewers", Answer.WARNING, message, remedy)
 
 
-def _of_branches(where: str, found: EnvironmentSettings, default: str, page: str) -> Check:
+def _of_branches(where: str, found: EnvironmentSettings, default: str, setup: str, page: str) -> Check:
     subject, needed = "branches", Needed.NOTHING
-    remedy = f"under `Deployment branches and tags` select {default} only: {page}"
+    by_hand = f"under `Deployment branches and tags` select {default} only: {page}"
+    remedy = f"run `{setup} --apply`, or {by_hand}"
     if isinstance(found.branches, DeniedRead):
         return Check(where, subject, Answer.UNKNOWN, "they could not be read", found.branches.remedy)
     if not found.has_branch_rule:
@@ -209,13 +226,14 @@ def _of_branches(where: str, found: EnvironmentSettings, default: str, page: str
     elif default not in found.branches:
         message, needed = f"it does not admit {default}: an apply cannot run", Needed.APPLY
     elif len(found.branches) > 1:
-        message = f"it also admits {', '.join(name for name in found.branches if name != default)}"
+        others = ", ".join(name for name in found.branches if name != default)
+        message, remedy = f"it also admits {others}", by_hand
     else:
         return Check(where, subject, Answer.OK, f"{default} only")
     return Check(where, subject, Answer.FAILED, message, remedy, needed)
 
 
-def _of_merges(settings: RepositorySettings) -> Iterator[Check]:
+def _of_merges(settings: RepositorySettings, setup: str) -> Iterator[Check]:
     """Judge rulesets and the classic protection together: a requirement of either one holds."""
     rules = MergeRules()
     denied = ""
@@ -240,7 +258,7 @@ def _of_merges(settings: RepositorySettings) -> Iterator[Check]:
             message = f"whether {requirement} could not be read"
             yield Check(where, subject, Answer.UNKNOWN, message, denied)
         else:
-            remedy = f"require it in a ruleset for {settings.default_branch}: {page}"
+            remedy = f"run `{setup} --apply`, or require it in a ruleset: {page}"
             yield Check(where, subject, Answer.FAILED, f"no rule says that {requirement}", remedy)
 
 
@@ -251,14 +269,14 @@ def _required_checks(settings: RepositorySettings) -> tuple[str, ...]:
     return tuple(check for call in calls for check in call.checks) if calls else (f"ssm / {REQUIRED_CHECK}",)
 
 
-def _of_code_owners(settings: RepositorySettings, specs: Sequence[str]) -> Iterator[Check]:
+def _of_code_owners(settings: RepositorySettings, specs: Sequence[str], setup: str) -> Iterator[Check]:
     where, files = "CODEOWNERS", settings.files
     if isinstance(files, DeniedRead):
         yield Check(where, "file", Answer.UNKNOWN, "it could not be read", files.remedy)
         return
     path = next((path for path in CODEOWNERS if files[path] is not None), None)
     if path is None:
-        remedy = f"add .github/CODEOWNERS with owners of the spec and of .github/: {settings.page}"
+        remedy = f"run `{setup} --code-owner @OWNER`, and push .github/CODEOWNERS"
         yield Check(where, "file", Answer.FAILED, "the default branch has none", remedy)
         return
     text = files[path]
@@ -333,7 +351,7 @@ def _of_decryption(settings: RepositorySettings, page: str) -> Check:
     return Check(where, name, Answer.FAILED, "it is neither true nor false", remedy, Needed.PLAN)
 
 
-def _of_own_workflows(settings: RepositorySettings) -> Iterator[Check]:
+def _of_own_workflows(settings: RepositorySettings, setup: str) -> Iterator[Check]:
     """Judge two workflows that use the action by a search: the name of the job is a line of its own."""
     yield from _of_variables(settings)
     job = re.compile(rf"^\s+name:\s*(['\"]?){re.escape(REQUIRED_CHECK)}\1\s*(#.*)?$", re.MULTILINE)
@@ -343,17 +361,18 @@ def _of_own_workflows(settings: RepositorySettings) -> Iterator[Check]:
             yield Check("workflows", path, Answer.UNKNOWN, "it could not be read", text.remedy, needed)
         elif text is None:
             message = f"it is not on {settings.default_branch}"
-            yield Check("workflows", path, Answer.FAILED, message, f"use one file: {_WRITE_AGAIN}", needed)
+            yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`", needed)
         elif needed is Needed.PLAN and not job.search(text):
             message = f"it has no job `{REQUIRED_CHECK}`: a required check of that name stays pending"
-            yield Check("workflows", path, Answer.FAILED, message, f"use one file: {_WRITE_AGAIN}")
+            yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`")
         else:
             yield Check("workflows", path, Answer.OK, "it exists", "", needed)
 
 
-def _of_calls(settings: RepositorySettings) -> Iterator[Check]:
+def _of_calls(settings: RepositorySettings, setup: str) -> Iterator[Check]:
     """Judge the workflows that call the reusable workflow."""
     calls, files = _find_calls(settings), settings.files
+    write_again = f"write it again: `{setup} --force`"
     texts = {WORKFLOWS: files} if isinstance(files, DeniedRead) else files
     for path, text in texts.items():
         if not path.startswith(WORKFLOWS):
@@ -362,20 +381,20 @@ def _of_calls(settings: RepositorySettings) -> Iterator[Check]:
             yield Check("workflows", path, Answer.UNKNOWN, "it could not be read", text.remedy, Needed.PLAN)
         elif text is not None and read_calls(path, text) is None and "replicate.yml" in text:
             message = "it calls the reusable workflow and cannot be read as YAML"
-            yield Check("workflows", path, Answer.UNKNOWN, message, _WRITE_AGAIN, Needed.PLAN)
+            yield Check("workflows", path, Answer.UNKNOWN, message, write_again, Needed.PLAN)
     if not calls and not any(isinstance(text, DeniedRead) for text in texts.values()):
         message = f"no workflow on {settings.default_branch} calls the reusable workflow"
-        remedy = "write it: ssm-reconcile init --github OWNER/REPO"
+        remedy = f"write it with `{setup}`, and push it to {settings.default_branch}"
         yield Check("workflows", CALLER, Answer.FAILED, message, remedy, Needed.PLAN)
     for call in calls:
-        yield from _of_call(settings, call)
+        yield from _of_call(settings, call, write_again)
 
 
-def _of_call(settings: RepositorySettings, call: WorkflowCall) -> Iterator[Check]:
+def _of_call(settings: RepositorySettings, call: WorkflowCall, write_again: str) -> Iterator[Check]:
     where = f"workflow {call.path}"
     if call.version and not _SHA.fullmatch(call.version):
         message = f"{call.version} can be moved to other code, which then has your roles"
-        remedy = f"name a full commit id, with the version as a comment: {_WRITE_AGAIN}"
+        remedy = f"name a full commit id, with the version as a comment: {write_again}"
         yield Check(where, f"{call.job}: version", Answer.FAILED, message, remedy)
     else:
         yield Check(where, f"{call.job}: version", Answer.OK, "it is a commit")
@@ -387,7 +406,7 @@ def _of_call(settings: RepositorySettings, call: WorkflowCall) -> Iterator[Check
     else:
         yield Check(where, f"{call.job}: permissions", Answer.OK, "they are sufficient", "", Needed.PLAN)
     for name, needed in {"plan-role": Needed.PLAN, "apply-role": Needed.APPLY, "region": Needed.PLAN}.items():
-        yield _of_input(settings, call, name, needed)
+        yield _of_input(settings, call, name, needed, write_again)
     if not call.checks:
         message = "an expression makes its matrix or name, so the names of its checks are unknown"
         remedy = f"require `NAME / {REQUIRED_CHECK}` for each spec, and list the specs in the matrix"
@@ -409,7 +428,9 @@ def _missing_permissions(call: WorkflowCall) -> list[str]:
     ]
 
 
-def _of_input(settings: RepositorySettings, call: WorkflowCall, name: str, needed: Needed) -> Check:
+def _of_input(
+    settings: RepositorySettings, call: WorkflowCall, name: str, needed: Needed, write_again: str
+) -> Check:
     """Judge an input that must have a value; that of a variable is looked up."""
     where, subject, text = f"workflow {call.path}", f"{call.job}: {name}", call.inputs.get(name, "")
     variable = _VARIABLE.fullmatch(text)
@@ -419,6 +440,6 @@ def _of_input(settings: RepositorySettings, call: WorkflowCall, name: str, neede
         return Check(where, subject, Answer.UNKNOWN, message, value.remedy, needed)
     if not value:
         message = f"the variable {variable[1]} is not set" if variable else "it is not given"
-        remedy = f"set it: {settings.page}/settings/variables/actions" if variable else _WRITE_AGAIN
+        remedy = f"set it: {settings.page}/settings/variables/actions" if variable else write_again
         return Check(where, subject, Answer.FAILED, message, remedy, needed)
     return Check(where, subject, Answer.OK, "it is given", "", needed)
