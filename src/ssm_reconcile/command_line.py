@@ -90,9 +90,9 @@ class CommandLine:
         """Return the command that checks the settings of the repository on GitHub."""
         return _joined(["doctor", "--github", *self._specs])
 
-    def init_github(self, repository: str) -> str:
-        """Return the command that writes the files for a repository on GitHub."""
-        return _joined(["init", "--github", repository, *self._specs])
+    def init_github(self, repository: str, *words: str) -> str:
+        """Return the command that writes the files for a repository on GitHub; with `--apply`, the settings."""
+        return _joined(["init", "--github", repository, *words, *self._specs])
 
     def iam(self, phase: str, *words: str) -> str:
         """Return the command that prints the IAM policies of a phase; it does not call AWS."""

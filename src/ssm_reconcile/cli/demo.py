@@ -160,7 +160,7 @@ class _Demo:
         self._check("each secret was copied", self.copied == set(self.account.secrets))
         self._title("The end.")
         write(f"{len(self.copied)} secret values were copied, and none of them was printed.")
-        write("Next: README.md, 'Set it up in five minutes'.")
+        write("Next: README.md, 'In your repository'.")
 
     def _prepare(self) -> None:
         self._title("1. A spec says which parameters of us-east-1 belong in us-east-2.")

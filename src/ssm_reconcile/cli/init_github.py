@@ -51,6 +51,13 @@ class GitHubOptions:
     account: str | None
     is_applied: bool
 
+    @property
+    def apply_words(self) -> list[str]:
+        """The options that the settings depend on."""
+        branch = [] if self.branch is None else ["--branch", self.branch]
+        account = [] if self.account is None else ["--account", self.account]
+        return [*branch, *account, *(word for name in self.reviewers for word in ("--reviewer", name))]
+
     def check(self) -> None:
         """Check the form of the options.
 
@@ -141,6 +148,10 @@ class FileWriter:
             message = f"{self.shown(path)} cannot be written"
             raise UsageError(message, "check the permissions of its folder")
 
+    def is_kept(self, path: Path, text: str) -> bool:
+        """Return whether a file exists with another text and is not to be overwritten."""
+        return path.is_file() and not self.force and path.read_text("utf-8") != text
+
     def save(self, path: Path, text: str, common: CommonOptions) -> None:
         """Write a file that has another text, with its folders, and log its path.
 
@@ -220,8 +231,11 @@ def run(github: GitHubOptions, specs: Sequence[str], *, force: bool, common: Com
 
     files = FileWriter(find_root(), force)
     setup = _setup_of(github, specs, files.root)
-    texts = {files.root / WORKFLOW: workflow_text(setup)}
-    files.check(files.root / WORKFLOW, texts[files.root / WORKFLOW])
+    workflow, text = files.root / WORKFLOW, workflow_text(setup)
+    is_new, is_kept = not workflow.exists(), github.is_applied and files.is_kept(workflow, text)
+    texts = {} if is_kept else {workflow: text}
+    for path in texts:
+        files.check(path, text)
     if setup.code_owners:
         path = files.code_owners
         existing = text_files.read_text(str(path), _MOST_OWNERS_BYTES) if path.exists() else ""
@@ -239,7 +253,10 @@ def run(github: GitHubOptions, specs: Sequence[str], *, force: bool, common: Com
     else:
         terminal.write(script(setup))
     if not common.quiet:
-        _log_steps(github, setup, specs)
+        if is_kept:
+            terminal.log(f"Kept {files.shown(workflow)}, which has another text; --force overwrites it.")
+        _log_notes(setup, has_owners=files.code_owners.exists())
+        _log_steps(github, setup, specs, is_new=is_new)
     return 0
 
 
@@ -407,38 +424,61 @@ def _remedy(request: ApiRequest) -> str:
     return f"{gh.ADMINISTER}; {_PAID}" if request.needs_plan else gh.ADMINISTER
 
 
-def _log_steps(github: GitHubOptions, setup: RepositorySetup, specs: Sequence[str]) -> None:
-    """Log what is not done yet."""
+def _log_notes(setup: RepositorySetup, *, has_owners: bool) -> None:
+    """Log what the files and settings lack."""
     if setup.tool.repository.startswith(f"{_PLACEHOLDER}/"):
         terminal.log(
             f"Note: replace {_PLACEHOLDER} in the workflow with the owner of ssm-reconcile on GitHub."
         )
-    if not setup.code_owners:
+    if not setup.code_owners and not has_owners:
         terminal.log(
-            "Note: CODEOWNERS is unchanged: give --code-owner for the owners of the spec and .github/."
+            "Note: CODEOWNERS does not exist: give --code-owner for the owners of the spec and .github/."
         )
     if not setup.reviewers:
         without = "without --reviewer, no one can approve in ssm-apply-changed"
         terminal.log(f"Note: {without}: a merge whose plan changed is refused.")
-    if not github.is_applied:
-        terminal.log("Run the commands above, or the same command with --apply. Then:")
-    else:
-        terminal.log("Next:")
+
+
+def _log_steps(github: GitHubOptions, setup: RepositorySetup, specs: Sequence[str], *, is_new: bool) -> None:
+    """Log the commands that are left, in their order. `is_new`: this run wrote the workflow."""
     again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
-    terminal.log(next_steps(again, setup.repository))
-    terminal.log(f"Commit the files on a branch, and open a pull request to {setup.branch}.")
+    branch = setup.branch
+    if not github.is_applied:
+        terminal.log("Next:")
+        terminal.log(next_steps(again, setup.repository, (*github.apply_words, "--apply"), branch))
+    else:
+        terminal.log(f"Next, after the stack of `iam stack` is deployed:\n  {again.doctor_github()}")
+    if github.is_applied and is_new:
+        terminal.log(
+            f"Commit the files on a branch, and open a pull request to {branch}. It changes .github/, so its"
+            " plan does not count as reviewed: after the merge, it is applied when a person approves it."
+        )
+    else:
+        terminal.log(
+            f"Then open a pull request to {branch} with the spec, and without a change of .github/: its plan"
+            " is applied on merge."
+        )
 
 
-def next_steps(again: CommandLine, repository: str) -> str:
-    """Return the commands that create the roles and check the setup, one a line.
+def next_steps(
+    again: CommandLine, repository: str, words: Sequence[str] = ("--apply",), branch: str = "main"
+) -> str:
+    """Return the commands for the roles, the files, the settings and the check, one a line.
+
+    The workflow is pushed before its rules exist, which need a pull request for each change.
 
     Args:
         again: The specs.
         repository: The repository on GitHub, as OWNER/REPO.
+        words: The options that make the settings.
+        branch: The default branch.
     """
+    ids = f'"$(gh api repos/{repository} --jq \'"\\(.owner.id)/\\(.id)"\')"'
     stack = "--template-file roles.json --stack-name ssm-reconcile --capabilities CAPABILITY_NAMED_IAM"
     return (
-        f"  {again.iam('stack', '--github', repository)} > roles.json\n"
+        f"  {again.iam('stack', '--github', repository)} --github-ids {ids} > roles.json\n"
         f"  aws cloudformation deploy {stack}\n"
+        f"  git add .github && git commit -m 'Plan and apply on GitHub' && git push origin {branch}\n"
+        f"  {again.init_github(repository, *words)}\n"
         f"  {again.doctor_github()}"
     )

@@ -87,9 +87,11 @@ def test_the_written_spec_validates_and_plans_without_an_error(years: SimulatedA
     assert "Invalid" not in planned.stdout
 
 
-def test_the_four_commands_after_a_new_spec_run_as_they_are_printed(years: SimulatedAws, cli: Cli) -> None:
+def test_the_commands_after_a_new_spec_run_as_they_are_printed(years: SimulatedAws, cli: Cli) -> None:
     steps = cli(*LOOK, "--output", "a.yaml").stderr.split("on GitHub", 1)[1].splitlines()[1:]
-    first, stack, deploy, check = (shlex.split(line.partition(">")[0]) for line in steps)
+    first, stack, deploy, push, settings, check = (
+        shlex.split(re.sub(r'"\$\(.*\)"', "1234/5678", line.partition(">")[0])) for line in steps
+    )
     assert first == ["ssm-reconcile", "init", "--github", "OWNER/REPO", "a.yaml"]
     written = cli(*first[1:], "--ref", "0" * 40)
     assert written.exit_code == 0, written.output
@@ -97,6 +99,8 @@ def test_the_four_commands_after_a_new_spec_run_as_they_are_printed(years: Simul
     assert template.exit_code == 0, template.output
     assert "PlanRole" in json.loads(template.stdout)["Resources"]
     assert deploy[:5] == ["aws", "cloudformation", "deploy", "--template-file", "roles.json"]
+    assert push[:3] == ["git", "add", ".github"]
+    assert settings == ["ssm-reconcile", "init", "--github", "OWNER/REPO", "--apply", "a.yaml"]
     assert check == ["ssm-reconcile", "doctor", "--github", "a.yaml"]
     assert "GitHub" not in cli(*LOOK, "--quiet").output
     assert "GitHub" not in cli(*LOOK, "--output", "-").stdout

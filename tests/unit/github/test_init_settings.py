@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REVIEWERS = ("--reviewer", "alice", "--reviewer", "@acme/ops")
 INIT = ("init", "--github", REPOSITORY, "--ref", COMMIT, "--code-owner", "@acme/ops")
 CHECK = "ssm / SSM check"
+COMMAND = re.compile("`ssm-reconcile ([^`]+)`")
 
 
 @pytest.fixture
@@ -129,6 +132,57 @@ def test_each_command_is_shown_before_it_is_run_and_a_second_run_changes_nothing
     assert "All settings on GitHub are complete." in again.stderr
     assert changes(fresh) == []
     assert state(fresh) == before
+
+
+@pytest.mark.parametrize("specs", [(), ("specs",)])
+def test_the_remedies_of_doctor_complete_a_repository_without_any_setting(
+    fresh: Hub, cli: Cli, specs: tuple[str, ...]
+) -> None:
+    assert problems(fresh, cli, *specs)
+    found = json.loads(cli("doctor", "--github", "--format", "json", *specs).stdout)["checks"]
+    remedies = [one["remedy"] for one in found if one["answer"] != "ok"]
+    commands = list(dict.fromkeys(command for one in remedies for command in COMMAND.findall(one)))
+    assert len(commands) == 3, remedies
+    for command in commands:
+        words = shlex.split(command.replace("@OWNER", "@acme/ops").replace("NAME", "alice"))
+        assert (result := cli(*words, "--ref", COMMIT)).exit_code == 0, result.output
+    assert problems(fresh, cli, *specs) == {"environment ssm-apply-changed: required reviewers"}
+    (remedy,) = (
+        one["remedy"]
+        for one in json.loads(cli("doctor", "--github", "--format", "json", *specs).stdout)["checks"]
+        if one["answer"] == "failed"
+    )
+    (command,) = COMMAND.findall(remedy)
+    assert cli(*shlex.split(command.replace("NAME", "alice")), "--ref", COMMIT).exit_code == 0
+    assert problems(fresh, cli, *specs) == set()
+
+
+def test_apply_keeps_a_workflow_that_a_person_changed(fresh: Hub, cli: Cli) -> None:
+    assert cli(*INIT).exit_code == 0
+    path = Path(".github/workflows/ssm-reconcile.yml")
+    changed = path.read_text().replace("uses: OWNER/", "uses: acme/")
+    path.write_text(changed)
+    result = cli(*INIT, *REVIEWERS, "--apply")
+    assert result.exit_code == 0, result.output
+    assert "Kept .github/workflows/ssm-reconcile.yml, which has another text" in result.stderr
+    assert path.read_text() == changed
+    assert problems(fresh, cli) == set()
+    assert cli(*INIT, *REVIEWERS, "--apply", "--force").exit_code == 0
+    assert path.read_text() != changed
+
+
+def test_the_steps_depend_on_the_workflow_that_is_pushed_before_its_rules(fresh: Hub, cli: Cli) -> None:
+    late = " ".join(cli(*INIT, *REVIEWERS, "--apply").stderr.split())
+    assert "its plan does not count as reviewed" in late
+    pushed = " ".join(cli(*INIT, *REVIEWERS, "--apply").stderr.split())
+    assert "its plan is applied on merge" in pushed
+    printed = cli(*INIT, *REVIEWERS).stderr.splitlines()
+    names = ["iam stack", "cloudformation deploy", "git push origin main", "--apply", "doctor --github"]
+    lines = [number for name in names for number, line in enumerate(printed) if name in line]
+    assert lines == sorted(lines)
+    assert len(lines) == len(names)
+    again = next(line for line in printed if "--apply" in line)
+    assert "--reviewer alice --reviewer @acme/ops --apply" in again
 
 
 def test_settings_of_others_are_kept(fresh: Hub, cli: Cli) -> None:
