@@ -91,7 +91,7 @@ class CommandLine:
         return _joined(["doctor", "--github", *self._specs])
 
     def init_github(self, repository: str, *words: str) -> str:
-        """Return the command that writes the files for a repository on GitHub; with `--apply`, the settings."""
+        """Return the command that writes the files for a repository; with `--apply`, the settings."""
         return _joined(["init", "--github", repository, *words, *self._specs])
 
     def iam(self, phase: str, *words: str) -> str:

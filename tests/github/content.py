@@ -272,6 +272,26 @@ class Hub:
         self.issues.append(issue)
         return issue
 
+    def open_pull(
+        self, number: int, branch: str, sha: str, *, base_sha: str, author: str = "alice",
+        head_repository: str = REPOSITORY, files: int = 0,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Open a pull request to main, or move it to another commit."""
+        self.pulls[number] = {
+            "number": number,
+            "state": "open",
+            "user": user(author),
+            "head": {"sha": sha, "ref": branch, "repo": repository(head_repository)},
+            "base": {"ref": "main", "sha": base_sha, "repo": repository()},
+            "created_at": self.pulls.get(number, {}).get("created_at", stamp()),
+            "closed_at": None,
+            "merged_at": None,
+            "changed_files": files,
+            "locked": False,
+            "html_url": f"https://github.com/{REPOSITORY}/pull/{number}",
+        }
+        return self.pulls[number]
+
     def review(
         self, number: int, by: str, state: str = "APPROVED", *, commit: str = "", ago: float = 0
     ) -> Review:

@@ -1,6 +1,8 @@
 """A `gh` for tests: `gh api` -> a request to the local GitHub at GH_TEST_API, with the token GH_TOKEN.
 
-    gh api [--include] [--method METHOD] [--input -] [--jq .KEY] PATH
+    gh api [--include] [--method METHOD] [--input -] [--jq .KEY|"\\(.KEY)/\\(.KEY)"] PATH
+    gh auth token
+    gh pr create --fill          of the branch that is checked out, which must be pushed
 
 It exits 1 for an error of the API, whose body is on stdout and whose message is on stderr, and 4 without a
 token, as the manual of `gh` says.
@@ -11,11 +13,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import subprocess
 import sys
 from http.client import HTTPConnection
+from typing import Any
 
 
 def main() -> int:
+    words = sys.argv[1:]
+    if words == ["auth", "token"]:
+        sys.stdout.write(f"{os.environ['GH_TOKEN']}\n")
+        return 0
+    if words == ["pr", "create", "--fill"]:
+        return _create_pull()
     parser = argparse.ArgumentParser("gh", allow_abbrev=False)
     parser.add_argument("command", choices=["api"])
     parser.add_argument("path")
@@ -28,19 +39,49 @@ def main() -> int:
         sys.stderr.write("To get started with GitHub CLI, please run:  gh auth login\n")
         return 4
     body = sys.stdin.buffer.read() if given.input else None
-    host = os.environ["GH_TEST_API"].removeprefix("http://")
-    connection = HTTPConnection(host, timeout=10)
-    headers = {"Authorization": f"Bearer {os.environ['GH_TOKEN']}", "Content-Type": "application/json"}
-    connection.request(given.method, f"/{given.path}", body, headers)
-    response = connection.getresponse()
-    status, text = response.status, response.read().decode()
+    status, text = _send(given.method, given.path, body)
     failed = status >= 400
     if given.include:
         sys.stdout.write(f"HTTP/2.0 {status} Status\r\nContent-Type: application/json\r\n\r\n")
-    sys.stdout.write(str(json.loads(text)[given.jq.removeprefix(".")]) if given.jq and not failed else text)
+    sys.stdout.write(_select(json.loads(text), given.jq) if given.jq and not failed else text)
     if failed:
         sys.stderr.write(f"gh: {json.loads(text).get('message')} (HTTP {status})\n")
     return 1 if failed else 0
+
+
+def _send(method: str, path: str, body: bytes | None) -> tuple[int, str]:
+    host = os.environ["GH_TEST_API"].removeprefix("http://")
+    connection = HTTPConnection(host, timeout=10)
+    headers = {"Authorization": f"Bearer {os.environ['GH_TOKEN']}", "Content-Type": "application/json"}
+    connection.request(method, f"/{path}", body, headers)
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+def _select(document: Any, jq: str) -> str:
+    """Return the value of a path, or a text with values in it."""
+
+    def value(path: str) -> str:
+        found = document
+        for key in path.removeprefix(".").split("."):
+            found = found[key]
+        return str(found)
+
+    return re.sub(r"\\\(([.\w]+)\)", lambda one: value(one[1]), jq[1:-1]) if jq[0] == '"' else value(jq)
+
+
+def _create_pull() -> int:
+    """Open a pull request of the current branch; print its address."""
+    branch = subprocess.run(
+        ["git", "branch", "--show-current"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    path = f"repos/{os.environ['GH_TEST_REPOSITORY']}/pulls"
+    status, text = _send("POST", path, json.dumps({"head": branch, "base": "main", "title": branch}).encode())
+    if status >= 400:
+        sys.stderr.write(f"pull request create failed: {json.loads(text).get('message')} (HTTP {status})\n")
+        return 1
+    sys.stdout.write(f"{json.loads(text)['html_url']}\n")
+    return 0
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ class _Door(BaseHTTPRequestHandler):
         match method, *path.split("/"):
             case "GET", "":
                 private = hub.visibility != "public"
-                owner = {"login": "acme", "type": "Organization"}
+                owner = {"login": "acme", "type": "Organization", "id": 1234}
                 return repository() | {"visibility": hub.visibility, "private": private, "owner": owner}
             case "GET", "issues", number, "comments":
                 mine = [c for c in hub.comments if c.number == int(number)]
@@ -209,6 +209,8 @@ class _Door(BaseHTTPRequestHandler):
                 return self._issue(int(number))
             case (_, "issues") | ("PATCH", "issues", _):
                 return self._issues(method, path, asked, who, body)
+            case "POST", "pulls":
+                return _Answer(201, self._open_pull(body, who))
             case "GET", "pulls":
                 return self._page(self._pulls(asked), asked, path)
             case "GET", "pulls", number:
@@ -250,6 +252,14 @@ class _Door(BaseHTTPRequestHandler):
                 return {"permission": role, "role_name": role, "user": user(login)}
             case _:
                 raise _Answer(404, {"message": "Not Found"})
+
+    def _open_pull(self, body: Any, who: str) -> dict[str, Any]:
+        """Open a pull request of a branch that was pushed."""
+        branches = self.hub.branches
+        if not {body["head"], body["base"]} <= branches.keys() or not body["title"]:
+            raise _Answer(422, {"message": "Validation Failed"})
+        number, base = len(self.hub.pulls) + 1, branches[body["base"]][-1]
+        return self.hub.open_pull(number, body["head"], branches[body["head"]][-1], base_sha=base, author=who)
 
     def _pulls(self, asked: dict[str, str]) -> list[dict[str, Any]]:
         """Return the pull requests that fit the filters; `head` has the form OWNER:BRANCH."""

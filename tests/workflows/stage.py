@@ -183,22 +183,10 @@ class Stage:
         self._git("update-ref", f"refs/pull/{number}/head", head)
         self.hub.commits[head] = {"sha": head, "author": user(author), "committer": user(author)}
         self.hub.pull_files[number] = [{"filename": name, "status": "modified"} for name in changed]
-        self.hub.pulls[number] = {
-            "number": number,
-            "state": "open",
-            "user": user(author),
-            "head": {
-                "sha": head,
-                "ref": branch,
-                "repo": repository("mallory/params" if fork else REPOSITORY),
-            },
-            "base": {"ref": "main", "sha": self._git("rev-parse", "main"), "repo": repository()},
-            "created_at": self.hub.pulls.get(number, {}).get("created_at", stamp()),
-            "closed_at": None,
-            "merged_at": None,
-            "changed_files": len(changed),
-            "locked": False,
-        }
+        self.hub.open_pull(
+            number, branch, head, base_sha=self._git("rev-parse", "main"), author=author,
+            head_repository="mallory/params" if fork else REPOSITORY, files=len(changed),
+        )  # fmt: skip
 
     def _merge(self, number: int) -> str:
         self._git("merge", "--quiet", "--no-ff", "--message", f"merge #{number}", f"change-{number}")
