@@ -92,6 +92,19 @@ def test_the_same_plan_is_not_posted_again_and_the_merge_applies_the_first_one(p
     assert results(planned.push(planned.merge())) == {"merged": "success"}
 
 
+def test_a_plan_of_the_workflow_before_an_upgrade_is_made_again_and_applied(planned: Stage) -> None:
+    first = planned.last_run()
+    planned.hub.runs[first.id]["path"] = ".github/workflows/plan.yml"
+    assert results(planned.replan()) == PLANNED
+    assert artifacts(planned) == ["ssm-plan", "ssm-plan-7"]
+    planned.hub.review(7, "bob")
+    assert results(planned.replan()) == PLANNED
+    assert planned.plan_comment().edits == 1, "the plan of this workflow is not posted again"
+    jobs = planned.push(planned.merge())
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
+    assert "/shop/limit" in planned.holds()
+
+
 def test_no_secret_and_no_token_is_anywhere(planned: Stage) -> None:
     planned.put("/shop/limit", "200")
     everything = log_of(planned.replan()) + planned.all_output()

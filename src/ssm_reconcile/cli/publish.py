@@ -43,7 +43,7 @@ from ssm_reconcile.publishers.marked_body import (
     PageResult,
     PullRequestComments,
 )
-from ssm_reconcile.publishers.precedence import publish_comments
+from ssm_reconcile.publishers.precedence import ExpectedArtifact, publish_comments
 from ssm_reconcile.publishers.publication import publication_files
 from ssm_reconcile.renderers.comment_context import COMMENT_MARK, CommentContext
 from ssm_reconcile.renderers.report_markdown import Takeover
@@ -405,7 +405,7 @@ class Publisher:
         self, github: GitHub, number: int, publication: Publication, context: CommentContext
     ) -> bool:
         comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
-        artifact = self.artifact if self.replan else None
+        artifact = ExpectedArtifact(self.artifact, self.run.workflow_path) if self.replan else None
         content = partial(publication.pages, number)
         reason, results = publish_comments(comments, content, SystemClock().now(), artifact)
         if self.folder is not None and comments.posted:

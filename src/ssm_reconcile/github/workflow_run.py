@@ -96,6 +96,11 @@ class WorkflowRun:
         return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
 
     @property
+    def workflow_path(self) -> str:
+        """The workflow file that was started, relative to the root of its repository; empty if unknown."""
+        return "/".join(self.workflow_ref.partition("@")[0].split("/")[2:])
+
+    @property
     def base_sha(self) -> str:
         """The commit before a push or a merge group; empty for a new branch, and for other events."""
         group = self.payload.get("merge_group")

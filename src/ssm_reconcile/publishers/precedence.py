@@ -8,6 +8,7 @@ who edits a marker can stop a run from writing, but nothing else: facts are read
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ssm_reconcile.approve import MAX_AGE_DAYS
@@ -24,11 +25,24 @@ RENEW_AFTER = timedelta(days=MAX_AGE_DAYS - 2)
 _NOT_FOUND = 404
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectedArtifact:
+    """The artifact that a merge fetches.
+
+    Attributes:
+        name: The name in a run of a pull request.
+        workflow: The file of the workflow whose runs count; empty if the runner does not report it.
+    """
+
+    name: str
+    workflow: str
+
+
 def publish_comments(
     comments: PullRequestComments,
     pages: Callable[[list[str]], Sequence[Page]],
     now: datetime,
-    artifact: str | None = None,
+    artifact: ExpectedArtifact | None = None,
 ) -> tuple[str, list[tuple[str, PageResult]]]:
     """Publish pages; return the reason why nothing was written, or the results by replication.
 
@@ -36,8 +50,9 @@ def publish_comments(
         comments: The comments with one mark.
         pages: Returns the pages, given the replications that have a comment.
         now: The current time.
-        artifact: For a plan of the default branch: the name of the artifact with the plan. Nothing is written
-            while the comments show the same plan and their run still has that artifact, not an old one.
+        artifact: For a plan of the default branch: the artifact with the plan. Nothing is written while the
+            comments show the same plan and their run, of that workflow, still has that artifact, not an old
+            one.
 
     Raises:
         GitHubError: GitHub did not answer, or refused a comment.
@@ -71,7 +86,7 @@ def _is_shown(
     comments: PullRequestComments,
     known: Sequence[MarkedBody],
     pages: Sequence[Page],
-    artifact: str,
+    artifact: ExpectedArtifact,
     now: datetime,
 ) -> bool:
     """Return whether comments of one run show these plans for this commit, and the run still has them.
@@ -94,10 +109,18 @@ def _is_shown(
     return not known or _has_plan(comments.github, runs.pop(), artifact, comments.number, now)
 
 
-def _has_plan(github: GitHub, run_id: int, artifact: str, number: int, now: datetime) -> bool:
-    """Return whether a run has the plan of a pull request in an artifact that is neither expired nor old."""
+def _has_plan(
+    github: GitHub, run_id: int, artifact: ExpectedArtifact, number: int, now: datetime
+) -> bool:
+    """Return whether a run has the plan of a pull request in an artifact that is neither expired nor old.
+
+    A merge refuses the plan of another workflow, such as the one before an upgrade.
+    """
     try:
-        name = artifact_name(read_run(github, str(run_id)), artifact, number)
+        run = read_run(github, str(run_id))
+        if artifact.workflow not in {"", run.path}:
+            return False
+        name = artifact_name(run, artifact.name, number)
         found = read_artifacts(github, run_id)
     except GitHubError as error:
         if error.status == _NOT_FOUND:
