@@ -109,9 +109,7 @@ def _is_shown(
     return not known or _has_plan(comments.github, runs.pop(), artifact, comments.number, now)
 
 
-def _has_plan(
-    github: GitHub, run_id: int, artifact: ExpectedArtifact, number: int, now: datetime
-) -> bool:
+def _has_plan(github: GitHub, run_id: int, artifact: ExpectedArtifact, number: int, now: datetime) -> bool:
     """Return whether a run has the plan of a pull request in an artifact that is neither expired nor old.
 
     A merge refuses the plan of another workflow, such as the one before an upgrade.
