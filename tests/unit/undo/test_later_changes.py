@@ -325,3 +325,15 @@ def test_a_replica_that_is_deleted_right_before_the_write_keeps_the_name_of_its_
     assert aws.carry_out(plan, run=LIFTED).summary["applied"] == 1
     assert (aws.value("/p/a"), aws.version("/p/a")) == ("old", 1)
     assert (aws.world.tags(aws.there, "/p/a") or {})[SOURCE] == "/p/x/a"
+
+
+def test_a_parameter_that_was_adopted_again_is_not_as_before_the_first_adoption() -> None:
+    aws = SimulatedAws()
+    for region in ("us-east-1", "us-east-2"):
+        aws.put("/p/a", region=region)
+    report = aws.apply()
+    aws.world.untag(aws.there, "/p/a", OWNER, RECORD)
+    assert outcome(aws.apply()).change.row is Row.ADOPT
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert rows(plan) == [("/p/a", Row.CONFLICT)]
+    assert "its record was written again" in reasons(plan)

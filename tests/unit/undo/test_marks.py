@@ -22,9 +22,7 @@ from tests.unit.undo.test_faults import mixed
 from tests.unit.undo.test_undo import LIFTED
 
 
-def marked(
-    value: str = "new",
-) -> tuple[SimulatedAws, Plan]:
+def marked(value: str = "new") -> tuple[SimulatedAws, Plan]:
     """Return an AWS with a replica that was updated or tagged and then marked, and the undo of the former."""
     aws = SimulatedAws(replication(grace=timedelta(days=7)))
     for name in ("/p/a", "/p/b", "/p/c"):
@@ -73,6 +71,18 @@ def test_no_mark_counts_on_what_a_killed_undo_has_written(value: str, number: in
 @pytest.mark.parametrize("value", ["new", "old"], ids=["update", "retag"])
 def test_a_mark_that_is_not_the_one_of_the_plan_stops_the_undo(value: str) -> None:
     aws, plan = marked(value)
+    aws.world.tag(aws.there, "/p/a", {EXPIRES: "another"})
+    before = aws.world.state()
+    done = outcome(aws.carry_out(plan, run=LIFTED))
+    assert (done.result, done.error) == (Result.STALE, f"its tag {EXPIRES} has changed since the plan")
+    assert aws.world.state() == before
+
+
+def test_a_mark_that_is_written_after_the_plan_stops_the_undo() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "old")
+    aws.put("/p/a", "new")
+    plan = aws.plan_undo(aws.apply(), run=LIFTED)
     aws.world.tag(aws.there, "/p/a", {EXPIRES: "another"})
     before = aws.world.state()
     done = outcome(aws.carry_out(plan, run=LIFTED))
