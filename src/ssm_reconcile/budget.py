@@ -198,7 +198,7 @@ def _calls_of(change: Change) -> list[tuple[str, int]]:
         case Mark(source_name=source):
             return [*checks, *[(FOR_ONE, 1)] * (source is not None), ("AddTagsToResource", 1), *verify]
         case Unmark():
-            return [*checks, ("RemoveTagsFromResource", 1), *verify]
+            return [("ListTagsForResource", 1), ("RemoveTagsFromResource", 1)]
         case Release(source_name=source):
             gone = [(FOR_ONE, 1)] * (source is not None)
             return [*checks, *gone, ("RemoveTagsFromResource", 1), *verify]

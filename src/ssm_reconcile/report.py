@@ -35,6 +35,8 @@ class ParameterVersion:
 class Written:
     """The state that a change found and the one that it left; `undo` takes it back.
 
+    The removal of a mark alone reads no version: then both are the version of the plan.
+
     Attributes:
         before: The version that was overwritten, tagged or deleted; None for a create.
         after: The version that the change left; None after a delete.
@@ -58,6 +60,8 @@ class Outcome:
         trouble: The kind of the failed call that stopped the change; None if no call failed.
         sent: Whether a delete was sent, so that it may have happened whatever the result is.
         written: The state before and after a change that was applied; None for any other.
+        mark_removal: Why a withheld change kept its outdated mark: `stale` or `not_attempted`; None for any
+            other.
     """
 
     change: Change
@@ -67,6 +71,7 @@ class Outcome:
     trouble: Trouble | None = None
     sent: bool = False
     written: Written | None = None
+    mark_removal: Result | None = None
 
 
 @dataclass(frozen=True, slots=True)

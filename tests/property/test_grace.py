@@ -34,6 +34,7 @@ from tests.unit.apply.test_outdated_marks import (
     CLEARING,
     NOTHING_WRITTEN,
     assert_waits_again,
+    change_outside,
     findings,
     staged,
 )
@@ -309,21 +310,33 @@ def test_one_write_of_tags_suffices_to_clear_a_mark(
     assert here.exists("/p/b")
 
 
-ANYWHERE = ("PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters")
-AT_THE_SOURCE = ("ListTagsForResource", "GetParameters")
+ANYWHERE = (
+    "PutParameter",
+    "AddTagsToResource",
+    "RemoveTagsFromResource",
+    "DeleteParameters",
+    "GetParameters",
+)
+AT_THE_SOURCE = ("ListTagsForResource",)
 """Operations that must work in the target before a tag is written there, and may fail at the source."""
 
 
 @pytest.mark.parametrize("guard", ["", *CLEARING])
 @pytest.mark.parametrize("operation", [*ANYWHERE, *AT_THE_SOURCE])
-@pytest.mark.parametrize("kind", ["throttled", "lost-before", "lost-after", "denied"])
+@pytest.mark.parametrize("kind", ["none", "throttled", "lost-before", "lost-after", "denied"])
+@pytest.mark.parametrize("writes", [False, True], ids=["", "another writes"])
 def test_a_source_that_a_run_saw_resets_the_time_whatever_fails_or_is_withheld(
-    kind: str, operation: str, guard: str
+    kind: str, operation: str, guard: str, writes: bool
 ) -> None:
     aws = staged(guard)[0] if guard else marked_and_returned()
     where = aws.here if operation in AT_THE_SOURCE else None
-    aws.world.faults = Striking(operation, KINDS[kind], lambda _: True, where)
-    report = aws.apply()
+    if kind != "none":
+        aws.world.faults = Striking(operation, KINDS[kind], lambda _: True, where)
+    plan = aws.plan()
+    if writes:
+        aws.pass_time()
+        change_outside(aws)
+    report = aws.carry_out(plan)
     if findings(report.plan):  # the tags of the source could not be read: nothing may be written
         assert outcome(report).change.withheld_by == ("unconfirmed",)
         assert report.exit_code == 5

@@ -141,10 +141,10 @@ def _withheld_outcome(change: Change, cleared: Outcome) -> Outcome:
     why = _why_withheld(change)
     if cleared.result is Result.APPLIED:
         return Outcome(change, Result.WITHHELD, why, note=MARK_REMOVED)
-    error = cleared.error or str(cleared.result)
     if cleared.result is Result.FAILED:
-        return Outcome(change, Result.FAILED, f"{error}; withheld by {why}", trouble=cleared.trouble)
-    return Outcome(change, Result.WITHHELD, why, note=f"its mark stays until the next run: {error}")
+        return Outcome(change, Result.FAILED, f"{cleared.error}; withheld by {why}", trouble=cleared.trouble)
+    note = f"its mark was not removed: {cleared.error}"
+    return Outcome(change, Result.WITHHELD, why, note=note, mark_removal=cleared.result)
 
 
 @dataclass(slots=True)
@@ -219,7 +219,7 @@ def _without_mark(work: Work, outcome: Outcome) -> Outcome:
     change = outcome.change
     if outcome.result is Result.APPLIED or change.outdated_mark is None or _stop_reason(work):
         return outcome
-    if isinstance(change.effect, Unmark) or canonical(change.name) in work.unmarked:
+    if isinstance(change.effect, Unmark) or canonical(change.name) in work.keeps_mark:
         return outcome
     cleared = _apply_one(work, change.removal_of_mark, {})
     if cleared.result is Result.APPLIED:

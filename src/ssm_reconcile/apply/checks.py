@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed, raise_stale, raise_withheld
-from ssm_reconcile.change import Adopt, Change, Create, Delete, Mark, Release, Update
+from ssm_reconcile.change import Adopt, Change, Create, Delete, Mark, Release, Row, Update
 from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import SECURE, SealedText, Tags, Value, canonical
@@ -16,6 +16,7 @@ from ssm_reconcile.stores.base import Reader
 
 Values = Mapping[str, Value | StoreError]
 """Source values by the name of the change, or the error of the read."""
+MARK_CHANGED = "its mark has changed since the plan"
 
 
 def check_source(work: Work, change: Change) -> None:
@@ -75,7 +76,7 @@ def confirm_target(work: Work, change: Change, wanted: Standing, *, recent_suffi
 
 
 def check_mark(work: Work, change: Change, tags: Tags) -> None:
-    """Check that a replica still has the mark that the plan judged to be due, if it judged one.
+    """Check that a replica still has the mark that the plan judged to be due, or still has none.
 
     Args:
         work: the target.
@@ -83,11 +84,11 @@ def check_mark(work: Work, change: Change, tags: Tags) -> None:
         tags: the present tags of the replica.
     """
     effect = change.effect
-    if not isinstance(effect, Delete | Release) or effect.expires is None:
+    if not isinstance(effect, Delete | Release) or (effect.expires is None and change.row is not Row.DELETE):
         return
     mark = mark_of(tags, work.place.arn(change.name))
-    if mark is None or mark.expires != effect.expires:
-        raise_stale("its mark has changed since the plan")
+    if effect.expires != (None if mark is None else mark.expires):
+        raise_stale(MARK_CHANGED)
 
 
 def check_record(tags: Tags, wanted: str | None) -> None:

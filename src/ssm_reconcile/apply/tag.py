@@ -118,7 +118,7 @@ def mark(work: Work, change: Change, effect: Mark) -> str:
 
 
 def unmark(work: Work, change: Change, effect: Unmark) -> str:
-    """Remove the mark of a replica whose source exists again.
+    """Remove the mark of a replica whose source exists again, whatever version the replica has by then.
 
     Args:
         work: the target.
@@ -126,12 +126,19 @@ def unmark(work: Work, change: Change, effect: Unmark) -> str:
         effect: the tags to remove.
 
     Raises:
-        ChangeStopped: stale where the target has changed; failed where a call failed.
+        ChangeStopped: stale where the replica is not ours, has opted out, or has another mark than the plan
+            saw; failed where a call failed.
     """
-    live = checks.confirm_target(work, change, Standing.OURS)
-    check = partial(checks.check_version, work, change)
-    send_tags(work, change, {}, effect.tags.removed, live, check=check, standing=Standing.OURS)
-    work.written[canonical(change.name)] = change.expected.version
+    try:
+        live = checks.confirm_target(work, change, Standing.OURS)
+    except ChangeStopped as stopped:
+        if stopped.result is not Result.FAILED:
+            raise
+        reason = f"{stopped.reason}; {MARK_MAY_COUNT}"
+        raise ChangeStopped(Result.FAILED, reason, stopped.failure) from None
+    if live.get(EXPIRES) != effect.tags.before[EXPIRES]:
+        raise_stale(checks.MARK_CHANGED)
+    send_tags(work, change, {}, effect.tags.removed, live, standing=Standing.OURS)
     return ""
 
 
@@ -234,19 +241,19 @@ def _send_removal(
     """Remove tags. If the call fails, overwrite a mark among them with a text that does not count.
 
     Otherwise the old time would count when the source goes again. AWS may refuse one call and not the other,
-    and the overwritten tag needs no room. The change fails in any case, and a later run removes the tag.
+    the overwritten tag needs no room, and the version does not matter. The change fails in any case,
+    and a later run removes the tag.
     """
-    if EXPIRES in keys:
-        work.unmarked.add(canonical(change.name))
     remove = partial(work.store.remove_tags, change.name, keys)
     try:
         _send(work, change, remove, check, standing)
     except ChangeStopped as stopped:
         if EXPIRES not in keys or stopped.result is not Result.FAILED:
             raise
+        work.keeps_mark.add(canonical(change.name))
         overwrite = partial(work.store.add_tags, change.name, {EXPIRES: CLEARED})
         try:
-            _send(work, change, overwrite, check, standing)
+            _send(work, change, overwrite, lambda: None, standing)
         except ChangeStopped:
             reason = f"{stopped.reason}; {MARK_MAY_COUNT}"
             raise ChangeStopped(Result.FAILED, reason, stopped.failure) from None

@@ -162,8 +162,8 @@ class Work:
     """Canonical names of the parameters that were deleted and created again."""
     tagged: set[str] = field(default_factory=set)
     """Canonical names whose tags were written, or may have been: a response was lost."""
-    unmarked: set[str] = field(default_factory=set)
-    """Canonical names whose mark was removed, or whose removal failed."""
+    keeps_mark: set[str] = field(default_factory=set)
+    """Canonical names whose mark could not be removed."""
     failure_reason: str = ""
     """Why no more changes are started in this target; empty while they are."""
     unreachable: int = 0
@@ -193,7 +193,7 @@ class Work:
         """Return the state before and after an applied change; call it after the reads that verify."""
         name, expected = canonical(change.name), change.expected
         before = None if expected.version is None else ParameterVersion(expected.version, expected.modified)
-        version = self.written.get(name)
+        version = self.written.get(name, expected.version)
         after = None if version is None else ParameterVersion(version, self.modified.get(name))
         return Written(before, after, self.tags_written.get(name), recreated=name in self.recreated)
 

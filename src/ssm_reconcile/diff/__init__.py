@@ -175,16 +175,16 @@ def names_of(case: Case) -> set[str]:
 def addresses_to_confirm(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
     """Return the addresses whose tags must be confirmed, by target; the key `""` has those of the source.
 
-    The plan confirms the tags of parameters that it deletes, marks, replaces or retags. The tags of all
-    others are confirmed by apply. So are those of more than `CONFIRMED_RETAGS` retags: thousands of single
-    reads would make the plan of a renamed owner slower than its apply, which reads these tags anyway.
+    The plan confirms the tags of parameters that it deletes, marks, replaces or retags, and of those with an
+    outdated mark. The tags of all others are confirmed by apply. So are those of more than `CONFIRMED_RETAGS`
+    retags: thousands of single reads would make the plan of a renamed owner slower than its apply, which
+    reads these tags anyway.
     """
     wanted: dict[str, set[str]] = {"": set()}
     for name, draft in drafts.items():
         retags = [change for change in draft.changes if isinstance(change.effect, Retag)]
-        chosen = [
-            c for c in draft.changes if isinstance(c.effect, Delete | Release | Replace | Mark | Unmark)
-        ]
+        confirmed = (Delete, Release, Replace, Mark, Unmark)
+        chosen = [c for c in draft.changes if isinstance(c.effect, confirmed) or c.outdated_mark is not None]
         if len(retags) <= CONFIRMED_RETAGS:
             chosen += retags
         wanted[name] = {canonical(change.name) for change in chosen}

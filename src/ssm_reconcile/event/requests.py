@@ -380,13 +380,14 @@ def retry_after(trouble: Trouble | None, why: str) -> Retry:
 def _retry_of(outcome: Outcome, *, stopped: bool) -> Retry | None:
     """Return why a change is tried again; None if it was made, or if only a person can remove the reason."""
     why = f"{outcome.result}: {outcome.error}" if outcome.error else str(outcome.result)
-    if outcome.result is Result.NOT_ATTEMPTED:
+    result = outcome.mark_removal or outcome.result
+    if result is Result.NOT_ATTEMPTED:
         return Retry(RetryCause.BUSY if stopped else RetryCause.OUTAGE, why)
     if outcome.trouble is not None and outcome.trouble.is_outage and outcome.result is not Result.APPLIED:
         return Retry(RetryCause.OUTAGE, why)
     if outcome.result is Result.FAILED:
         return Retry(RetryCause.OWN, why)
-    if outcome.result is Result.STALE:
+    if result is Result.STALE:
         return Retry(RetryCause.STALE, why)
     if outcome.change.row is Row.INVALID and outcome.result is Result.APPLIED:
         return Retry(RetryCause.OWN, "its mark was removed, and nothing else was compared or written")

@@ -176,6 +176,25 @@ class TestDue:
         assert result(aws.carry_out(plan)) == ("stale", "its mark has changed since the plan")
         assert aws.world.state() == before
 
+    @pytest.mark.parametrize("mode", [DeleteMode.OWNED, DeleteMode.CREATED])
+    def test_a_mark_that_another_run_wrote_since_the_plan_stops_a_removal_without_one(
+        self, mode: DeleteMode
+    ) -> None:
+        at_once = replication(delete=mode)
+        aws = SimulatedAws(at_once)
+        aws.world.put(aws.there, "/p/a", "v")
+        for name in ("/p/a", "/p/b", "/p/c"):
+            aws.put(name, "v")
+        aws.apply()
+        aws.delete("/p/a")
+        aws.pass_time()
+        plan = aws.plan()
+        aws.apply(replace(at_once, grace=WEEK))
+        before = aws.world.state()
+        assert result(aws.carry_out(plan)) == ("stale", "its mark has changed since the plan")
+        assert aws.world.state() == before
+        assert expires(aws) > aws.clock.now()
+
     def test_another_mark_releases_nothing(self) -> None:
         aws = SimulatedAws(replication(delete=DeleteMode.CREATED, grace=WEEK))
         aws.world.put(aws.there, "/p/a", "v")

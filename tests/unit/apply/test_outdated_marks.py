@@ -10,17 +10,19 @@ from datetime import timedelta
 import pytest
 
 from ssm_reconcile.apply import MARK_REMOVED
-from ssm_reconcile.change import MARK_CLEARING_GUARDS, MARK_IS_CLEARED
+from ssm_reconcile.apply.tag import MARK_MAY_COUNT
+from ssm_reconcile.change import MARK_CLEARING_GUARDS, MARK_IS_CLEARED, Unmark
 from ssm_reconcile.errors import Finding, Trouble
 from ssm_reconcile.event.windows import UPDATES
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.record import EXPIRES, mark_of
-from ssm_reconcile.report import Result
+from ssm_reconcile.record import EXPIRES, ExpiryMark, digest, mark_of, record_of
+from ssm_reconcile.report import ParameterVersion, Result
 from ssm_reconcile.skip_sync import OnSkip, SkipSync
 from ssm_reconcile.spec import Glob, Hold, Limits, Orphans, Replication, Run
 from tests.builders import outcome, replication
 from tests.fake_aws.traffic import Fault, lost, refused
+from tests.fake_aws.world import Lag
 from tests.simulated_aws import SimulatedAws
 
 WEEK = timedelta(days=7)
@@ -216,17 +218,101 @@ def test_a_write_whose_responses_are_lost_may_have_removed_the_mark() -> None:
     assert not counts(aws)
 
 
-def test_a_withheld_change_of_a_replica_that_changed_since_the_plan_keeps_its_mark() -> None:
-    aws, _ = staged("changed-outside")
+@pytest.mark.parametrize("guard", ["", *CLEARING])
+def test_a_replica_that_changed_since_the_plan_loses_its_mark_all_the_same(guard: str) -> None:
+    aws = staged(guard)[0] if guard else returned()
     plan = aws.plan()
     change_outside(aws)
+    version = aws.version("/p/a")
     report = aws.carry_out(plan)
     one = outcome(report)
-    assert (one.result, report.exit_code) == (Result.WITHHELD, 5)
-    assert one.note.startswith("its mark stays until the next run: it is at version 3")
-    assert counts(aws)
-    aws.apply()
+    result, code = (Result.WITHHELD, 5) if guard else (Result.STALE, 3)
+    assert (one.result, one.note, report.exit_code) == (result, MARK_REMOVED, code)
+    assert (mark_text(aws), aws.version("/p/a")) == (None, version)
+    assert not [one for one in report.remaining if one.after_write]
     assert_waits_again(aws)
+
+
+def test_the_removal_of_a_mark_alone_does_not_depend_on_the_version() -> None:
+    aws = returned()
+    skip(aws)
+    plan = aws.plan()
+    change_outside(aws)
+    one = outcome(aws.carry_out(plan))
+    assert isinstance(one.change.effect, Unmark)
+    assert (one.result, mark_text(aws)) == (Result.APPLIED, None)
+    assert one.written is not None
+    assert one.written.after == ParameterVersion(1, None)
+
+
+@pytest.mark.parametrize("guard", ["", *CLEARING])
+def test_a_mark_that_another_run_wrote_since_the_plan_is_left(guard: str) -> None:
+    aws = staged(guard)[0] if guard else returned()
+    plan = aws.plan()
+    change_outside(aws)
+    record = record_of(aws.world.tags(aws.there, "/p/a") or {})
+    assert record is not None
+    newer = ExpiryMark(aws.clock.now() + WEEK, digest(aws.there.arn("/p/a")), record.source_version).text()
+    aws.world.tag(aws.there, "/p/a", {EXPIRES: newer})
+    one = outcome(aws.carry_out(plan))
+    assert mark_text(aws) == newer
+    assert one.result is (Result.WITHHELD if guard else Result.STALE)
+    assert one.note == "its mark was not removed: its mark has changed since the plan" * bool(guard)
+
+
+@pytest.mark.parametrize("guard", CLEARING)
+def test_a_listing_that_lags_hides_no_newer_mark_from_a_withheld_change(guard: str) -> None:
+    aws, _ = staged(guard)
+    aws.world.lag = Lag(resources=timedelta(hours=2))
+    mark = mark_of(aws.world.tags(aws.there, "/p/a") or {}, aws.there.arn("/p/a"))
+    assert mark is not None
+    newer = replace(mark, expires=aws.clock.now() + WEEK).text()
+    aws.world.tag(aws.there, "/p/a", {EXPIRES: newer})
+    assert outcome(aws.apply()).note == MARK_REMOVED
+    assert mark_text(aws) is None
+
+
+def deny_tags_of_replica(aws: SimulatedAws) -> None:
+    aws.world.faults = lambda called, place, *_: (
+        refused(Trouble.DENIED) if (called, place) == ("ListTagsForResource", aws.there) else None
+    )
+
+
+@pytest.mark.parametrize("guard", CLEARING)
+def test_a_withheld_change_whose_tags_cannot_be_read_reports_that_its_mark_may_count(guard: str) -> None:
+    aws, _ = staged(guard)
+    plan = aws.plan()
+    deny_tags_of_replica(aws)
+    one = outcome(aws.carry_out(plan))
+    assert one.result is Result.FAILED
+    assert one.error.count(MARK_MAY_COUNT) == 1
+
+
+@pytest.mark.parametrize("value", ["v", "other"])
+def test_a_mark_does_not_count_any_more_if_the_version_of_its_replica_cannot_be_read(value: str) -> None:
+    aws = returned()
+    aws.put("/p/a", value)
+    plan = aws.plan()
+    aws.world.faults = lambda called, place, *_: (
+        refused(Trouble.DENIED) if (called, place) == ("GetParameters", aws.there) else None
+    )
+    one = outcome(aws.carry_out(plan))
+    assert one.result is Result.FAILED
+    assert "its mark does not count any more" in one.error
+    assert_waits_again(aws)
+
+
+def test_a_removal_whose_check_failed_is_not_tried_twice_in_one_run() -> None:
+    aws = returned()
+    skip(aws)
+    plan = aws.plan()
+    deny_tags_of_replica(aws)
+    aws.world.traffic.forget()
+    one = outcome(aws.carry_out(plan))
+    assert isinstance(one.change.effect, Unmark)
+    assert (one.result, one.error.count(MARK_MAY_COUNT), one.note) == (Result.FAILED, 1, "")
+    calls = [one for one in aws.world.calls if one.operation == "ListTagsForResource"]
+    assert [(one.place, one.names) for one in calls] == [(aws.there, ("/p/a",))]
 
 
 def test_a_stopped_run_reports_that_the_mark_stays() -> None:
@@ -235,7 +321,8 @@ def test_a_stopped_run_reports_that_the_mark_stays() -> None:
     aws.stop.set()
     one = outcome(aws.carry_out(plan))
     assert one.result is Result.WITHHELD
-    assert one.note == "its mark stays until the next run: the run was stopped"
+    assert one.note == "its mark was not removed: the run was stopped"
+    assert one.mark_removal is Result.NOT_ATTEMPTED
     assert counts(aws)
 
 
@@ -358,9 +445,7 @@ def detach_source(aws: SimulatedAws) -> None:
 
 def equal_and_unread(aws: SimulatedAws) -> None:
     aws.put("/p/a", "v")
-    aws.world.faults = lambda called, place, *_: (
-        refused(Trouble.DENIED) if (called, place) == ("ListTagsForResource", aws.there) else None
-    )
+    deny_tags_of_replica(aws)
 
 
 NOT_PLACED = replace(GRACE, exclude=(Glob("/p/a"),))
