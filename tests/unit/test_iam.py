@@ -17,7 +17,7 @@ from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.by_name import plan_one_name
 from ssm_reconcile.change import Action
 from ssm_reconcile.documents.encode import report_document
-from ssm_reconcile.errors import UsageError
+from ssm_reconcile.errors import StoreError, Trouble, UsageError
 from ssm_reconcile.iam import (
     DEFAULT,
     Policy,
@@ -31,7 +31,8 @@ from ssm_reconcile.iam import (
 from ssm_reconcile.iam.statements import PolicyPhase, iam_patterns, rewritten
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Substitution, Tags, canonical
-from ssm_reconcile.record import OWNER
+from ssm_reconcile.record import EXPIRES, OWNER, RECORD, SOURCE, ExpiryMark, digest, record_of
+from ssm_reconcile.report import Result
 from ssm_reconcile.session import HigherThroughput, Session, open_places
 from ssm_reconcile.spec import Glob, Orphans, Replication, Run
 from ssm_reconcile.stores.base import Answers, PastVersion, Put, Settings
@@ -47,6 +48,7 @@ ROLE = "arn:aws:iam::210987654321:role/ssm-reconcile"
 KEY_ID = "arn:aws:kms:us-east-2:123456789012:key/"
 EVERYWHERE = ("/prod/url", "/shared/x", "/deep/end", "/deep/er/end", "single")
 """A name for each pattern of the rules."""
+MARKED = "/elsewhere/marked"
 SPEC = """\
 version: 1
 name: prod
@@ -74,16 +76,22 @@ id: k3v9x2m7qa
 class Watched:
     """A store that writes down what IAM would be asked for each call."""
 
-    def __init__(self, store: MemoryStore, requests: list[Request]) -> None:
+    def __init__(
+        self, store: MemoryStore, requests: list[Request], policy: Mapping[str, Any] | None = None
+    ) -> None:
         self.store = store
         self.requests = requests
+        self.policy = policy
         self.place, self.caller = store.place, store.caller
 
     def _ask(self, action: str, name: str | None = None, **context: tuple[str, ...]) -> None:
         resource = "*" if name is None else self.place.arn(name.partition(":")[0])
         tags = self.store.world.tags(self.place, name.partition(":")[0]) if name is not None else None
         found = {f"aws:ResourceTag/{key}": (value,) for key, value in (tags or {}).items()}
-        self.requests.append(Request(action, resource, {**found, **context}))
+        request = Request(action, resource, {**found, **context})
+        self.requests.append(request)
+        if self.policy is not None and not iam.allowed(self.policy, request):
+            raise refusal_of(request, self.place)
 
     def _ask_kms(self, action: str, name: str, key_arn: str | None) -> None:
         region = self.store.world.region(self.place)
@@ -187,9 +195,12 @@ class Watched:
 
 
 class Firm:
-    """Two accounts, keys of every kind, and a history that needs every kind of call."""
+    """Two accounts, keys of every kind, and a history that needs every kind of call.
 
-    def __init__(self) -> None:
+    `enforced`: the policies that refuse calls, by identity; without one, every call is allowed.
+    """
+
+    def __init__(self, orphans: Orphans = Orphans.DELETE) -> None:
         self.clock = FakeClock()
         self.world = World(self.clock)
         self.memory = Memory(self.world)
@@ -203,14 +214,16 @@ class Firm:
         self.app = self.world.add_key(self.there, "alias/app-here")
         self.world.add_key(self.there, "alias/other-here")
         self.world.add_key(self.dr, "alias/dr")
-        (self.spec,) = load_text(SPEC % self.app).replications
+        (spec,) = load_text(SPEC % self.app).replications
+        self.spec = replace(spec, orphans=orphans)
         self.requests: dict[str, list[Request]] = {}
+        self.enforced: dict[str, dict[str, Any]] = {}
 
     def connect(self, access: Access) -> Watched:
         mine = self.requests.setdefault(access.role_arn or DEFAULT, [])
         if access.role_arn is not None:
             self.requests.setdefault(DEFAULT, []).append(Request("sts:AssumeRole", access.role_arn))
-        return Watched(self.memory.connect(access), mine)
+        return Watched(self.memory.connect(access), mine, self.enforced.get(access.role_arn or DEFAULT))
 
     def secret(self, name: str, value: str, key: str, **more: Any) -> None:
         self.world.put(self.here, name, value, "SecureString", key_id=key, **more)
@@ -318,17 +331,31 @@ class Firm:
                 tags = self.world.tags(place, "/prod/gone") or {}
                 self.world.put(place, "/elsewhere/orphan", "x")
                 self.world.tag(place, "/elsewhere/orphan", _moved(tags, place.arn("/elsewhere/orphan")))
+                self._put_marked_orphan(place)
 
         def third() -> None:
             self.world.delete(self.here, *EVERYWHERE)
 
         return [first, second, third]
 
+    def _put_marked_orphan(self, place: Place) -> None:
+        """Write an orphan with a mark that counts, and whose source exists."""
+        arn, source = place.arn(MARKED), "/prod/url"
+        tags = _moved(self.world.tags(place, source) or {}, arn)
+        record = record_of(tags)
+        assert record is not None
+        mark = ExpiryMark(self.clock.now(), digest(arn), record.source_version)
+        self.world.put(place, MARKED, "x")
+        self.world.tag(place, MARKED, {**tags, SOURCE: source, EXPIRES: mark.text()})
+
+
+def refusal_of(request: Request, place: Place) -> StoreError:
+    operation = request.action.partition(":")[2]
+    return StoreError(Trouble.DENIED, place=str(place), operation=operation, code="AccessDeniedException")
+
 
 def _moved(tags: Tags, arn: str) -> dict[str, str]:
     """Our tags, with a record that names another parameter as its own."""
-    from ssm_reconcile.record import RECORD, digest
-
     record = re.sub(r"own=[0-9a-f]{19}", f"own={digest(arn)[:19]}", tags[RECORD])
     return {OWNER: tags[OWNER], RECORD: record}
 
@@ -339,15 +366,18 @@ def documents(found: Sequence[Policy]) -> dict[str, dict[str, Any]]:
 
 def after_all(request: Request) -> bool:
     """The last look at an orphan that is gone: with it went the tag that its reading hangs on."""
-    gone = request.resource.endswith("/elsewhere/orphan") and not request.context
+    gone = request.resource.endswith(("/elsewhere/orphan", MARKED)) and not request.context
     return gone and request.action == "ssm:GetParameters"
 
 
+@pytest.mark.parametrize("orphans", Orphans)
 @pytest.mark.parametrize(
     ("phase", "write"), [(PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True), (PolicyPhase.EVENT, True)]
 )
-def test_a_policy_grants_every_call_of_a_run_and_no_other(phase: PolicyPhase, write: bool) -> None:
-    firm = Firm()
+def test_a_policy_grants_every_call_of_a_run_and_no_other(
+    phase: PolicyPhase, write: bool, orphans: Orphans
+) -> None:
+    firm = Firm(orphans)
     firm.history(write=write, with_doctor=phase is not PolicyPhase.EVENT)
     if phase is PolicyPhase.APPLY:
         firm.detach()
@@ -369,6 +399,35 @@ def test_a_policy_grants_every_call_of_a_run_and_no_other(phase: PolicyPhase, wr
         ]
         # a key may be used under either tier, and every path by every call: what is tied to one is telling
         assert not unused, "\n".join(unused)
+
+
+@pytest.mark.parametrize("orphans", Orphans)
+@pytest.mark.parametrize("writer", [PolicyPhase.APPLY, PolicyPhase.EVENT])
+def test_each_policy_has_the_same_plan_for_a_marked_orphan_and_those_of_writes_apply_it(
+    writer: PolicyPhase, orphans: Orphans
+) -> None:
+    firm = Firm(orphans)
+    first, second, _ = firm._steps()
+    loud = Run(allow_replace=True, max_deletes=99, max_change_percent=100, overwrite_outside=True)
+    first()
+    firm.run(loud, write=True)
+    second()
+    firm.clock.sleep(3600)
+    plans, sessions = {}, {}
+    for phase in PolicyPhase:
+        firm.enforced = documents(policies([firm.spec], phase))
+        places = open_places([firm.spec], firm.connect, loud)
+        sessions[phase] = Session(places, loud, firm.clock, unwatched)
+        plans[phase] = reconcile.make_plan([firm.spec], sessions[phase])
+    assert len({plan.plan_id for plan in plans.values()}) == 1
+    assert not [one for one in plans[writer].changes if one.withheld]
+    actions = {one.target: one.action for one in plans[writer].changes if one.name == MARKED}
+    action = Action.DELETE if orphans is Orphans.DELETE else Action.RETAG
+    assert actions == {"us-east-2": action, "dr": action}
+    report = reconcile.carry_out(plans[writer], [firm.spec], sessions[writer], StopFlag())
+    assert {one.result for one in report.outcomes} == {Result.APPLIED}
+    for place in (firm.there, firm.dr):
+        assert EXPIRES not in (firm.world.tags(place, MARKED) or {})
 
 
 @pytest.mark.parametrize(("phase", "write"), [(PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True)])
@@ -467,16 +526,20 @@ def test_events_delete_replicas_of_this_source_only() -> None:
     assert not may_delete()
 
 
-def test_a_kept_orphan_can_be_detached_and_no_other_parameter() -> None:
+def test_a_kept_orphan_can_lose_its_mark_or_be_detached_and_no_other_parameter() -> None:
     spec = replace(Firm().spec, orphans=Orphans.KEEP)
     outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
     owner = "prod@123456789012/us-east-1"
-    for phase, may in ((PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True), (PolicyPhase.EVENT, False)):
+    detached = f"detached:{owner}"
+    granted = {PolicyPhase.PLAN: set[str](), PolicyPhase.APPLY: {owner, detached}, PolicyPhase.EVENT: {owner}}
+    for phase, owners in granted.items():
         policy = documents(policies([spec], phase))[DEFAULT]
-        for mark in (owner, f"detached:{owner}"):
-            for action in ("ssm:AddTagsToResource", "ssm:RemoveTagsFromResource"):
-                request = Request(action, outside, {f"aws:ResourceTag/{OWNER}": (mark,)})
-                assert iam.allowed(policy, request) is may
+        for action in ("ssm:AddTagsToResource", "ssm:RemoveTagsFromResource"):
+            tagged = {
+                one: Request(action, outside, {f"aws:ResourceTag/{OWNER}": (one,)})
+                for one in (owner, detached)
+            }
+            assert {one for one, request in tagged.items() if iam.allowed(policy, request)} == owners
         theirs = {f"aws:ResourceTag/{OWNER}": ("other@123456789012/us-east-1",)}
         assert not iam.allowed(policy, Request("ssm:AddTagsToResource", outside, theirs))
         assert not iam.allowed(policy, Request("ssm:AddTagsToResource", outside))

@@ -3,7 +3,7 @@
 phase   source                                    target
 plan    list, read tags and values, decrypt       the same
 apply   the same                                  the same, and write: put, tag, delete, encrypt;
-                                                  and `detach`: tag replicas, also orphans
+                                                  tag orphans, also those of `detach`
 undo    as plan or apply, and the history of replicas: the option `--undo` of both
 event   as apply, without `detach` and without the settings that only `doctor` reads: a run for some names
         does the same as an apply. Deletes need the owner tag of a replication of this source. That prevents
@@ -174,19 +174,22 @@ def _setting_statements(place: Place, phase: PolicyPhase, *, is_target: bool) ->
 
 
 def _orphan_statements(spec: Replication, source: Place, place: Place, phase: PolicyPhase) -> list[Statement]:
-    """Return the statements for orphans: no rule of the spec names them, so the owner tag must."""
+    """Return the statements for orphans: no rule of the spec names them, so the owner tag must.
+
+    Tags may be read without an owner tag: an orphan may have lost it, and `tag:GetResources` has no limit
+    either. The tags of an orphan are written to remove an outdated mark, and by `detach`, which also takes
+    its own work back.
+    """
     owners = spec.owners(source)
     anywhere = _parameters(place, ["*"])
-    found = []
-    if spec.orphans is Orphans.DELETE or phase is PolicyPhase.APPLY:
-        found.append(Statement("ReadTagsOfOrphans", ("ssm:ListTagsForResource",), anywhere))
+    found = [Statement("ReadTagsOfOrphans", ("ssm:ListTagsForResource",), anywhere)]
     if spec.orphans is Orphans.DELETE and phase is not PolicyPhase.PLAN:
         actions = ("ssm:DeleteParameters", "ssm:GetParameters")
         found.append(Statement("DeleteOrphans", actions, anywhere, _owned_by(owners)))
-    if phase is PolicyPhase.APPLY:  # `detach` includes replicas that the rules no longer select
-        marked = (*owners, *(f"{DETACHED}{owner}" for owner in owners))
+    if phase is not PolicyPhase.PLAN:
+        detached = [f"{DETACHED}{owner}" for owner in owners] if phase is PolicyPhase.APPLY else []
         actions = ("ssm:AddTagsToResource", "ssm:RemoveTagsFromResource")
-        found.append(Statement("DetachOrphans", actions, anywhere, _owned_by(marked)))
+        found.append(Statement("TagOrphans", actions, anywhere, _owned_by((*owners, *detached))))
     return found
 
 
