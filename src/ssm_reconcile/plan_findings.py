@@ -52,17 +52,22 @@ _UNWRITABLE = {Row.HELD: "a hold stops every change", Row.OPTED_OUT: "it has the
 """Rows in which nothing may be written to an existing replica."""
 
 
+def why_mark_stays(one: Change | Other) -> str:
+    """Return why a mark stays although its source exists again; empty if it is removed, or there is none."""
+    if isinstance(one, Change):
+        stays = one.outdated_mark is not None and one.to_apply is None
+        return "; ".join(guard.why for guard in one.withheld) if stays else ""
+    doubt = "it has a tag that may be a mistyped opt-out tag"
+    return _UNWRITABLE.get(one.row, doubt) if one.mark_stays else ""
+
+
 def find_staying_marks(plan: ReplicationPlan) -> Iterator[Finding]:
     """Yield the marks that stay although their source exists again, by target and reason."""
     found: dict[tuple[str, str], list[str]] = {}
-    for change in plan.changes:
-        if change.outdated_mark is not None and change.to_apply is None:
-            why = "; ".join(one.why for one in change.withheld)
-            found.setdefault((change.target, why), []).append(change.name)
-    for other in plan.others:
-        if other.mark_stays:
-            why = _UNWRITABLE.get(other.row, "it has a tag that may be a mistyped opt-out tag")
-            found.setdefault((other.target, why), []).append(other.name)
+    every: tuple[Change | Other, ...] = (*plan.changes, *plan.others)
+    for one in every:
+        if why := why_mark_stays(one):
+            found.setdefault((one.target, why), []).append(one.name)
     for (target, why), names in sorted(found.items()):
         yield mark_stays(target, names, why)
 

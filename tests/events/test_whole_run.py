@@ -15,6 +15,7 @@ from ssm_reconcile.event.state import ReplicaCount, State, TableUnavailableError
 from ssm_reconcile.record import EXPIRES
 from tests.events.pump import SCHEDULED, STATEFUL, WHOLE_TIMEOUT, Account, Deployed
 from tests.events.test_deployed import SPEC, assert_converged, writes
+from tests.events.test_outcomes import lines
 from tests.fake_aws.traffic import refused
 
 PAIR = ("prod", "us-east-2")
@@ -311,6 +312,8 @@ class TestCountsAndDeletes:
             account.drain()
         else:
             assert not stack.whole_run().error
+            outcomes = lines(stack, "whole run")[-1]["outcomes"]
+            assert {result: count for result, count in outcomes.items() if count} == {"withheld": 1}
         assert EXPIRES not in (account.world.tags(account.there, name) or {})
         assert account.world.value(account.there, name) == "by hand"
 

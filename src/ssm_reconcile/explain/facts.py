@@ -16,6 +16,7 @@ from ssm_reconcile.diff.table import TABLE
 from ssm_reconcile.documents.encode import change_entry, other_entry
 from ssm_reconcile.model import MANAGED_KEY, DesiredParameter, Parameter, Tags, canonical
 from ssm_reconcile.plan import Other
+from ssm_reconcile.plan_findings import why_mark_stays
 from ssm_reconcile.record import EXPIRES, OWNER, PREFIX, Standing, key_digest, record_of, standing
 from ssm_reconcile.renderers.changes import attribute_lines, conflict_lines
 from ssm_reconcile.renderers.groups import without_place
@@ -53,13 +54,14 @@ def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
     yield Fact("live", _parameter(case.live, str(context.live.place)))
     if case.live is not None:
         yield Fact("live tags", _tags(case.tags))
-        yield from _ownership(case)
+        yield from _ownership(case, outcome)
     compared = outcome.conflict if isinstance(outcome, Other) else outcome
     if outcome is not None and compared is not None:
         yield from (Fact("differs", text) for text in _differing_texts(outcome, context.source.place.region))
         tags = compared.tags
-        if case.live is not None and (tags.added or tags.removed):
-            yield Fact("differs", f"tags: {_tags(tags.before)} -> {_tags(tags.after)}")
+        before, after = _tags(tags.before), _tags(tags.after)
+        if case.live is not None and before != after:
+            yield Fact("differs", f"tags: {before} -> {after}")
 
 
 def facts_of_unselected(address: str, spec: Replication, context: TargetContext) -> Iterator[Fact]:
@@ -166,7 +168,7 @@ def _parameter(one: Parameter | None, place: str) -> str:
     return f"{one.type} ({one.tier}) in {place}, version {one.version} of {utc_text(one.last_modified)}{who}"
 
 
-def _ownership(case: Case) -> Iterator[Fact]:
+def _ownership(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
     """Yield the owner tag and the decoded record; of a record of another parameter, only that it is one."""
     owner, record = case.tags.get(OWNER), record_of(case.tags)
     if owner is None:
@@ -180,9 +182,7 @@ def _ownership(case: Case) -> Iterator[Fact]:
         yield Fact("record", "written for another parameter")
         return
     if EXPIRES in case.tags:
-        mark = case.mark
-        does_not_count = "it does not count: it is of another parameter or source version, or cannot be read"
-        yield Fact("mark", does_not_count if mark is None else f"expires at {utc_text(mark.expires)}")
+        yield Fact("mark", _mark(case, outcome))
     made = f"made from source version {record.source_version} of {utc_text(record.source_modified)}"
     if not record.names_source_version:
         made = "the source version that its value is of is not known"
@@ -204,6 +204,16 @@ def _ownership(case: Case) -> Iterator[Fact]:
     if wanted.source.is_secret and record.key not in ("none", key_digest(wanted.key_identity)):
         why = "the mapping changed, or its alias points to another key"
         yield Fact("key", f"not the key of the last apply: {why}")
+
+
+def _mark(case: Case, outcome: Change | Other | None) -> str:
+    if case.mark is None:
+        return "it does not count: it is of another parameter or source version, or cannot be read"
+    text = f"expires at {utc_text(case.mark.expires)}"
+    if case.outdated_mark is None or outcome is None:
+        return text
+    why = why_mark_stays(outcome)
+    return f"{text}; its source exists again: " + (f"it stays: {why}" if why else "apply removes it")
 
 
 def _differing_texts(outcome: Change | Other, region: str) -> Iterator[str]:

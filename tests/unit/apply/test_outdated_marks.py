@@ -258,6 +258,7 @@ def test_a_mark_that_another_run_wrote_since_the_plan_is_left(guard: str) -> Non
     assert mark_text(aws) == newer
     assert one.result is (Result.WITHHELD if guard else Result.STALE)
     assert one.note == "its mark was not removed: its mark has changed since the plan" * bool(guard)
+    assert one.mark_removal is (Result.STALE if guard else None)
 
 
 @pytest.mark.parametrize("guard", CLEARING)
@@ -490,6 +491,18 @@ def test_a_mark_that_no_run_may_remove_is_named_with_its_remedy(case: str) -> No
     aws.world.untag(aws.there, "/p/a", EXPIRES)
     aws.pass_time()
     assert findings(aws.plan()) == []
+
+
+@pytest.mark.parametrize("guard", CLEARING)
+def test_a_mark_whose_tags_cannot_be_read_is_named_whichever_guard_withholds_the_change(guard: str) -> None:
+    aws, _ = staged(guard)
+    deny_tags_of_replica(aws)
+    plan = aws.plan()
+    (change,) = [one for one in plan.changes if one.name == "/p/a"]
+    assert "unconfirmed" in change.withheld_by
+    (finding,) = findings(plan)
+    assert "AccessDenied" in finding.message
+    assert outcome(aws.carry_out(plan)).result is Result.WITHHELD
 
 
 @pytest.mark.parametrize("case", UNWRITABLE)

@@ -110,6 +110,30 @@ def test_explain_shows_the_mark_and_the_ways_to_keep_the_replica(marked: Simulat
     assert "retag: it is marked, to be deleted 2 days later" in text
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("", "", "apply removes it"),
+        ("- region: us-east-2", "- { region: us-east-2, frozen: true }", "it stays: the target is frozen"),
+        (
+            '["/app/**"]',
+            '["/app/**"], hold: [{ match: /app/url, reason: moves }]',
+            "it stays: a hold stops every change",
+        ),
+    ],
+)
+def test_explain_shows_whether_an_outdated_mark_is_removed_and_no_equal_tags(
+    marked: SimulatedAws, cli: Cli, old: str, new: str, why: str
+) -> None:
+    marked.put(GONE, "back")
+    marked.pass_time()
+    spec = Path("replication.yaml")
+    spec.write_text(spec.read_text().replace(old, new) if old else spec.read_text())
+    text = " ".join(cli("explain", GONE).stdout.split())
+    assert f"UTC; its source exists again: {why}" in text
+    assert "none -> none" not in text
+
+
 @pytest.mark.parametrize("form", ["markdown", "html"])
 def test_comments_and_pages_list_it(marked: SimulatedAws, cli: Cli, form: str) -> None:
     page = cli("plan", "--format", form).stdout

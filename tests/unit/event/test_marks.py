@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from ssm_reconcile.change import Change, Delete, Fate, Mark, Row, TagDiff, Unmark
+from ssm_reconcile.change import Change, Delete, Fate, Mark, Row, TagDiff, Unmark, Withholding
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.event.requests import RetryCause, _retry_of
 from ssm_reconcile.event.state import State
@@ -115,6 +115,21 @@ def test_a_mark_that_could_not_be_confirmed_is_tried_again(trouble: Trouble | No
     assert _retry_of(
         Outcome(mark, Result.WITHHELD, "its source cannot be read", trouble=trouble), stopped=False
     )
+
+
+@pytest.mark.parametrize(
+    ("result", "cause"),
+    [(Result.STALE, RetryCause.STALE), (Result.NOT_ATTEMPTED, RetryCause.BUSY), (None, None)],
+)
+def test_a_withheld_change_that_kept_its_outdated_mark_is_tried_again(
+    result: Result | None, cause: RetryCause | None
+) -> None:
+    (held,) = (
+        replace(one, withheld=(Withholding("changed-outside", "another writer changed it"),))
+        for one in updates(1)
+    )
+    retry = _retry_of(Outcome(held, Result.WITHHELD, "why", mark_removal=result), stopped=True)
+    assert (None if retry is None else retry.cause) == cause
 
 
 def test_a_replica_that_only_lost_its_mark_is_compared_again() -> None:
