@@ -16,6 +16,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import AdoptMode, Glob, Rewrite, RewriteIn, Run
+from ssm_reconcile.status import read_status
 from tests.builders import outcome, replication
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
@@ -337,3 +338,9 @@ def test_a_parameter_that_was_adopted_again_is_not_as_before_the_first_adoption(
     plan = aws.plan_undo(report, run=LIFTED)
     assert rows(plan) == [("/p/a", Row.CONFLICT)]
     assert "its record was written again" in reasons(plan)
+
+
+def test_status_names_a_returned_value_of_another_writer() -> None:
+    aws = returned_outside()
+    found = read_status((aws.spec,), aws.session())
+    assert "its value is that of another writer, which an undo returned" in repr(found)
