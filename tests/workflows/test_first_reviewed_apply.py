@@ -322,10 +322,12 @@ def test_the_commands_of_the_readme_lead_to_a_reviewed_apply(
     newcomer.commands.pop()  # the check before the pull request, again
     assert "0 missing, 0 could not be read" in newcomer.printed.splitlines()[-1]
     seconds = time.monotonic() - began
-    sys.stdout.write(
-        f"{len(newcomer.commands)} command lines ({newcomer.programs} programs), {newcomer.edits} edits,"
-        f" {newcomer.clicks} clicks, {seconds:.0f} s of machine time\n"
+    edits = f"{newcomer.edits} edit{'' if newcomer.edits == 1 else 's'}"
+    cost = (
+        f"{len(newcomer.commands)} lines ({newcomer.programs} programs), {edits} and {newcomer.clicks} clicks"
     )
+    sys.stdout.write(f"{cost}, {seconds:.0f} s of machine time\n")
+    assert cost in (ROOT / "README.md").read_text(), "README.md has other numbers"
     assert len(newcomer.commands) <= MOST_COMMANDS
     assert newcomer.edits <= MOST_EDITS
     assert newcomer.clicks <= MOST_CLICKS

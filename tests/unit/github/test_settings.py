@@ -520,7 +520,7 @@ class TestCalls:
     ) -> None:
         called.contents[CALLER] = b"on: push\njobs: {}\n"
         assert states() == {"workflows: .github/workflows/ssm-reconcile.yml": "failed"}
-        assert "ssm-reconcile init --github OWNER/REPO" in cli("doctor", "--github").stdout
+        assert f"`ssm-reconcile init --github {REPOSITORY}`" in cli("doctor", "--github").stdout
 
     def test_a_call_that_cannot_be_read_is_unknown(self, called: Hub, states: States) -> None:
         called.contents[CALLER] = b"jobs: {uses: ./.github/workflows/replicate.yml\n"
