@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
 from ssm_reconcile.errors import Finding, Severity, SpecError
-from ssm_reconcile.load import Loaded, load_text
+from ssm_reconcile.load import Loaded, load_text, places
 from ssm_reconcile.load.matrix import TARGET_LIMIT
-from ssm_reconcile.spec import Replication, TierMode
+from ssm_reconcile.load.messages import FINDING_LIMIT
+from ssm_reconcile.spec import Replication
 
 ONE, TWO, THREE = "111111111111", "222222222222", "333333333333"
 ROLE = "arn:{target.partition}:iam::{target.account}:role/ssm"
@@ -122,145 +124,6 @@ class TestExpansion:
 
     def test_the_account_of_the_default_credentials_fills_a_placeholder(self) -> None:
         assert names_of('  - { regions: [us-east-2], name: "{target.account}" }\n') == [ONE]
-
-
-class TestExclude:
-    def test_a_place_an_account_or_a_region_is_left_out(self) -> None:
-        assert names_of(MATRIX + f'    exclude: [{{ account: "{TWO}", region: us-east-1 }}]\n') == [
-            f"{ONE}-us-east-2", f"{TWO}-us-east-2",
-        ]  # fmt: skip
-        assert names_of(MATRIX + f'    exclude: [{{ account: "{TWO}" }}]\n') == [f"{ONE}-us-east-2"]
-        assert names_of(MATRIX + "    exclude: [{ region: us-east-2 }]\n") == [f"{TWO}-us-east-1"]
-
-    @pytest.mark.parametrize(
-        "entry", [f'account: "{THREE}"', "region: eu-west-1", f'account: "{ONE}", region: x-y-1']
-    )
-    def test_an_entry_that_matches_nothing_is_a_warning(self, entry: str) -> None:
-        found = loaded(MATRIX + f"    exclude: [{{ {entry.replace('x-y-1', 'eu-west-1')} }}]\n").findings
-        (warning,) = (one for one in found if one.severity is Severity.WARNING)
-        assert (warning.code, warning.where) == ("exclude-without-effect", "spec.yaml:9:15")
-
-    def test_everything_excluded_is_an_error(self) -> None:
-        found = error_of(MATRIX + "    exclude: [{ region: us-east-1 }, { region: us-east-2 }]\n")
-        assert found[:2] == ("matrix-without-target", "5:5")
-
-
-class TestOverrides:
-    def test_a_key_replaces_that_of_the_matrix_and_the_last_entry_counts(self) -> None:
-        overrides = f"""\
-    tier: keep
-    overrides:
-      - {{ account: "{TWO}", frozen: true, tier: advanced }}
-      - {{ account: "{TWO}", region: us-east-2, tier: same, name: "dr-{{target.region}}" }}
-"""
-        first, second, third = spec_of(MATRIX + overrides).targets
-        assert (first.frozen, first.tier, first.name) == (False, TierMode.KEEP, f"{ONE}-us-east-2")
-        assert (second.frozen, second.tier, second.name) == (True, TierMode.ADVANCED, f"{TWO}-us-east-1")
-        assert (third.frozen, third.tier, third.name) == (True, TierMode.SAME, "dr-us-east-2")
-
-    def test_a_role_and_keys_may_differ(self) -> None:
-        override = (
-            f'    overrides: [{{ account: "{TWO}", role_arn: "arn:aws:iam::{TWO}:role/other",'
-            " external_id: two,"
-            ' kms: { keys: { alias/app: "alias/app-{target.region}" } } }]\n'
-        )
-        first, second, _ = spec_of(MATRIX + override).targets
-        assert (first.access.external_id, first.keys) == (None, ())
-        assert second.access.role_arn == f"arn:aws:iam::{TWO}:role/other"
-        assert (second.access.external_id, second.keys) == ("two", (("alias/app", "alias/app-us-east-1"),))
-
-    @pytest.mark.parametrize(
-        ("entry", "piece"),
-        [
-            (f'account: "{THREE}", frozen: true', f"no target in {THREE}"),
-            ("region: eu-west-1, frozen: true", "no target in eu-west-1"),
-            ("frozen: true", "needs `account`, `region` or both"),
-            (f'account: "{TWO}"', "changes nothing"),
-        ],
-    )
-    def test_an_override_without_effect_is_an_error(self, entry: str, piece: str) -> None:
-        code, where, message = error_of(MATRIX + f"    overrides:\n      - {{ {entry} }}\n")
-        assert (code, where) == ("override-without-effect", "10:9")
-        assert piece in message
-
-    def test_an_override_of_an_excluded_place_is_an_error(self) -> None:
-        more = (
-            f'    exclude: [{{ account: "{TWO}" }}]\n    overrides: [{{ account: "{TWO}", frozen: true }}]\n'
-        )
-        assert error_of(MATRIX + more)[0] == "override-without-effect"
-
-    def test_an_unknown_key_of_an_override_is_an_error(self) -> None:
-        code, _, message = error_of(MATRIX + f'    overrides: [{{ account: "{TWO}", froze: true }}]\n')
-        assert code == "unknown-property"
-        assert "did you mean `frozen`" in message
-
-
-class TestTheSource:
-    def test_its_place_is_left_out_with_a_notice(self) -> None:
-        found = loaded(MATRIX)
-        assert f"{ONE}-us-east-1" not in [one.name for one in found.replications[0].targets]
-        (notice,) = found.findings
-        assert (notice.severity, notice.code) == (Severity.NOTICE, "source-left-out")
-        assert (notice.where, f"{ONE}/us-east-1" in notice.message) == ("spec.yaml:5:5", True)
-
-    def test_it_is_known_by_the_default_credentials_or_its_role(self) -> None:
-        default = spec_of("  - regions: [us-east-1, us-east-2]\n", source="")
-        assert [one.name for one in default.targets] == ["us-east-2"]
-        by_role = spec_of(MATRIX, source=f"role_arn: arn:aws:iam::{ONE}:role/home")
-        assert len(by_role.targets) == 3
-
-    def test_a_source_of_an_unknown_account_stays_in_with_a_notice(self) -> None:
-        found = loaded(MATRIX, source="")
-        assert len(found.replications[0].targets) == 4
-        (notice,) = found.findings
-        assert notice.code == "source-account-unknown"
-        assert f"{ONE}/us-east-1 and 1 more place in its region stay targets" in notice.message
-        assert {one.severity for one in found.findings} == {Severity.NOTICE}
-
-    def test_its_place_may_be_excluded_without_a_finding(self) -> None:
-        more = f'    exclude: [{{ account: "{ONE}", region: us-east-1 }}]\n'
-        assert loaded(MATRIX + more).findings == ()
-
-    def test_a_matrix_of_the_source_alone_is_an_error(self) -> None:
-        code, where, message = error_of("  - regions: [us-east-1]\n")
-        assert (code, where) == ("matrix-without-target", "5:5")
-        assert "no place but the source" in message
-
-    def test_a_plain_target_that_is_the_source_is_still_an_error(self) -> None:
-        assert error_of("  - region: us-east-1\n")[0] == "target-is-source"
-
-
-class TestDuplicates:
-    def test_a_place_in_two_entries_names_both_lines(self) -> None:
-        code, where, message = error_of(PLAIN + "  - { name: dr, region: us-west-2 }\n")
-        assert (code, where) == ("same-place", "6:25")
-        assert "`us-west-2` (line 5)" in message
-
-    def test_a_matrix_of_one_place_that_is_listed(self) -> None:
-        role = f"arn:aws:iam::{TWO}:role/r"
-        listed = f'  - {{ name: dr, region: us-east-2, account: "{TWO}", role_arn: "{role}" }}\n'
-        matrix = f'  - {{ name: m, regions: [us-east-2], accounts: ["{TWO}"], role_arn: "{ROLE}" }}\n'
-        code, where, message = error_of(listed + matrix)
-        assert (code, where.split(":")[0]) == ("same-place", "6")
-        assert "`dr` (line 5)" in message
-
-    def test_a_name_in_two_entries_names_both_lines(self) -> None:
-        code, where, message = error_of(PLAIN + "  - { name: us-west-2, region: eu-west-1 }\n")
-        assert (code, where.split(":")[0]) == ("duplicate-target", "6")
-        assert "(line 5)" in message
-
-    def test_a_name_that_several_targets_of_one_matrix_get_is_one_error(self) -> None:
-        code, where, message = error_of(MATRIX.replace(NAME, "{target.region}"))
-        assert (code, where) == ("duplicate-target", "7:11")
-        assert "2 targets of this matrix get the name `us-east-2`" in message
-        assert error_of(MATRIX.replace(NAME, "dr"))[0] == "duplicate-target"
-        override = f'    overrides: [{{ account: "{TWO}", name: dr }}]\n'
-        assert error_of(MATRIX + override)[:2] == ("duplicate-target", "9:50")
-
-    def test_several_accounts_need_a_name(self) -> None:
-        code, where, message = error_of(MATRIX.replace(f'    name: "{NAME}"\n', ""))
-        assert (code, where) == ("target-name-required", "5:5")
-        assert f'`name: "{NAME}"`' in message
 
 
 PLACEHOLDERS = "{target.account}, {target.region}, {target.partition}"
@@ -420,6 +283,68 @@ class TestTheForm:
         began = time.process_time()
         errors_of("".join(matrix(200, 50) for _ in range(40)))
         assert time.process_time() - began < 20
+
+
+class TestLoadTime:
+    """The work of a load is bounded by the size of the spec, also where a matrix multiplies it."""
+
+    def text(self, count: int, accounts: int, regions: str, more: str = "") -> str:
+        listed = ", ".join(f'"{number:012}"' for number in range(accounts))
+        matrix = f'  - {{ accounts: [{listed}], regions: [{regions}], name: "{NAME}", role_arn: "{ROLE}" }}\n'
+        document = text_of(matrix, more, source=f'account: "{THREE}"')
+        return "---\n".join(document.replace("prod", f"p{number}") for number in range(count))
+
+    def searches(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        found: list[str] = []
+        monkeypatch.setattr(places, "did_you_mean", lambda near, _: near)
+
+        def search(one: str, _other: str) -> int:
+            found.append(one)
+            return 9
+
+        monkeypatch.setattr(places, "_typing_errors", search)
+        return found
+
+    def test_an_unknown_region_is_looked_up_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The search for a typing error in each of 9,600 targets took 16 s."""
+        searches = self.searches(monkeypatch)
+        regions = [f"qq-north-{number}" for number in range(1, 21)]
+        load_text(self.text(3, 4, ", ".join(regions)))
+        assert Counter(searches) == dict.fromkeys(regions, len(places._known_regions()))
+
+    def test_a_region_is_not_looked_up_for_a_finding_that_is_dropped(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        searches = self.searches(monkeypatch)
+        listed = [", ".join(f"r{letter}-north-{number}" for number in range(1, 50)) for letter in "abcdefgh"]
+        load_text("---\n".join(self.text(1, 1, one).replace("p0", f"p{n}") for n, one in enumerate(listed)))
+        assert len(set(searches)) == FINDING_LIMIT + 1
+
+    def test_expanded_targets_count_as_values(self) -> None:
+        keys = ", ".join(f"alias/a{number}: alias/b" for number in range(60))
+        matrix = f"kms: {{ keys: {{ {keys} }} }}, role_arn"
+        load_text(self.text(1, 100, "us-east-2, us-west-2").replace("role_arn", matrix))
+        with pytest.raises(SpecError) as refused:
+            load_text(self.text(4, 100, "us-east-2, us-west-2").replace("role_arn", matrix))
+        assert {one.code for one in refused.value.findings} == {"too-large"}
+        assert "a matrix as its targets" in refused.value.findings[0].message
+
+    def test_places_that_are_left_out_count_as_values(self) -> None:
+        regions = ", ".join(f"us-east-{number}" for number in range(10, 60))
+        text = self.text(8, 190, regions).replace(
+            ", role_arn", ", exclude: [{ region: us-east-10 }], role_arn"
+        )
+        with pytest.raises(SpecError) as refused:
+            load_text(text)
+        assert "too-large" in {one.code for one in refused.value.findings}
+
+    def test_names_with_placeholders_in_the_kms_map_count_as_values(self) -> None:
+        rules = (f'{{ source: alias/a{n}, targets: {{ "{{target.name}}": alias/x }} }}' for n in range(190))
+        more = f"kms: [{', '.join(rules)}]\n"
+        load_text(self.text(1, 100, "us-east-2", more))
+        with pytest.raises(SpecError) as refused:
+            load_text(self.text(3, 100, "us-east-2, us-west-2", more))
+        assert "too-large" in {one.code for one in refused.value.findings}
 
 
 class TestKeys:

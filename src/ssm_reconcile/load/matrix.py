@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TypeAlias
 
 from ssm_reconcile.aws_limits import partition_of
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, brace_error, echo, quote
+from ssm_reconcile.load.messages import TOO_LARGE, SpecFindings, brace_error, echo, quote
 from ssm_reconcile.load.places import ROLE, default_account, places_of
 from ssm_reconcile.load.schema import NodeView, Schema, replication_schema
-from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
+from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarNode
 from ssm_reconcile.spec import PLACEHOLDER, TARGET_PLACEHOLDERS
 from ssm_reconcile.wording import plural
 
@@ -39,17 +39,25 @@ Values: TypeAlias = Mapping[str, str | None]
 """The text of each placeholder; None where the spec does not have it."""
 Properties: TypeAlias = Mapping[str, tuple[ScalarNode, Node]]
 """The properties of a mapping by their names."""
+MatrixPlace: TypeAlias = tuple[str | None, str]
+"""An account and a region; None for an account that is not known from the matrix."""
 Selector: TypeAlias = tuple[str | None, str | None]
 """An account and a region; None for any."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """One target. `where`: the position of the entry that it comes from, a matrix or a plain target."""
+    """One target.
+
+    `where` and `entry`: position and number of the entry that it comes from, a matrix or a plain target. An
+    alias has the position of its anchor. `overrides`: the positions of the overrides that change it.
+    """
 
     where: Where
+    entry: int = 0
     is_matrix: bool = False
     keys: Properties = field(default_factory=dict)
+    overrides: tuple[Where, ...] = ()
 
     def text(self, key: str) -> str | None:
         """Return the text of a key; None when it is missing."""
@@ -57,9 +65,18 @@ class _Draft:
         return node.text if isinstance(node, ScalarNode) else None
 
     @property
-    def name(self) -> str | None:
-        """The name of the target; None for an entry with an error."""
-        return self.text("name") or self.text("region")
+    def name(self) -> str:
+        """The name of the target; empty for an entry with an error."""
+        return self.text("name") or self.text("region") or ""
+
+    @property
+    def size(self) -> int:
+        """The number of its values, with those below."""
+        return 1 + sum(1 + value.size for _, value in self.keys.values())
+
+    def without_keys(self) -> _Draft:
+        """Return the target of an entry with an error."""
+        return replace(self, is_matrix=False, keys={})
 
 
 def expand_targets(view: NodeView, findings: SpecFindings) -> NodeView:
@@ -72,10 +89,13 @@ def expand_targets(view: NodeView, findings: SpecFindings) -> NodeView:
         findings: The list that the findings are added to.
     """
     drafts: list[_Draft] = []
-    for entry in view.at("targets").each():
-        found = list(_drafts(entry, findings)) or [_Draft(entry.where)]
+    for number, entry in enumerate(view.at("targets").each()):
+        found = [replace(one, entry=number) for one in _drafts(entry, findings)] or [_Draft(entry.where)]
         if len(drafts) + len(found) > TARGET_LIMIT:
             findings.error(entry.where, "too-many-targets", _TOO_MANY)
+            found = [_Draft(entry.where)]
+        elif not findings.take_nodes(sum(one.size for one in found if one.is_matrix)):
+            findings.error(entry.where, "too-large", TOO_LARGE)
             found = [_Draft(entry.where)]
         drafts += found
     return _Filler(view, findings, set(view.bad)).fill(drafts) if drafts else view
@@ -94,36 +114,65 @@ def _drafts(entry: NodeView, findings: SpecFindings) -> Iterator[_Draft]:
     )
     if _has_single_place(keys, findings) or not regions or _has_fault(keys.values(), entry.bad):
         return  # the others are errors of the schema
-    exclude = [(one, _selector(one)) for one in entry.at("exclude").each()]
-    for one, selector in exclude:
-        if not _is_in(selector, accounts, regions):
-            message = f"this matrix has no place {_selector_text(selector)}: correct the entry, or remove it"
-            findings.warn(one.where, "exclude-without-effect", message)
-    excluded = {selector for _, selector in exclude}
-    places = [
-        (account, region)
-        for account, region in product(accounts or (None,), regions)
-        if excluded.isdisjoint({(account, region), (account, None), (None, region)})
-    ]
-    if not places:
-        message = (
-            "`exclude` leaves out every place of this matrix: remove the matrix, or an entry of `exclude`"
-        )
-        findings.error(entry.where, "matrix-without-target", message)
+    known = (*accounts,) or (_account_of_roles(entry),)
+    if known == (None,) and _selects_accounts(entry, findings):
         return
+    if not findings.take_nodes(len(known) * len(regions)):
+        findings.error(entry.where, "too-large", TOO_LARGE)
+        return
+    places = _places(entry, list(product(known, regions)), findings)
     if len(places) > TARGET_LIMIT:
         findings.error(entry.where, "too-many-targets", _TOO_MANY)
         return
-    overrides = list(_overrides(entry.at("overrides"), places, findings))
-    for account, region in places:
+    overrides = list(_overrides(entry.at("overrides"), places, findings)) if places else []
+    for place in places:
         own = {key: value for key, value in keys.items() if key not in _LISTS}
-        for selector, changed in overrides:
-            own |= changed if _fits(selector, (account, region)) else {}
-        at = regions[region]
-        own["region"] = (replace(at, text="region"), at)
-        if account is not None:
+        used = [one for one in overrides if _fits(one.selector, place)]
+        for one in used:
+            own |= one.changed
+        account, region = place
+        own["region"] = (replace(regions[region], text="region"), regions[region])
+        if account in accounts:
             own["account"] = (replace(accounts[account], text="account"), accounts[account])
-        yield _Draft(entry.where, is_matrix=True, keys=own)
+        yield _Draft(entry.where, is_matrix=True, keys=own, overrides=tuple(one.where for one in used))
+
+
+def _account_of_roles(entry: NodeView) -> str | None:
+    """Return the account of the roles of a matrix; None unless each place has a role, all in one account."""
+    roles = [one.at("role_arn").text for one in entry.at("overrides").each()]
+    found = {_account_of(entry.at("role_arn").text, {_PARTITION: "aws"}, None)}
+    found |= {_account_of(one, {_PARTITION: "aws"}, None) for one in roles if one is not None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _selects_accounts(entry: NodeView, findings: SpecFindings) -> bool:
+    """Whether `exclude` or `overrides` select by account; reports it for a matrix without a known account."""
+    selectors = [*entry.at("exclude").each(), *entry.at("overrides").each()]
+    selected = [one.at("account") for one in selectors if one.at("account").text is not None]
+    for one in selected:
+        message = (
+            "the account of this matrix is not in the spec, so `account` selects nothing here: write"
+            " `account` in the matrix, or select by `region` only"
+        )
+        findings.error(one.where, "selector-without-account", message)
+    return bool(selected)
+
+
+def _places(entry: NodeView, every: Sequence[MatrixPlace], findings: SpecFindings) -> list[MatrixPlace]:
+    """Return the places that `exclude` leaves; reports entries without effect, and if no place is left."""
+    known = {None, *(one for place in every for one in place)}
+    excluded: set[Selector] = set()
+    for one in entry.at("exclude").each():
+        selector = _selector(one)
+        excluded.add(selector)
+        if not known.issuperset(selector):
+            message = f"this matrix has no place {_selector_text(selector)}: correct the entry, or remove it"
+            findings.warn(one.where, "exclude-without-effect", message)
+    left = [one for one in every if excluded.isdisjoint({one, (one[0], None), (None, one[1])})]
+    if not left:
+        message = "`exclude` leaves out every place of this matrix: remove an entry, or the matrix"
+        findings.error(entry.where, "matrix-without-target", message)
+    return left
 
 
 def _has_single_place(keys: Properties, findings: SpecFindings) -> bool:
@@ -165,20 +214,12 @@ def _selector_text(selector: Selector) -> str:
     return "/".join(echo(one) for one in selector if one is not None)
 
 
-def _fits(selector: Selector, place: Selector) -> bool:
+def _fits(selector: Selector, place: MatrixPlace) -> bool:
     return all(one in (None, other) for one, other in zip(selector, place, strict=True))
 
 
-def _is_in(selector: Selector, accounts: Container[str | None], regions: Container[str | None]) -> bool:
-    """Whether a matrix has a place of a selector."""
-    account, region = selector
-    return (account is None or account in accounts) and (region is None or region in regions)
-
-
-def _overrides(
-    view: NodeView, places: Sequence[Selector], findings: SpecFindings
-) -> Iterator[tuple[Selector, Properties]]:
-    """Yield the places of each entry of `overrides`, and the keys that it changes; reports useless ones."""
+def _overrides(view: NodeView, places: Sequence[MatrixPlace], findings: SpecFindings) -> Iterator[_Override]:
+    """Yield the entries of `overrides`; reports useless ones."""
     for entry in view.each():
         selector = _selector(entry)
         changed = {
@@ -195,9 +236,18 @@ def _overrides(
                 f"this matrix has no target in {_selector_text(selector)}: correct the entry, or remove it"
             )
         else:
-            yield selector, changed
+            yield _Override(selector, changed, entry.where)
             continue
         findings.error(entry.where, "override-without-effect", message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Override:
+    """The keys that an entry of `overrides` changes in the targets of its selector."""
+
+    selector: Selector
+    changed: Properties
+    where: Where
 
 
 @dataclass(slots=True)
@@ -218,10 +268,10 @@ class _Filler:
         open_view = self._with(drafts)
         default = default_account([open_view.at("source"), *open_view.at("targets").each()])
         filled = [self._fill_target(draft, None if default is None else default.text) for draft in drafts]
-        filled = [_Draft(one.where) if self._has_bad_name(one) else one for one in filled]
+        filled = [one.without_keys() if self._has_bad_name(one) else one for one in filled]
         kept = self._without_source(filled, self._with(filled))
         repeated = self._repeated_names(kept)
-        kept = [_Draft(one.where) if one.where in repeated else one for one in kept]
+        kept = [one.without_keys() if one.entry in repeated else one for one in kept]
         return self._with(kept, self._expand_kms(self._with(kept)))
 
     def _with(self, drafts: Sequence[_Draft], kms: Sequence[Node] | None = None) -> NodeView:
@@ -272,11 +322,7 @@ class _Filler:
                 for key, value in node.entries
             ]
             return replace(node, entries=tuple(entries))
-        if (
-            not isinstance(node, ScalarNode)
-            or node.kind is not ScalarKind.STRING
-            or not _has_brace(node.text)
-        ):
+        if not isinstance(node, ScalarNode) or not _has_brace(node.text):
             return node
         filled = replace(node, text=_fill(node.text, values))
         fault = _fault(node.text, filled.text, schema, values)
@@ -291,11 +337,13 @@ class _Filler:
         """Return the targets without those of a matrix that are the source, with a notice for each."""
         source, places = places_of(view)
         left: list[_Draft] = []
+        lost: set[tuple[int, Where]] = set()
         unknown: dict[Where, list[str]] = {}
         for draft, place in zip(drafts, places, strict=True):
             if draft.is_matrix and place.key is not None and place.key == source.key:
                 message = f"the source, {source}, is a place of this matrix: it is left out"
                 self.findings.note(draft.where, "source-left-out", message)
+                lost |= {(draft.entry, one) for one in draft.overrides}
                 continue
             left.append(draft)
             if draft.is_matrix and place.key != source.key and place.may_be(source):
@@ -310,30 +358,35 @@ class _Filler:
                 " `source` a matrix leaves the source out; without it, such a run stops"
             )
             self.findings.note(where, "source-account-unknown", message)
+        for _, where in lost - {(draft.entry, one) for draft in left for one in draft.overrides}:
+            message = (
+                f"this override is for the source only, {source}, which is left out: correct or remove it"
+            )
+            self.findings.error(where, "override-without-effect", message)
         for where in {draft.where: None for draft in drafts}.keys() - {draft.where for draft in left}:
             message = "this matrix has no place but the source: write another region or account"
             self.findings.error(where, "matrix-without-target", message)
         return left
 
-    def _repeated_names(self, drafts: Sequence[_Draft]) -> set[Where]:
-        """Return the positions of the matrices in which several targets have one name; reports them."""
-        groups: dict[Where, list[_Draft]] = {}
+    def _repeated_names(self, drafts: Sequence[_Draft]) -> set[int]:
+        """Return the numbers of the matrices in which several targets have one name; reports them."""
+        groups: dict[int, list[_Draft]] = {}
         for draft in drafts:
             if draft.is_matrix:
-                groups.setdefault(draft.where, []).append(draft)
+                groups.setdefault(draft.entry, []).append(draft)
         found = set()
-        for where, group in groups.items():
+        for entry, group in groups.items():
             name, count = Counter(draft.name for draft in group).most_common(1)[0]
-            if count == 1 or name is None:
+            if count == 1:
                 continue
-            found.add(where)
+            found.add(entry)
             written = [one.keys["name"][1] for one in group if one.name == name and "name" in one.keys]
             if written:
                 message = f"{count} targets of this matrix get the name `{echo(name)}`: write {_EXAMPLE}"
                 self.findings.error(written[0].where, "duplicate-target", message)
             else:
                 message = f"{count} targets of this matrix are in {name}: write a name, such as {_EXAMPLE}"
-                self.findings.error(where, "target-name-required", message)
+                self.findings.error(group[0].where, "target-name-required", message)
         return found
 
     def _expand_kms(self, view: NodeView) -> list[Node]:
@@ -395,6 +448,9 @@ class _Filler:
 
         None is an error, unless `is_open`: the places of some targets are not known.
         """
+        if not self.findings.take_nodes(len(every)):
+            self.findings.error(key.where, "too-large", TOO_LARGE)
+            return []
         error = brace_error(key.text, every[0])
         found = [str(values[_NAME]) for values in every if _fill(key.text, values) == values[_NAME]]
         if error is not None:

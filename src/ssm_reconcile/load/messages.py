@@ -20,6 +20,7 @@ ECHO_LIMIT = 60
 """Characters of a spec's text that a message repeats."""
 FINDING_LIMIT = 200
 """Errors, and warnings, that one load reports: a hostile file could have tens of thousands."""
+TOO_LARGE = "too many values (an alias counts as its whole anchor, a matrix as its targets): split the spec"
 NAMES_LISTED = 30
 """Known names that a message lists when none is near."""
 
@@ -50,7 +51,7 @@ class SpecFindings:
     deferred: list[SpecFinding] = field(default_factory=list)
     """Errors that `validate` reports, and that do not keep a run from using the spec."""
     nodes_left: int = 60_000
-    """Values that may still be read, over all files."""
+    """Values that may still be read, over all files. Those of expanded targets count as if written."""
     comparisons_left: int = 3_000_000
     """Comparisons of patterns that may still be made; the cheapest counts 1. Below 0: some were left out."""
 
@@ -96,6 +97,15 @@ class SpecFindings:
         """
         self._add(SpecFinding(where, Severity.NOTICE, code, message, self.about))
 
+    def take_nodes(self, number: int) -> bool:
+        """Count values that are read or expanded, and return whether they are within the limit.
+
+        Args:
+            number: The number of values.
+        """
+        self.nodes_left -= number
+        return self.nodes_left >= 0
+
     def _add(self, one: SpecFinding) -> None:
         count = self.counts.get(one.severity, 0)
         if one in self.all or count > FINDING_LIMIT:
@@ -106,10 +116,9 @@ class SpecFindings:
             one = SpecFinding(one.where, one.severity, "too-many-findings", message)
         self.all[one] = None
 
-    @property
-    def full(self) -> bool:
-        """Whether the limit of errors is passed, so that further ones are dropped."""
-        return self.counts.get(Severity.ERROR, 0) > FINDING_LIMIT
+    def is_full(self, severity: Severity) -> bool:
+        """Return whether the limit of a severity is passed, so that further findings are dropped."""
+        return self.counts.get(severity, 0) > FINDING_LIMIT
 
     @property
     def failed(self) -> bool:

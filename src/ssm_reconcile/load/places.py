@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 from ssm_reconcile.aws_limits import partition_of, partitions
-from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, advise_name, echo
+from ssm_reconcile.errors import Severity, Where
+from ssm_reconcile.load.messages import FINDING_LIMIT, SpecFindings, advise_name, echo
 from ssm_reconcile.load.schema import NodeView
 from ssm_reconcile.load.tree import ScalarNode
 from ssm_reconcile.model import MANAGED_KEY
@@ -169,13 +170,26 @@ def _check_access(view: NodeView, findings: SpecFindings) -> None:
 def _check_region(view: NodeView, findings: SpecFindings) -> None:
     """Warn of an unknown region. It stays allowed: AWS opens regions after a version is released."""
     region = view.text
-    known = {name for one in partitions() for name in one.regions}
-    if region is None or region in known:
+    if region is None or region in _known_regions() or findings.is_full(Severity.WARNING):
         return
-    distance, near = min((_typing_errors(region, one), one) for one in sorted(known))
-    hint = did_you_mean(near if distance <= _NEAR else None, "check the spelling")
+    hint = did_you_mean(_near_region(region), "check the spelling")
     message = f"`{echo(region)}` is not a region that this version knows: {hint}"
     findings.warn(view.where, "unknown-region", message)
+
+
+@cache
+def _known_regions() -> frozenset[str]:
+    return frozenset(name for one in partitions() for name in one.regions)
+
+
+@lru_cache(FINDING_LIMIT)
+def _near_region(region: str) -> str | None:
+    """Return the known region of which an unknown one is a typing error; None if none is near.
+
+    The cache makes it cheap for a region of a matrix, which is checked for each account.
+    """
+    distance, near = min((_typing_errors(region, one), one) for one in sorted(_known_regions()))
+    return near if distance <= _NEAR else None
 
 
 def _typing_errors(one: str, other: str) -> int:

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from ssm_reconcile.errors import UsageError, Where
+from ssm_reconcile.errors import Severity, UsageError, Where
 from ssm_reconcile.load.messages import SpecFindings, advise_name, brace_error, echo, inline, name_hint, quote
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
 from ssm_reconcile.spec import TARGET_PLACEHOLDERS
@@ -237,7 +237,7 @@ def check(root: MappingNode, findings: SpecFindings) -> NodeView:
     reported: set[tuple[Where, str]] = set()
     misread = {one.where for one in findings.all if one.code in _MISREAD_CODES}
     for violation in chain(misspelled, _violations(meant)):
-        if findings.full:
+        if findings.is_full(Severity.ERROR):
             break
         if violation.rule != "required":
             bad.add(id(violation.node))
@@ -277,7 +277,7 @@ def _respelled(node: Node, schema: Schema, path: str, misspelled: list[Violation
             names.add(near)
         child = _respelled(value, known.get(name, {}), f"{path}.{name}".removeprefix("."), misspelled)
         entries.append((key if name == key.text else replace(key, text=name), child))
-    return MappingNode(tuple(entries), node.where)
+    return replace(node, entries=tuple(entries))
 
 
 def _unknown_property(key: ScalarNode, schema: Schema, path: str) -> Violation:

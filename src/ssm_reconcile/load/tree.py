@@ -17,7 +17,7 @@ from typing import NoReturn, TypeAlias
 import yaml
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, echo, quote
+from ssm_reconcile.load.messages import TOO_LARGE, SpecFindings, echo, quote
 
 DOCUMENT_LIMIT = 50
 """Documents in one file."""
@@ -336,10 +336,8 @@ class _Tree:
 
     def _count(self, size: int, event: yaml.Event) -> None:
         self.left -= size
-        self.findings.nodes_left -= size
-        if self.left < 0 or self.findings.nodes_left < 0:
-            message = "too many values (an alias counts as its whole anchor): split the spec"
-            self._stop(self._where(event), "too-large", message)
+        if not self.findings.take_nodes(size) or self.left < 0:
+            self._stop(self._where(event), "too-large", TOO_LARGE)
 
     def _too_deep(self, where: Where) -> NoReturn:
         self._stop(where, "too-deep", f"nested more than {DEPTH_LIMIT} levels deep: write it flatter")
