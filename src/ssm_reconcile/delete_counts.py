@@ -50,14 +50,14 @@ def deletes_of_all(plan: ReplicationPlan, changes: Iterable[Change], limit: int,
         checks_half: Whether half of the replicas of a target is a limit too.
     """
     every = [change for change in changes if may_delete(change)]
-    counted = Counter(one.target for one in every if one.fate is Fate.APPLY and counts_in_total(one))
     withheld = {one.target for one in every if "max-deletes" in one.withheld_by}
     marked = Counter(other.target for other in plan.others if other.is_to_delete)
-    total = sum(counted.values())
+    total = sum(one.fate is Fate.APPLY and counts_in_total(one) for one in every)
     for target in plan.targets:
         later = marked[target.name] + target.deletes_outside
         replicas = target.replicas if checks_half else None
-        excess = excess_of_deletes(counted[target.name] + later, limit, replicas)
+        # With changes over its limit, the target is among those withheld; here are those without a change.
+        excess = excess_of_deletes(later, limit, replicas)
         if not (target.frozen or target.name in withheld or excess):
             total += later
     return total

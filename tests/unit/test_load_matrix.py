@@ -196,6 +196,25 @@ class TestPlaceholders:
         assert code == "bad-format"
         assert "it must be an AWS region" in message
 
+    @pytest.mark.parametrize(
+        ("matrix", "more"),
+        [
+            ("", 'kms: [{ source: "alias/{target.region}", targets: { us-east-2: alias/a } }]\n'),
+            ('    kms: { keys: { "alias/{target.region}": alias/a } }\n', ""),
+        ],
+    )
+    def test_a_key_of_the_source_has_none(self, matrix: str, more: str) -> None:
+        code, _, message = error_of(PLAIN + matrix, more)
+        assert (code, message.endswith("; placeholders are not allowed here")) == ("bad-format", True)
+
+    def test_a_wrong_form_where_they_are_allowed_is_not_about_them(self) -> None:
+        _, _, message = error_of(MATRIX.replace(ROLE, "{target.account}"))
+        assert "not allowed" not in message
+
+    def test_a_text_that_the_schema_refuses_is_one_error(self) -> None:
+        name = "x" * 60 + "{target.region}"
+        assert error_of(f'  - {{ region: us-east-2, name: "{name}" }}\n')[0] == "too-long"
+
     def test_a_text_that_is_wrong_in_every_target_is_one_error(self) -> None:
         role = MATRIX.replace(ROLE, "arn:aws:iam::{target.name}:role/ssm")
         assert error_of(role)[:2] == ("bad-format", "8:15")
@@ -392,6 +411,20 @@ class TestKeys:
         found = errors_of(MATRIX, self.rule(targets))
         assert {(one.code, one.where.split(":")[1]) for one in found} == {(code, "13")}
         assert piece in found[0].message
+
+    def test_a_name_of_a_target_with_an_error_is_not_reported(self) -> None:
+        matrix = PLAIN + MATRIX.replace(ROLE, "arn:aws:iam::{target.name}:role/ssm")
+        (error,) = errors_of(matrix, self.rule('"{target.account}-us-east-1": alias/a'))
+        assert (error.code, error.where) == ("bad-format", "spec.yaml:9:15")
+
+    def test_a_name_that_the_schema_refuses_is_one_error(self) -> None:
+        (error,) = errors_of(MATRIX, self.rule('"{target.name}": alias/a, "a b": alias/a'))
+        assert error.code == "bad-format"
+
+    def test_names_beyond_the_limit_are_one_error(self) -> None:
+        names = ", ".join(f'"x{number}-{{target.region}}": alias/a' for number in range(300))
+        (error,) = errors_of(MATRIX, self.rule(names))
+        assert error.code == "too-many-items"
 
 
 def test_the_names_in_lifts_and_in_skip_values_are_those_of_the_targets() -> None:

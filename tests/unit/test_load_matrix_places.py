@@ -177,9 +177,10 @@ class TestTheSource:
         assert [one.code for one in loaded(MATRIX + more).findings] == ["source-left-out"]
 
     def test_an_override_is_not_reported_for_another_error_in_its_targets(self) -> None:
-        name = "x" * 54 + "{target.region}"
+        name = "x" * 45 + "{target.region}"
         more = f'    overrides: [{{ account: "{ONE}", name: "{name}" }}]\n'
-        assert error_of(MATRIX.replace("us-east-2", "ap-southeast-2") + more)[0] == "too-long"
+        code, _, message = error_of(MATRIX.replace("us-east-2", "us-faraway-somewhere-1") + more)
+        assert (code, "gives 67 characters" in message) == ("too-long", True)
 
     def test_a_source_of_an_unknown_account_stays_in_with_a_notice(self) -> None:
         found = loaded(MATRIX, source="")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ssm_reconcile.errors import Severity, UsageError, Where
 from ssm_reconcile.load.messages import SpecFindings, advise_name, brace_error, echo, inline, name_hint, quote
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
-from ssm_reconcile.spec import TARGET_PLACEHOLDERS
+from ssm_reconcile.spec import PLACEHOLDER, TARGET_PLACEHOLDERS
 from ssm_reconcile.wording import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Schema: TypeAlias = Mapping[str, Any]
 SCHEMAS = ("replication", "plan", "report", "doctor", "doctor-probe", "status")
+_BRACE = re.compile(r"\{\}|\\\{")
+"""A brace in a pattern that allows placeholders."""
 _MISSPELLED = 0.8
 """Similarity (difflib, 0 to 1) from which an unknown property is taken for a known one."""
 _PROPERTY_RULES = frozenset({"required", "additionalProperties"})
@@ -453,12 +455,14 @@ def _enum(violation: Violation) -> str:
 
 def _pattern(violation: Violation) -> str:
     hint = name_hint(violation.text) if violation.path.startswith("parameters.") else ""
+    if PLACEHOLDER.search(violation.text) and not _BRACE.search(violation.wanted):
+        hint = "; placeholders are not allowed here"
     return f"cannot be {quote(violation.text)}: it must be {violation.schema['patternErrorMessage']}{hint}"
 
 
 def _brace_error(violation: Violation) -> str | None:
     """Return the error about a brace, where the pattern of the schema has braces: there, placeholders are."""
-    if not re.search(r"\{\}|\\\{", violation.wanted):
+    if not _BRACE.search(violation.wanted):
         return None
     known = TARGET_PLACEHOLDERS[:-1] if violation.path.endswith(".name") else TARGET_PLACEHOLDERS
     return brace_error(violation.text, known)
@@ -480,10 +484,7 @@ _MESSAGES: Mapping[str, tuple[str, Callable[[Violation], str]]] = {
     "required": ("missing-property", _required),
     "type": ("wrong-type", _type),
     "enum": ("unknown-value", _enum),
-    "const": (
-        "unsupported-version",
-        lambda one: f"cannot be {one.written}: write `{one.path}: {one.wanted}`",
-    ),
+    "const": ("unsupported-version", lambda one: f"cannot be {one.written}: write `version: {one.wanted}`"),
     "pattern": ("bad-format", _pattern),
     "minLength": ("empty-value", _empty),
     "maxLength": ("too-long", lambda one: f"has {len(one.text)} characters, over {one.wanted}: shorten it"),

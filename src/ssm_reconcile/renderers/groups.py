@@ -86,7 +86,8 @@ def without_place(text: str, target: str, place: str) -> str:
         target: The name of the target.
         place: Its place: account and region, or the region.
     """
-    account = place.rpartition("/")[0]
+    account, _, region = place.rpartition("/")
+    text = text.replace(f":{region}:{account}:", ":PLACE:")  # a region alone may be that of the source
     for own in filter(None, (target, place, account)):
         # An account before a slash is that of another place.
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(own)}(?![A-Za-z0-9/])", "PLACE", text)

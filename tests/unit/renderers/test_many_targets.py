@@ -14,7 +14,7 @@ from ssm_reconcile.doctor import Answer, Check, Diagnosis
 from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
 from ssm_reconcile.explain import Explanation, explanation_text
 from ssm_reconcile.explain.facts import Fact
-from ssm_reconcile.renderers.groups import MANY_TARGETS, alike_label, merge_alike, without_place
+from ssm_reconcile.renderers.groups import MANY_TARGETS, alike_label, all_but, merge_alike, without_place
 from ssm_reconcile.renderers.html import plan_html
 from ssm_reconcile.renderers.markdown import plan_comment
 from ssm_reconcile.renderers.report_markdown import report_comment
@@ -48,12 +48,49 @@ def test_a_label_names_the_first_of_some_and_none_of_all() -> None:
     assert alike_label(["a", "b", "c"], 3) == "each of 3 targets"
 
 
+@pytest.mark.parametrize(
+    ("number", "total", "text"),
+    [
+        (2, 2, ""),
+        (3, 3, "all"),
+        (1, 4, ""),
+        (3, 6, ""),
+        (4, 7, "all but e, f, g"),
+        (4, 5, "all but e"),
+        (10, 14, ""),
+        (11, 14, "all but l, m, n"),
+    ],
+)
+def test_all_targets_but_a_few_are_named_by_the_few_where_that_is_shorter(
+    number: int, total: int, text: str
+) -> None:
+    every = "abcdefghijklmn"[:total]
+    assert all_but("all", every[:number], every) == text
+
+
 def test_a_text_is_compared_without_its_target_account_and_region() -> None:
     first, second = (
         without_place(f"{name}: no access to {place(name)} of {name[:12]}", name, place(name))
         for name in (NAMES[0], NAMES[-1])
     )
     assert first == second
+
+
+def test_an_arn_in_the_place_of_its_target_is_compared_without_the_place() -> None:
+    """The names of these targets hold neither account nor region, and all are in one account."""
+    own, other = (
+        {
+            without_place(
+                f"no access to arn:aws:ssm:{at or region}:{'1' * 12}:*", name, f"{'1' * 12}/{region}"
+            )
+            for name, region in zip("abcde", REGIONS, strict=True)
+        }
+        for at in ("", "us-east-9")
+    )
+    assert (len(own), other) == (1, {"no access to arn:aws:ssm:us-east-9:PLACE:*"})
+    assert without_place(f"in us-west-2 as :us-west-2:{'9' * 12}:", "a", f"{'1' * 12}/us-west-2") == (
+        f"in us-west-2 as :us-west-2:{'9' * 12}:"
+    )
 
 
 @pytest.mark.parametrize("other", ["9" * 12, "us-gov-west-1", "us-west-20", f"{'9' * 12}-us"])
@@ -116,6 +153,19 @@ class TestAPlan:
         rows = [line for line in plan_text(PlanView(document), width=100).splitlines() if " 160" in line]
         assert f"{NAMES[0]} and 13 alike" in rows[-2]
         assert (NAMES[3] in rows[-1], rows[-1].endswith("frozen")) == (True, True)
+
+    def test_a_target_that_was_not_listed_completely_has_its_own_row(self) -> None:
+        plan = plans.plan_of(
+            [plans.create(name, "/a") for name in NAMES], targets=NAMES, incomplete=NAMES[3:4]
+        )
+        lines = plan_text(PlanView(plans.document_of(plan)), width=100).splitlines()
+        rows = [line for line in lines if " 160" in line]
+        assert f"{NAMES[0]} and 13 alike" in rows[-2]
+        assert (NAMES[3] in rows[-1], rows[-1].endswith("INCOMPLETE")) == (True, True)
+
+    def test_a_comment_names_all_targets_as_such_also_if_they_are_two(self) -> None:
+        plan = plans.plan_of([plans.create(name, "/a") for name in NAMES[:2]], targets=NAMES[:2])
+        assert "(all regions)" in plan_comment(PlanView(plans.document_of(plan)))
 
     def test_a_change_in_all_but_a_few_targets_names_these_few_in_every_output(self) -> None:
         changes = [plans.create(name, "/a") for name in NAMES[2:]]
@@ -199,6 +249,9 @@ class TestAPlan:
 
 class TestStatus:
     def text(self, *replicas: ReplicaEntry, names: Sequence[str] = NAMES) -> str:
+        return status_text(self.document(*replicas, names=names), width=100)
+
+    def document(self, *replicas: ReplicaEntry, names: Sequence[str] = NAMES) -> StatusDocument:
         targets = [
             {
                 "replication": "prod", "source": "1/us-east-1", "target": name, "place": place(name),
@@ -212,7 +265,7 @@ class TestStatus:
             "replicas": list(replicas),
         }
         found: StatusDocument = document
-        return status_text(found, width=100)
+        return found
 
     def of(self, target: str, **more: Any) -> ReplicaEntry:
         one: Any = {**entry(), **more, "target": target}
@@ -243,6 +296,15 @@ class TestStatus:
         text = self.text(*map(self.of, others), self.of(last, **{key: other}))
         assert f"\n{NAMES[0]} and 13 alike\n" in text
         assert f"\n{last} ({place(last)})\n" in text
+
+    def test_a_target_that_was_not_listed_completely_has_its_own_line(self) -> None:
+        document = self.document(*map(self.of, NAMES))
+        document["targets"][3]["complete"] = False
+        lines = status_text(document, width=100).splitlines()
+        assert [line.strip() for line in lines if "1 in_sync" in line] == [
+            f"{NAMES[0]} and 13 alike  1 in_sync",
+            f"{NAMES[3]:<35}  NOT LISTED COMPLETELY, 1 in_sync",
+        ]
 
     def test_times_that_differ_are_left_out(self) -> None:
         times = {name: f"2026-11-{number + 1:02}T12:00:00.000Z" for number, name in enumerate(NAMES)}
