@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.doctor import Answer, Check, Needed
@@ -27,20 +26,22 @@ from ssm_reconcile.github.settings import (
     MergeRules,
     RepositorySettings,
 )
-from ssm_reconcile.load.messages import SpecFindings
-from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarNode, documents
+from ssm_reconcile.github.workflow_calls import (
+    DEFAULT_SPEC,
+    PERMISSIONS,
+    REQUIRED_CHECK,
+    WorkflowCall,
+    missing_triggers,
+    read_calls,
+)
+from ssm_reconcile.github.workflow_run import paths_below
 from ssm_reconcile.wording import plural
 
-DEFAULT_SPEC = "replication.yaml"
-REQUIRED_CHECK = "SSM check"
 CALLER = f"{WORKFLOWS}/ssm-reconcile.yml"
+REUSABLE = f"{WORKFLOWS}/replicate.yml"
+"""The reusable workflow itself, in the repository of this project and in its copies."""
 OWN_WORKFLOWS = {f"{WORKFLOWS}/plan.yml": Needed.PLAN, f"{WORKFLOWS}/apply.yml": Needed.APPLY}
 """The workflows of a repository that uses the action instead of the reusable workflow."""
-PERMISSIONS = {
-    "actions": "read", "checks": "write", "contents": "read", "id-token": "write", "issues": "write",
-    "pull-requests": "write",
-}  # fmt: skip
-"""The permissions of the jobs of the reusable workflow together."""
 VARIABLES = {
     "SSM_PLAN_ROLE": Needed.PLAN,
     "SSM_APPLY_ROLE": Needed.APPLY,
@@ -49,82 +50,13 @@ VARIABLES = {
 }
 _IN_CONDITIONS = {"SSM_PLAN_ROLE", "SSM_APPLY_ROLE"}
 """Conditions of jobs use these variables, and a variable of an environment is unknown there."""
-_USES = re.compile(r"(?P<local>\./)?(?:[^@]+/)?\.github/workflows/replicate\.yml(?:@(?P<version>.+))?")
 _SHA = re.compile("[0-9a-f]{40}")
 _VARIABLE = re.compile(r"\$\{\{\s*vars\.(\w+)\s*\}\}")
+_COMMENT = re.compile(r"(^|\s)#.*$", re.MULTILINE)
+_APPLIES = re.compile(r"\bssm-apply\b|\bcommand:\s*['\"]?apply\b")
+"""Signs of a workflow that applies by the action: the environment, or the command."""
+_PLAN_WORKFLOW = re.compile(r"^\s+plan-workflow:\s*['\"]?(\.github/workflows/)?plan\.ya?ml\b", re.MULTILINE)
 _DECRYPTS = re.compile(r"\$\{\{\s*vars\.(\w+)\s*!=\s*'false'\s*\}\}")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowCall:
-    """A job that calls the reusable workflow.
-
-    Attributes:
-        path: The file of the workflow.
-        job: The name of the job.
-        version: The text behind `@`; empty for a file of the same repository.
-        permissions: The permissions that the job grants.
-        inputs: The text of each input.
-        checks: The checks to require, one for each value of a matrix; empty if an expression makes them.
-    """
-
-    path: str
-    job: str
-    version: str
-    permissions: Mapping[str, str]
-    inputs: Mapping[str, str]
-    checks: tuple[str, ...]
-
-
-def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
-    """Return the calls of the reusable workflow in a workflow; None if the text is not YAML.
-
-    Args:
-        path: The path of the workflow.
-        text: The text of the workflow.
-    """
-    found = documents(text, path, SpecFindings())
-    if len(found) != 1:
-        return None
-    root = _entries(found[0].root)
-    jobs = {name: _entries(job) for name, job in _entries(root.get("jobs")).items()}
-    calls = (
-        _call_of(path, name, {"permissions": root.get("permissions"), **job}) for name, job in jobs.items()
-    )
-    return tuple(call for call in calls if call is not None)
-
-
-def _entries(node: Node | None) -> dict[str, Node]:
-    return {key.text: value for key, value in node.entries} if isinstance(node, MappingNode) else {}
-
-
-def _text(node: Node | None) -> str:
-    return node.text if isinstance(node, ScalarNode) else ""
-
-
-def _call_of(path: str, name: str, job: Mapping[str, Node | None]) -> WorkflowCall | None:
-    """Return the call of a job, whose permissions are those of the workflow unless it has its own."""
-    uses = _USES.fullmatch(_text(job.get("uses")))
-    if uses is None:
-        return None
-    granted = job.get("permissions")
-    permissions = {key: _text(value) for key, value in _entries(granted).items()}
-    if _text(granted) == "write-all":
-        permissions = dict(PERMISSIONS)
-    label = _text(job.get("name")) or name
-    matrix = _entries(_entries(job.get("strategy")).get("matrix"))
-    values: list[str] = [""]
-    if "strategy" in job:
-        lists = list(matrix.values())
-        items = lists[0].items if len(lists) == 1 and isinstance(lists[0], ListNode) else ()
-        values = [_text(item) for item in items if isinstance(item, ScalarNode)]
-    labels = (f"{label} ({value})" if value else label for value in values)
-    inputs = {key: _text(value) for key, value in _entries(job.get("with")).items()}
-    checks = tuple(f"{one} / {REQUIRED_CHECK}" for one in labels)
-    if "${{" in label:
-        checks = ()
-    version = "" if uses["local"] else uses["version"] or "unknown"
-    return WorkflowCall(path, name, version, permissions, inputs, checks)
 
 
 def _find_calls(settings: RepositorySettings) -> tuple[WorkflowCall, ...]:
@@ -155,12 +87,15 @@ def judge(settings: RepositorySettings | DeniedRead, specs: Sequence[str]) -> tu
     words = () if settings.default_branch == "main" else ("--branch", settings.default_branch)
     again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
     setup = again.init_github(settings.name, *words)
-    of_workflows = _of_own_workflows if _has_own_workflows(settings) else _of_calls
     return (
         *_of_environments(settings, setup),
         *_of_merges(settings, setup),
         *_of_code_owners(settings, specs, setup),
-        *of_workflows(settings, setup),
+        *(
+            _of_own_workflows(settings, setup)
+            if _has_own_workflows(settings)
+            else _of_calls(settings, specs, setup)
+        ),
     )
 
 
@@ -365,11 +300,24 @@ def _of_own_workflows(settings: RepositorySettings, setup: str) -> Iterator[Chec
         elif needed is Needed.PLAN and not job.search(text):
             message = f"it has no job `{REQUIRED_CHECK}`: a required check of that name stays pending"
             yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`")
+        elif needed is Needed.APPLY and not _APPLIES.search(_without_comments(text)):
+            message = "no job of it applies: it has neither the environment ssm-apply nor `command: apply`"
+            yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`", needed)
+        elif needed is Needed.APPLY and not _PLAN_WORKFLOW.search(text):
+            message = "it does not name the workflow that plans, so each merge is refused"
+            line = f"write `plan-workflow: {WORKFLOWS}/plan.yml` where it has `reviewed: true`"
+            yield Check(
+                "workflows", path, Answer.FAILED, message, f"{line}, or use one file: `{setup}`", needed
+            )
         else:
             yield Check("workflows", path, Answer.OK, "it exists", "", needed)
 
 
-def _of_calls(settings: RepositorySettings, setup: str) -> Iterator[Check]:
+def _without_comments(text: str) -> str:
+    return _COMMENT.sub("", text)
+
+
+def _of_calls(settings: RepositorySettings, specs: Sequence[str], setup: str) -> Iterator[Check]:
     """Judge the workflows that call the reusable workflow."""
     calls, files = _find_calls(settings), settings.files
     write_again = f"write it again: `{setup} --force`"
@@ -386,8 +334,76 @@ def _of_calls(settings: RepositorySettings, setup: str) -> Iterator[Check]:
         message = f"no workflow on {settings.default_branch} calls the reusable workflow"
         remedy = f"write it with `{setup}`, and push it to {settings.default_branch}"
         yield Check("workflows", CALLER, Answer.FAILED, message, remedy, Needed.PLAN)
+    folders = frozenset(spec.rstrip("/") for spec in specs if spec.endswith("/"))
     for call in calls:
+        yield from _of_triggers(call, settings.default_branch, folders, write_again)
         yield from _of_call(settings, call, write_again)
+    if calls:
+        yield from _of_specs(calls, specs, write_again)
+        yield from _of_shared(calls)
+        yield from _of_others(calls, texts)
+
+
+def _of_triggers(
+    call: WorkflowCall, branch: str, folders: frozenset[str], write_again: str
+) -> Iterator[Check]:
+    where = f"workflow {call.path}"
+    found = missing_triggers(call, branch, folders)
+    for event, (message, line) in found.items():
+        needed = Needed.NOTHING if event == "schedule" else Needed.PLAN
+        remedy = f"{line}, or {write_again}"
+        yield Check(where, f"{call.job}: {event}", Answer.FAILED, message, remedy, needed)
+    if not found:
+        yield Check(where, f"{call.job}: triggers", Answer.OK, "each event that is needed starts it")
+
+
+def _of_specs(calls: Sequence[WorkflowCall], specs: Sequence[str], write_again: str) -> Iterator[Check]:
+    """Judge whether a call names each spec."""
+    for spec in specs:
+        path = spec.rstrip("/")
+        callers = [call for call in calls if paths_below([path], call.specs)]
+        if callers:
+            yield Check("workflows", spec, Answer.OK, f"{callers[0].path} plans and applies it")
+        elif all(call.specs for call in calls):
+            message = "no call of the reusable workflow names it, so it is neither planned nor applied"
+            remedy = f"write `spec: {path}` in {calls[0].path}, or {write_again}"
+            yield Check("workflows", spec, Answer.FAILED, message, remedy, Needed.PLAN)
+        else:
+            message = "an expression makes the specs of a call, so it is unknown whether it is one of them"
+            remedy = "list the specs in the matrix, and write `spec: ${{ matrix.spec }}`"
+            yield Check("workflows", spec, Answer.UNKNOWN, message, remedy, Needed.PLAN)
+
+
+def _of_shared(calls: Sequence[WorkflowCall]) -> Iterator[Check]:
+    """Report specs and checks that belong to several calls."""
+    named = [(spec, call) for call in calls for spec in call.specs]
+    for number, (spec, call) in enumerate(named):
+        for other, second in named[:number]:
+            if paths_below([spec], [other]) or paths_below([other], [spec]):
+                places = f"{second.path} ({second.job}) and {call.path} ({call.job})"
+                message, remedy = f"each of its merges is applied twice, by {places}", "remove one of them"
+                yield Check("workflows", f"{spec}: calls", Answer.FAILED, message, remedy)
+    checks = [check for call in calls for check in call.checks]
+    for name in sorted({check for check in checks if checks.count(check) > 1}):
+        paths = ", ".join(dict.fromkeys(call.path for call in calls if name in call.checks))
+        message = f"several calls report it ({paths}): the success of one passes for that of the other"
+        remedy = "give the job of one of them another id, and require its check, too"
+        yield Check("workflows", f"check `{name}`", Answer.FAILED, message, remedy)
+
+
+def _of_others(
+    calls: Sequence[WorkflowCall], texts: Mapping[str, str | DeniedRead | None]
+) -> Iterator[Check]:
+    """Report the workflows beside a call that apply, too, such as those before an upgrade."""
+    known = {REUSABLE, *(call.path for call in calls)}
+    for path, text in texts.items():
+        if path in known or not path.startswith(f"{WORKFLOWS}/") or not isinstance(text, str):
+            continue
+        code = _without_comments(text)
+        is_former = path in OWN_WORKFLOWS and "ssm" in code.lower()
+        if is_former or ("ssm-reconcile" in code and _APPLIES.search(code)):
+            message = f"it also plans or applies, beside {calls[0].path}: two workflows act on each merge"
+            yield Check("workflows", path, Answer.FAILED, message, f"remove it: git rm {path}")
 
 
 def _of_call(settings: RepositorySettings, call: WorkflowCall, write_again: str) -> Iterator[Check]:

@@ -18,7 +18,7 @@ import yaml
 
 from ssm_reconcile import __version__
 from ssm_reconcile.cli import command_run, init_github
-from ssm_reconcile.github.setup_checks import PERMISSIONS, read_calls
+from ssm_reconcile.github.workflow_calls import PERMISSIONS, read_calls
 from ssm_reconcile.init.github import WORKFLOW
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SPEC, Cli

@@ -37,6 +37,17 @@ ALL = {
     "actions": "read", "contents": "read", "variables": "read", "environments": "read",
     "administration": "read",
 }  # fmt: skip
+OWN_APPLY = """\
+jobs:
+  merged:
+    environment: ssm-apply
+    steps:
+      - uses: acme/ssm-reconcile@0123456789012345678901234567890123456789
+        with:
+          command: apply
+          reviewed: true
+          plan-workflow: .github/workflows/plan.yml
+"""
 States: TypeAlias = Callable[..., dict[str, str]]
 
 
@@ -53,7 +64,7 @@ def complete(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     hub.branch_rules = [PULL_REQUEST, STATUS]
     hub.contents = {
         ".github/workflows/plan.yml": b"jobs:\n  check:\n    name: SSM check\n",
-        ".github/workflows/apply.yml": b"jobs: {}\n",
+        ".github/workflows/apply.yml": OWN_APPLY.encode(),
         ".github/CODEOWNERS": OWNERS, "replication.yaml": b"version: 1\n",
     }  # fmt: skip
     hub.variables["repository"] = {
@@ -420,10 +431,29 @@ class TestWorkflows:
         complete.contents[".github/workflows/plan.yml"] = text.encode()
         assert states() == {}
 
+    @pytest.mark.parametrize(
+        ("text", "remedy"),
+        [
+            ("jobs: {}\n", "ssm-reconcile init --github"),
+            ("# command: apply in ssm-apply\njobs: {}\n", "ssm-reconcile init --github"),
+            (OWN_APPLY.replace("plan-workflow:", "# plan-workflow:"), "write `plan-workflow: .github/workf"),
+            (OWN_APPLY.replace("plan.yml", "other.yml"), "write `plan-workflow: .github/workflows/plan.yml`"),
+        ],
+    )
+    def test_an_apply_workflow_that_applies_no_reviewed_plan_fails(
+        self, complete: Hub, states: States, cli: Cli, text: str, remedy: str
+    ) -> None:
+        complete.contents[".github/workflows/apply.yml"] = text.encode()
+        assert states() == {"workflows: .github/workflows/apply.yml": "failed"}
+        assert remedy in cli("doctor", "--github").stdout
+
 
 CALLER = ".github/workflows/params.yml"
 CALL = """\
-on: {pull_request: }
+on:
+  pull_request: {branches: [main]}
+  push: {branches: [main], paths: [replication.yaml, .github/workflows/params.yml]}
+  schedule: [{cron: "23 4/6 * * *"}]
 permissions: {}
 jobs:
   ssm:
@@ -453,7 +483,7 @@ class TestCalls:
         assert states() == {}
         text = cli("doctor", "--github").stdout
         assert "variables" not in text
-        assert text.count("  ok      ssm: ") == 5
+        assert text.count("  ok      ssm: ") == 6
 
     def test_the_workflow_of_this_repository_is_a_call_with_variables(
         self, called: Hub, states: States
@@ -503,9 +533,11 @@ class TestCalls:
         matrix = "  ssm:\n    strategy: {matrix: {spec: [specs/a.yaml, specs/b.yaml]}}\n"
         called.contents[CALLER] = CALL.replace("  ssm:\n", matrix).encode()
         names = [f"check `ssm (specs/{one}.yaml) / SSM check`" for one in "ab"]
-        assert states() == branch(*names)
+        found = {key: one for key, one in states().items() if key.startswith("branch")}
+        assert found == branch(*names)
         require(called, "ssm (specs/a.yaml) / SSM check")
-        assert states() == branch(names[1])
+        found = {key: one for key, one in states().items() if key.startswith("branch")}
+        assert found == branch(names[1])
 
     @pytest.mark.parametrize(
         "line",
@@ -525,6 +557,113 @@ class TestCalls:
     def test_a_call_that_cannot_be_read_is_unknown(self, called: Hub, states: States) -> None:
         called.contents[CALLER] = b"jobs: {uses: ./.github/workflows/replicate.yml\n"
         assert states()[f"workflows: {CALLER}"] == "unknown"
+
+    @pytest.mark.parametrize(
+        ("old", "new", "event"),
+        [
+            (CALL[: CALL.index("permissions")], "on: {workflow_dispatch: }\n", "pull_request push schedule"),
+            (CALL[: CALL.index("permissions")], "on: [pull_request, schedule]\n", "push"),
+            (CALL[: CALL.index("permissions")], "on: push\n", "pull_request schedule"),
+            ("request: {branches: [main]}", "request: {branches: [dev]}", "pull_request"),
+            ("request: {branches: [main]}", "request: {branches-ignore: [m*]}", "pull_request"),
+            ("request: {branches: [main]}", "request: {branches: [main], paths: [a.yaml]}", "pull_request"),
+            ("request: {branches: [main]}", "request: {types: [opened]}", "pull_request"),
+            ("push: {branches: [main]", "push: {branches: [main, '!ma*']", "push"),
+            ("push: {branches: [main], paths: [replication.yaml,", "push: {paths: ['*.yml',", "push"),
+            ("push: {branches: [main], paths", "push: {branches: [main], paths-ignore", "push"),
+            ("push: {branches: [main], paths:", "push: {tags:", "push"),
+            ('  schedule: [{cron: "23 4/6 * * *"}]\n', "", "schedule"),
+        ],
+    )
+    def test_an_event_that_does_not_start_the_call_fails(
+        self, called: Hub, states: States, cli: Cli, old: str, new: str, event: str
+    ) -> None:
+        assert CALL.count(old) == 1
+        called.contents[CALLER] = CALL.replace(old, new).encode()
+        assert states() == {f"workflow {CALLER}: ssm: {one}": "failed" for one in event.split()}
+        text = cli("doctor", "--github").stdout
+        assert all(f"write `{one}: " in text for one in event.split())
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (CALL[: CALL.index("permissions")], "on: [pull_request, push, schedule]\n"),
+            (
+                "push: {branches: [main], paths: [replication.yaml,",
+                "push: {branches: ['**'], paths: ['*.yaml',",
+            ),
+            ("push: {branches: [main], paths", "push: {branches: ['m*n'], branches-ignore: [x], paths"),
+            ("push: {branches: [main], paths: [replication.yaml,", "push: {paths: ['**/rep*',"),
+        ],
+    )
+    def test_filters_that_admit_the_branch_and_the_spec_pass(
+        self, called: Hub, states: States, old: str, new: str
+    ) -> None:
+        assert CALL.count(old) == 1
+        called.contents[CALLER] = CALL.replace(old, new).encode()
+        assert states() == {}
+
+    def test_a_folder_needs_all_of_its_files_in_the_filter_of_paths(
+        self, called: Hub, states: States, tmp_path: Path
+    ) -> None:
+        (tmp_path / "specs").mkdir()
+        called.contents["specs/a.yaml"] = b"version: 1\n"
+        called.contents[".github/CODEOWNERS"] = b"* @acme/ops\n"
+        text = CALL.replace("    with:\n", "    with:\n      spec: specs\n")
+        called.contents[CALLER] = text.replace("[replication.yaml,", "[specs/**,").encode()
+        assert states("specs") == {}
+        called.contents[CALLER] = text.replace("[replication.yaml,", "[specs/a.yaml,").encode()
+        assert states("specs") == {f"workflow {CALLER}: ssm: push": "failed"}
+
+    def test_a_spec_that_no_call_names_fails_with_the_line_to_write(
+        self, called: Hub, states: States, cli: Cli
+    ) -> None:
+        text = CALL.replace("    with:\n", "    with:\n      spec: other.yaml\n")
+        called.contents[CALLER] = text.replace("[replication.yaml,", "['*.yaml',").encode()
+        assert states() == {"workflows: replication.yaml": "failed"}
+        assert "write `spec: replication.yaml` in .github/workflows/params.yml" in cli(
+            "doctor", "--github"
+        ).stdout  # fmt: skip
+
+    @pytest.mark.parametrize(("listed", "bad"), [("replication.yaml, b.yaml", 0), ("a.yaml, b.yaml", 1)])
+    def test_the_specs_of_a_matrix_are_those_of_its_list(
+        self, called: Hub, states: States, listed: str, bad: int
+    ) -> None:
+        matrix = f"  ssm:\n    strategy: {{matrix: {{one: [{listed}]}}}}\n"
+        text = CALL.replace("  ssm:\n", matrix).replace(
+            "    with:", "    with:\n      spec: ${{ matrix.one }}"
+        )
+        called.contents[CALLER] = text.replace("paths: [replication.yaml,", "paths: ['*.yaml',").encode()
+        require(called, *(f"ssm ({one}) / SSM check" for one in listed.split(", ")))
+        assert states() == ({"workflows: replication.yaml": "failed"} if bad else {})
+
+    @pytest.mark.parametrize("name", ["plan.yml", "apply.yml", "former.yml"])
+    def test_a_workflow_that_applies_beside_the_call_fails(
+        self, called: Hub, states: States, cli: Cli, name: str
+    ) -> None:
+        called.contents[f".github/workflows/{name}"] = OWN_APPLY.encode()
+        assert states() == {f"workflows: .github/workflows/{name}": "failed"}
+        assert f"git rm .github/workflows/{name}" in cli("doctor", "--github").stdout
+
+    @pytest.mark.parametrize("name", ["plan.yml", "other.yml"])
+    def test_a_workflow_of_something_else_beside_the_call_passes(
+        self, called: Hub, states: States, name: str
+    ) -> None:
+        called.contents[f".github/workflows/{name}"] = b"on: push\njobs: {} # not ssm-reconcile\n"
+        assert states() == {}
+
+    def test_two_calls_of_one_spec_or_with_one_check_fail(self, called: Hub, states: States) -> None:
+        second = ".github/workflows/second.yml"
+        called.contents[second] = CALL.encode()
+        check = "workflows: check `ssm / SSM check`"
+        assert states() == {check: "failed", "workflows: replication.yaml: calls": "failed"}
+        called.contents[second] = CALL.replace("  ssm:\n", "  second:\n").encode()
+        require(called, "ssm / SSM check", "second / SSM check")
+        assert states() == {"workflows: replication.yaml: calls": "failed"}
+        text = CALL.replace("    with:\n", "    with:\n      spec: other.yaml\n")
+        called.contents[second] = text.replace("[replication.yaml,", "[other.yaml,").encode()
+        require(called, "ssm / SSM check")
+        assert states() == {check: "failed"}
 
 
 def require(hub: Hub, *names: str) -> None:

@@ -1,0 +1,195 @@
+"""Text of a workflow -> its calls of the reusable workflow, with their triggers, specs and inputs. Pure.
+
+A pattern of branches or paths is understood with the wildcards `*` and `**`, and `!` before it. Any other one
+matches nothing, so a filter that is not understood does not pass for one that fits. Sources: GitHub docs,
+"Workflow syntax", "Reusing workflows".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ssm_reconcile.load.messages import SpecFindings
+from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarNode, documents
+
+REQUIRED_CHECK = "SSM check"
+PERMISSIONS = {
+    "actions": "read", "checks": "write", "contents": "read", "id-token": "write", "issues": "write",
+    "pull-requests": "write",
+}  # fmt: skip
+"""The permissions of the jobs of the reusable workflow together."""
+DEFAULT_SPEC = "replication.yaml"
+"""The spec of a call that names none."""
+_USES = re.compile(r"(?P<local>\./)?(?:[^@]+/)?\.github/workflows/replicate\.yml(?:@(?P<version>.+))?")
+_MATRIX = re.compile(r"\$\{\{\s*matrix\.(\w[\w-]*)\s*\}\}")
+_PATTERN = re.compile(r"[A-Za-z0-9._/*-]+")
+_MOST_STARS = 4
+"""Maximum wildcards of a pattern: the time of a comparison grows with their number."""
+_PULL_REQUEST_TYPES = frozenset({"opened", "synchronize", "reopened"})
+_Filters = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowCall:
+    """A job that calls the reusable workflow.
+
+    Attributes:
+        path: The file of the workflow.
+        job: The name of the job.
+        version: The text behind `@`; empty for a file of the same repository.
+        permissions: The permissions that the job grants.
+        inputs: The text of each input.
+        checks: The checks to require, one for each value of a matrix; empty if an expression makes them.
+        specs: The specs, one for each value of a matrix; empty if another expression makes them.
+        triggers: The filters of each event that starts the workflow.
+    """
+
+    path: str
+    job: str
+    version: str
+    permissions: Mapping[str, str]
+    inputs: Mapping[str, str]
+    checks: tuple[str, ...]
+    specs: tuple[str, ...]
+    triggers: Mapping[str, _Filters]
+
+
+def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
+    """Return the calls of the reusable workflow in a workflow; None if the text is not YAML.
+
+    Args:
+        path: The path of the workflow.
+        text: The text of the workflow.
+    """
+    found = documents(text, path, SpecFindings())
+    if len(found) != 1:
+        return None
+    root = _entries(found[0].root)
+    jobs = {name: _entries(job) for name, job in _entries(root.get("jobs")).items()}
+    triggers = _triggers_of(root.get("on"))
+    calls = (
+        _call_of(path, name, {"permissions": root.get("permissions"), **job}, triggers)
+        for name, job in jobs.items()
+    )
+    return tuple(call for call in calls if call is not None)
+
+
+def _entries(node: Node | None) -> dict[str, Node]:
+    return {key.text: value for key, value in node.entries} if isinstance(node, MappingNode) else {}
+
+
+def _text(node: Node | None) -> str:
+    return node.text if isinstance(node, ScalarNode) else ""
+
+
+def _texts(node: Node | None) -> tuple[str, ...]:
+    """Return the texts of a list, or that of one value."""
+    items = node.items if isinstance(node, ListNode) else () if node is None else (node,)
+    return tuple(_text(item) for item in items if isinstance(item, ScalarNode))
+
+
+def _triggers_of(node: Node | None) -> dict[str, _Filters]:
+    if not isinstance(node, MappingNode):
+        return {event: {} for event in _texts(node)}
+    return {
+        event: {name: _texts(values) for name, values in _entries(filters).items()}
+        for event, filters in _entries(node).items()
+    }
+
+
+def _call_of(
+    path: str, name: str, job: Mapping[str, Node | None], triggers: Mapping[str, _Filters]
+) -> WorkflowCall | None:
+    """Return the call of a job, whose permissions are those of the workflow unless it has its own."""
+    uses = _USES.fullmatch(_text(job.get("uses")))
+    if uses is None:
+        return None
+    granted = job.get("permissions")
+    permissions = {key: _text(value) for key, value in _entries(granted).items()}
+    if _text(granted) == "write-all":
+        permissions = dict(PERMISSIONS)
+    label = _text(job.get("name")) or name
+    matrix = _entries(_entries(job.get("strategy")).get("matrix"))
+    values: tuple[str, ...] = ("",)
+    if "strategy" in job:
+        lists = list(matrix.values())
+        values = _texts(lists[0]) if len(lists) == 1 and isinstance(lists[0], ListNode) else ()
+    labels = (f"{label} ({value})" if value else label for value in values)
+    inputs = {key: _text(value) for key, value in _entries(job.get("with")).items()}
+    checks = tuple(f"{one} / {REQUIRED_CHECK}" for one in labels)
+    if "${{" in label:
+        checks = ()
+    version = "" if uses["local"] else uses["version"] or "unknown"
+    specs = _specs_of(inputs.get("spec", DEFAULT_SPEC), matrix)
+    return WorkflowCall(path, name, version, permissions, inputs, checks, specs, triggers)
+
+
+def _specs_of(given: str, matrix: Mapping[str, Node]) -> tuple[str, ...]:
+    key = _MATRIX.fullmatch(given)
+    listed = matrix.get(key[1]) if key else None
+    values = (given,) if key is None else _texts(listed) if isinstance(listed, ListNode) else ()
+    if any("${{" in value for value in values):
+        return ()
+    return tuple(value.removeprefix("./").rstrip("/") for value in values)
+
+
+def missing_triggers(call: WorkflowCall, branch: str, folders: frozenset[str]) -> dict[str, tuple[str, str]]:
+    """Return a message and the line to write for each event that does not start a workflow as it has to.
+
+    Args:
+        call: The call.
+        branch: The default branch.
+        folders: The specs that are folders, without `/` at the end.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    paths = [f"{spec}/new.yaml" if spec in folders else spec for spec in call.specs]
+    written = ", ".join(f"{spec}/**" if spec in folders else spec for spec in call.specs)
+    filters = call.triggers.get("pull_request")
+    line = f"write `pull_request: {{ branches: [{branch}] }}` under `on`"
+    if filters is None:
+        found["pull_request"] = ("pull requests do not start it, so none is planned", line)
+    elif not _admits(filters, "branches", branch):
+        found["pull_request"] = (f"pull requests to {branch} do not start it", line)
+    elif filters.keys() & {"paths", "paths-ignore"}:
+        message = "its filter of paths leaves the required check pending on other pull requests"
+        found["pull_request"] = (message, line)
+    elif "types" in filters and not set(filters["types"]) >= _PULL_REQUEST_TYPES:
+        found["pull_request"] = ("its types leave out new pull requests or new commits", line)
+    filters = call.triggers.get("push")
+    line = f"write `push: {{ branches: [{branch}], paths: [{written or 'SPEC'}, {call.path}] }}` under `on`"
+    if filters is None:
+        found["push"] = ("a merge does not start it, so nothing is applied", line)
+    elif not _admits(filters, "branches", branch) or filters.keys() == {"tags"}:
+        found["push"] = (f"a push to {branch} does not start it, so nothing is applied", line)
+    elif missed := [path for path in paths if not _admits(filters, "paths", path)]:
+        found["push"] = (f"its filter of paths leaves out {missed[0]}: a merge of it applies nothing", line)
+    if "schedule" not in call.triggers:
+        line = 'write `schedule: [{ cron: "23 4/6 * * *" }]` under `on`'
+        found["schedule"] = ("no schedule starts it, so drift is not detected", line)
+    return found
+
+
+def _admits(filters: _Filters, kind: str, name: str) -> bool:
+    """Return whether the filters of one kind, such as branches, let a name pass."""
+    if kind in filters and not _is_selected(filters[kind], name):
+        return False
+    return not _is_selected(filters.get(f"{kind}-ignore", ()), name)
+
+
+def _is_selected(patterns: Sequence[str], name: str) -> bool:
+    """Return whether the last pattern that matches a name selects it: one with `!` does not."""
+    found = False
+    for pattern in patterns:
+        if _matches(pattern.removeprefix("!"), name):
+            found = not pattern.startswith("!")
+    return found
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if not _PATTERN.fullmatch(pattern) or pattern.count("*") > _MOST_STARS:
+        return False
+    words = re.split(r"(\*\*/|\*\*|\*)", pattern)
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    return re.fullmatch("".join(known.get(word) or re.escape(word) for word in words), name) is not None
