@@ -8,7 +8,7 @@ from pathlib import Path
 from ssm_reconcile.github.workflow_run import artifact_suffix
 from tests.workflows.prepared import prepared
 from tests.workflows.schedule import StartedRun
-from tests.workflows.stage import CALLED, CALLER, WORKFLOWS, Stage, log_of, results, spec
+from tests.workflows.stage import APPLYING, CALLED, CALLER, WORKFLOWS, Stage, log_of, results, spec
 
 A, B = "specs/a.yaml", "specs/b.yaml"
 SUFFIX = {one: artifact_suffix([one]) for one in (A, B)}
@@ -112,6 +112,50 @@ def test_an_approved_plan_is_the_one_of_its_spec(matrix: Stage) -> None:
         f"{one}: {job}": "success" for one in (A, B) for job in ("merged", "approval", "changed")
     }, log_of(run.jobs)
     assert set(matrix.holds()) == {"/app/url", "/app/key", "/shop/limit"}
+
+
+def reviewed_first(stage: Stage, review: str) -> StartedRun:
+    """Merge two plans that changed; bob approves or rejects the first before the second is posted."""
+    stage.put("/shop/limit", "999")
+    stage.put("/app/url", "https://example.com")
+
+    def judge(job: str) -> None:
+        if job == f"{B}: merged":
+            getattr(stage.scheduler, review)(stage.last_run(), CHANGED, "bob")
+
+    sha = stage.merge()
+    stage.start("push", stage.push_payload(sha), sha, "refs/heads/main", jobs=APPLYING, meanwhile=judge)
+    return stage.last_run()
+
+
+def test_the_approval_of_one_plan_is_not_that_of_a_plan_that_was_posted_after_it(matrix: Stage) -> None:
+    run = reviewed_first(matrix, "approve")
+    assert results(run.jobs) == {
+        f"{A}: merged": "success", f"{A}: approval": "success", f"{A}: changed": "success",
+        f"{B}: merged": "success", f"{B}: approval": "waiting", f"{B}: changed": "queued",
+    }, log_of(run.jobs)  # fmt: skip
+    matrix.scheduler.bypass(run, CHANGED)
+    matrix.scheduler.settle()
+    assert run.jobs[f"{B}: changed"].result == "failure"
+    assert "by a person since this plan was posted" in log_of(run.jobs)
+    assert set(matrix.holds()) == {"/app/url", "/app/key"}
+
+
+def test_a_second_approval_by_the_same_person_is_that_of_the_later_plan(matrix: Stage) -> None:
+    run = reviewed_first(matrix, "approve")
+    matrix.scheduler.approve(run, CHANGED, "bob")
+    matrix.scheduler.settle()
+    assert run.jobs[f"{B}: changed"].result == "success", log_of(run.jobs)
+    assert set(matrix.holds()) == {"/app/url", "/app/key", "/shop/limit"}
+
+
+def test_a_rejection_before_a_plan_was_posted_is_not_one_of_this_plan(matrix: Stage) -> None:
+    run = reviewed_first(matrix, "reject")
+    matrix.scheduler.approve(run, CHANGED, "bob")
+    matrix.scheduler.settle()
+    assert run.jobs[f"{A}: approval"].result == "failure"
+    assert run.jobs[f"{B}: changed"].result == "success", log_of(run.jobs)
+    assert set(matrix.holds()) == {"/shop/limit"}
 
 
 def test_a_merge_of_one_spec_neither_applies_nor_shows_another_that_differs(matrix: Stage) -> None:

@@ -19,9 +19,10 @@ from ssm_reconcile.cli.help_layout import DocumentedGroup
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
-from ssm_reconcile.github.approval import prove_approval, read_approval_request
+from ssm_reconcile.github.approval import list_reviews, prove_approval, read_approval_request
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.current import BranchMovedError, check_current
+from ssm_reconcile.github.facts import read_deployment_reviews
 from ssm_reconcile.github.open_pulls import find_open_pulls
 from ssm_reconcile.github.refusals import find_left_out
 from ssm_reconcile.github.reviewed import ReviewMode, ReviewRules, planning_workflow, reviewed_push
@@ -70,21 +71,28 @@ def command() -> None:
     show_default=True,
     help="Refuse the approval of a person who wrote, pushed or started the change.",
 )
+@click.option(
+    "--reviews-before",
+    "before",
+    metavar="TEXT",
+    default="",
+    help="The output of `github reviews` after the plan was posted: these entries do not count.",
+)
 @options.basic_options
-def approval(*, environment: str, plan: Path, out: Path | None, separate: bool, common: CommonOptions) -> int:
+def approval(
+    *, environment: str, plan: Path, out: Path | None, separate: bool, before: str, common: CommonOptions
+) -> int:
     """Prove that a person approved this run in its environment.
 
     The proof needs an environment with required reviewers, an approval in the history of this run, and the
     first attempt of the run. The approver must not be the author or last pusher of a merged pull request,
     nor the person who started the run.
     """
-    run = read_workflow_run(os.environ)
+    run = _known_run()
     github = _github(run)
-    if not run.run_id:
-        raise UsageError("GITHUB_RUN_ID is not set", "call this command in a workflow of GitHub Actions")
     plan_id = read_plan_document(text_files.read_document(plan))["plan_id"]
     with refusing("the approval of this plan cannot be proven"):
-        request = read_approval_request(github, run, environment, plan_id)
+        request = read_approval_request(github, run, environment, plan_id, before)
     proven = prove_approval(request, separate=separate)
     if out is not None:
         text_files.save(out, json.dumps(proven.document, indent=2) + "\n")
@@ -233,6 +241,28 @@ def suffix(*, specs: tuple[str, ...]) -> int:
     is_default = specs in {(), (DEFAULT_SPEC,)}
     terminal.write("\n" if is_default else f"{artifact_suffix(specs)}\n")
     return 0
+
+
+@command.command("reviews", environment=ENVIRONMENT, exit_codes=EXIT_CODES)
+def reviews() -> int:
+    """Print a digest of each entry in the review history of this run, for `approval --reviews-before`.
+
+    Several plans of one run wait for the same environment. An approval before a plan was posted is of
+    another plan.
+    """
+    run = _known_run()
+    github = _github(run)
+    with refusing("the reviews of this run cannot be read"):
+        found = read_deployment_reviews(github, run.run_id)
+    terminal.write(f"{list_reviews(found)}\n")
+    return 0
+
+
+def _known_run() -> WorkflowRun:
+    run = read_workflow_run(os.environ)
+    if not run.run_id:
+        raise UsageError("GITHUB_RUN_ID is not set", "call this command in a workflow of GitHub Actions")
+    return run
 
 
 def _github(run: WorkflowRun) -> GitHub:

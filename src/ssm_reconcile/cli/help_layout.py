@@ -23,7 +23,7 @@ GROUPS = {
     "Comparison": ("--verify-values", "--no-decrypt", "--compare-secrets"),
     "Review": (
         "--yes", "--expect-plan", "--plan-only", "--as-of", "--reviewed", "--unreviewed", "--max-plan-age",
-        "--against", "--also", "--rest", "--review", "--separate-approver",
+        "--against", "--also", "--rest", "--review", "--separate-approver", "--reviews-before",
     ),
     "Guards": (
         "--adopt", "--overwrite-outside", "--allow-replace", "--allow-exposure", "--allow-empty-source",

@@ -3,10 +3,16 @@
 An environment without required reviewers lets every job pass, and so does one that GitHub created because a
 workflow refers to it. So only the review history of the run proves an approval. An entry of the history
 names neither a time nor an attempt, so only the first attempt of a run counts.
+
+All specs of a run have the same environment. So the entries at the time at which a plan was posted are kept,
+and they do not count for it: they were of another plan.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -18,6 +24,9 @@ from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.current import APPLIED, last_result
 from ssm_reconcile.github.facts import DeploymentReview, EnvironmentFacts, RunFacts
 from ssm_reconcile.github.workflow_run import WorkflowRun
+
+NO_REVIEWS = "none"
+"""The list of an empty review history."""
 
 
 class ApprovalGap(StrEnum):
@@ -62,6 +71,8 @@ class ApprovalRequest:
         environment: The environment; None if it does not exist.
         reviews: The review history of the run.
         contributors: The people of each merged pull request.
+        before: The list of the entries when the plan was posted, by `list_reviews`; empty if the run has one
+            plan.
     """
 
     name: str
@@ -71,6 +82,7 @@ class ApprovalRequest:
     environment: EnvironmentFacts | None
     reviews: tuple[DeploymentReview, ...]
     contributors: tuple[Contributors, ...]
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +128,12 @@ def prove_approval(request: ApprovalRequest, *, separate: bool) -> ProvenApprova
     if not request.environment.reviewers:
         message = f"the environment {name} has no required reviewers, so GitHub asked no one"
         raise ApprovalRefused(ApprovalGap.NO_REVIEWERS, message, remedy)
-    mine = [review for review in request.reviews if name.lower() in review.environments]
+    later = _later_reviews(request.reviews, request.before)
+    mine = [review for review in later if name.lower() in review.environments]
     approvers = [review.reviewer for review in mine if review.state == "approved" and review.reviewer]
     if not approvers:
         message = f"run {request.run.id} has no approval of the environment {name} by a person"
+        message += " since this plan was posted" if request.before else ""
         raise ApprovalRefused(ApprovalGap.NOT_APPROVED, message, remedy)
     if any(review.state == "rejected" for review in mine):
         message = f"a reviewer rejected the environment {name} in run {request.run.id}"
@@ -128,6 +142,32 @@ def prove_approval(request: ApprovalRequest, *, separate: bool) -> ProvenApprova
         approvers = _separate(approvers, request, remedy)
     numbers = tuple(sorted(one.pull_request for one in request.contributors))
     return ProvenApproval(name, approvers[0], request.run.id, request.plan_id, numbers)
+
+
+def list_reviews(reviews: Sequence[DeploymentReview]) -> str:
+    """Return a digest of each entry of a review history, with commas between.
+
+    Args:
+        reviews: The review history of a run.
+    """
+    return ",".join(map(_digest, reviews)) or NO_REVIEWS
+
+
+def _digest(review: DeploymentReview) -> str:
+    text = "\n".join([review.state, review.reviewer, *sorted(review.environments)])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _later_reviews(reviews: Sequence[DeploymentReview], before: str) -> list[DeploymentReview]:
+    """Return the entries that are not in a list; none if one of the list is gone, such as after a rename."""
+    known = Counter(one for one in before.split(",") if one not in {"", NO_REVIEWS})
+    later = []
+    for review in reviews:
+        if known[_digest(review)] > 0:
+            known[_digest(review)] -= 1
+        else:
+            later.append(review)
+    return [] if known.total() else later
 
 
 def _separate(approvers: list[str], request: ApprovalRequest, remedy: str) -> list[str]:
@@ -158,7 +198,9 @@ def _ways_forward(request: ApprovalRequest) -> str:
     return f"open a new pull request with the new plan, or apply this plan by hand: {command}"
 
 
-def read_approval_request(github: GitHub, run: WorkflowRun, name: str, plan_id: str) -> ApprovalRequest:
+def read_approval_request(
+    github: GitHub, run: WorkflowRun, name: str, plan_id: str, before: str = ""
+) -> ApprovalRequest:
     """Return the facts of the approval of a run.
 
     Args:
@@ -166,6 +208,7 @@ def read_approval_request(github: GitHub, run: WorkflowRun, name: str, plan_id: 
         run: The workflow run; its `run_id` is known.
         name: The name of the environment.
         plan_id: The id of the plan to apply.
+        before: The list of the entries when the plan was posted.
 
     Raises:
         GitHubError: GitHub did not answer, or the token lacks a permission.
@@ -179,6 +222,7 @@ def read_approval_request(github: GitHub, run: WorkflowRun, name: str, plan_id: 
         run=facts.read_run(github, run.run_id),
         environment=facts.read_environment(github, name),
         reviews=facts.read_deployment_reviews(github, run.run_id),
+        before=before,
         contributors=tuple(
             Contributors(
                 pull.number,

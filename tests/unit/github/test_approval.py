@@ -58,6 +58,33 @@ def test_an_approval_by_another_person_is_proven(approved: Hub) -> None:
     assert prove() == ProvenApproval(NAME, "bob", int(RUN), PLAN_ID, (NUMBER,))
 
 
+def test_an_entry_from_before_the_plan_was_posted_does_not_count(approved: Hub, cli: Cli) -> None:
+    before = cli("github", "reviews").stdout.strip()
+    assert approval(cli, "--reviews-before", "none").exit_code == 0
+    refusal = approval(cli, "--reviews-before", before)
+    assert refusal.exit_code == 4
+    assert "has no approval of the environment" in refusal.stderr
+    assert "since this plan was posted" in refusal.stderr
+    approved.judge(RUN, NAME, "frank", "rejected")
+    assert approval(cli, "--reviews-before", before).exit_code == 4
+    before = cli("github", "reviews").stdout.strip()
+    approved.judge(RUN, NAME, "bob", "approved")
+    assert approval(cli, "--reviews-before", before).exit_code == 0
+
+
+@pytest.mark.parametrize("before", ["unknown", "0123456789ab", "none,0123456789ab"])
+def test_entries_that_cannot_be_found_again_prove_nothing(approved: Hub, cli: Cli, before: str) -> None:
+    """The login of an earlier approver can change, and the entry would be a new one."""
+    assert approval(cli, "--reviews-before", before).exit_code == 4
+
+
+def test_a_history_without_an_entry_has_a_list_too(approved: Hub, cli: Cli) -> None:
+    approved.approvals.clear()
+    assert cli("github", "reviews").stdout == "none\n"
+    approved.restrict(TOKEN, {"contents": "read"})
+    assert cli("github", "reviews").exit_code == 4
+
+
 def test_the_name_of_an_environment_has_no_case(approved: Hub) -> None:
     approved.approvals[RUN][0]["environments"][0]["name"] = NAME.upper()
     assert prove().approved_by == "bob"
