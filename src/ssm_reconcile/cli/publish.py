@@ -311,7 +311,7 @@ class Publisher:
         except BranchMovedError as moved:
             takeover = Takeover(f"{moved.message}: {moved.remedy}")
             if moved.is_spec_changed:
-                commit, url = run_that_took_over(github, self.run)
+                commit, url = run_that_took_over(github, self.run, self._spec_paths())
                 takeover = Takeover(f"`{self.run.branch}` has a newer spec", commit, url)
             return self._publish(self._content().overtaken(takeover))
         self._log("The spec of this run is current.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import PurePosixPath
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from ssm_reconcile.github.workflow_run import WorkflowRun, paths_below
 
 _PAGE = 30
 """Later runs among which the one that takes over is looked for."""
+_NOT_FOUND = 404
 _NOT_APPLYING = frozenset({"cancelled", "skipped"})
 """Conclusions of a run that applied nothing."""
 
@@ -78,14 +80,16 @@ def last_spec_pull_request(github: GitHub, run: WorkflowRun, paths: Sequence[str
     return None if found is None else found.number
 
 
-def run_that_took_over(github: GitHub, run: WorkflowRun) -> tuple[str, str]:
-    """Return commit and address of the newest later run of the same workflow for a push to the branch.
+def run_that_took_over(github: GitHub, run: WorkflowRun, paths: Sequence[str]) -> tuple[str, str]:
+    """Return commit and address of the newest later push of the same workflow that changes the spec.
 
-    Without such a run, the commit is empty and the address is that of the list of runs.
+    A push of another spec, or of the workflow file alone, does not apply this spec. Without such a run, the
+    commit is empty and the address is that of the list of runs.
 
     Args:
         github: The API.
         run: The run whose spec is out of date; its `run_id` is known.
+        paths: The spec files and directories, relative to the root of the repository.
 
     Raises:
         GitHubError: GitHub did not answer.
@@ -94,7 +98,22 @@ def run_that_took_over(github: GitHub, run: WorkflowRun) -> tuple[str, str]:
     file = PurePosixPath(this.path).name
     path = f"{github.repository}/actions/workflows/{file}/runs"
     found = github.get(path, branch=run.branch, event="push", per_page=_PAGE)
-    for later in found["workflow_runs"]:  # newest first
-        if int(later["id"]) > this.id and later.get("conclusion") not in _NOT_APPLYING:
-            return str(later.get("head_sha") or ""), replace(run, run_id=str(int(later["id"]))).url
+    later = [one for one in found["workflow_runs"] if int(one["id"]) > this.id]  # newest first
+    shas = [*(str(one.get("head_sha") or "") for one in later), this.head_sha]
+    for one, (sha, before) in zip(later, pairwise(shas), strict=True):
+        if one.get("conclusion") not in _NOT_APPLYING and _changes_spec(github, before, sha, paths):
+            return sha, replace(run, run_id=str(int(one["id"]))).url
     return "", f"{run.server_url}/{run.repository}/actions/workflows/{file}"
+
+
+def _changes_spec(github: GitHub, before: str, sha: str, paths: Sequence[str]) -> bool:
+    """Return whether the commits of a push are known to change the spec."""
+    try:
+        found = github.get(f"{github.repository}/compare/{before}...{sha}", per_page=1)
+    except GitHubError as error:
+        if error.status == _NOT_FOUND:  # a forced push
+            return False
+        raise
+    files = found.get("files") or ()
+    names = {name for file in files for name in (file.get("filename"), file.get("previous_filename")) if name}
+    return bool(paths_below(names, paths))

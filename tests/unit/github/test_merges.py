@@ -98,12 +98,25 @@ def test_a_spec_that_was_pushed_without_a_pull_request_has_none(merged: Hub) -> 
 def test_a_later_push_of_the_branch_took_over(
     merged: Hub, event: str, branch: str, conclusion: str | None, found: bool
 ) -> None:
+    merge(merged, SECOND, 8, "replication.yaml")
     merged.add_run("600", APPLY, event, SECOND, branch=branch)["conclusion"] = conclusion
     expected = (SECOND, f"{RUNS_URL}/runs/600") if found else ("", f"{RUNS_URL}/workflows/ssm-reconcile.yml")
-    assert run_that_took_over(*push(MERGE)) == expected
+    assert run_that_took_over(*push(MERGE), PATHS) == expected
+
+
+@pytest.mark.parametrize("file", ["other.yaml", APPLY])
+def test_a_later_push_that_leaves_the_spec_as_it_is_took_nothing_over(merged: Hub, file: str) -> None:
+    merge(merged, SECOND, 8, "replication.yaml")
+    merge(merged, DOCS, 9, file)
+    merged.add_run("600", APPLY, "push", SECOND)
+    merged.add_run("700", APPLY, "push", DOCS)
+    assert run_that_took_over(*push(MERGE), PATHS) == (SECOND, f"{RUNS_URL}/runs/600")
+    assert run_that_took_over(*push(MERGE), (file,)) == (DOCS, f"{RUNS_URL}/runs/700")
+    merged.fail("GET", "/compare/", 404, times=2)
+    assert run_that_took_over(*push(MERGE), PATHS) == ("", f"{RUNS_URL}/workflows/ssm-reconcile.yml")
 
 
 def test_an_earlier_run_and_one_of_another_workflow_took_nothing_over(merged: Hub) -> None:
     merged.add_run("450", APPLY, "push", BEFORE)
     merged.add_run("700", ".github/workflows/ci.yml", "push", SECOND)
-    assert run_that_took_over(*push(MERGE)) == ("", f"{RUNS_URL}/workflows/ssm-reconcile.yml")
+    assert run_that_took_over(*push(MERGE), PATHS) == ("", f"{RUNS_URL}/workflows/ssm-reconcile.yml")
