@@ -62,7 +62,8 @@ class StoredPlan:
     Attributes:
         run_id: The run.
         created: The time at which the plan was stored, with a time zone.
-        is_waiting: Whether the run still waits for the approval.
+        is_waiting: Whether the run still waits for an approval, of this plan or of that of another spec. It
+            decides on the reason that is shown only.
         addresses: The addresses of its changes.
         is_replaced: Whether a later commit of the branch changed the spec.
     """
