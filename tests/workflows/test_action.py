@@ -200,6 +200,19 @@ def test_misuse_is_reported(script: Path, inputs: dict[str, str], message: str) 
     assert calls == []
 
 
+def test_an_approval_among_several_specs_needs_the_reviews_before_its_plan(script: Path) -> None:
+    given = {"command": "apply", "plan_file": "p.json", "approval_environment": "changed"}
+    given["separate_approver"] = "true"
+    code, log, calls = run(script, **given, artifacts_by_spec="true")
+    assert code == 64
+    assert "artifacts-by-spec needs reviews-before" in log
+    assert [call[1] for call in calls] == ["suffix"]
+    code, log, calls = run(script, **given, reviews_before="none")
+    assert code == 0, log
+    (proof,) = (call for call in calls if call[:2] == ["github", "approval"])
+    assert ("--reviews-before", "none") in set(pairwise(proof))
+
+
 def test_the_end_of_session_credentials_is_known_to_an_apply_and_to_no_other_command(script: Path) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     run(script, command="apply", unreviewed="true", session_seconds="7200", AWS_SESSION_TOKEN="x")
