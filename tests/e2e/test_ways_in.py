@@ -169,26 +169,29 @@ class Terminal:
         os.close(self.terminal)
 
 
+def lines_of_help(installed: Path, file: str) -> str:
+    """Return the lines of `ssm-reconcile completion --help` for the startup file of a shell."""
+    command = [str(installed / "ssm-reconcile"), "completion", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = re.findall(rf"^ *(\S.*?) +# in {re.escape(file)}$", text, re.MULTILINE)
+    assert lines
+    return "; ".join(lines)
+
+
 @pytest.mark.parametrize(
-    ("words", "load"),
-    [
-        (["bash", "--norc", "--noprofile", "-i"], 'eval "$(ssm-reconcile completion bash)"'),
-        (
-            ["zsh", "-f", "-i"],
-            'autoload -Uz compinit; compinit -D -u; eval "$(ssm-reconcile completion zsh)"',
-        ),
-    ],
+    ("words", "file"),
+    [(["bash", "--norc", "--noprofile", "-i"], "~/.bashrc"), (["zsh", "-f", "-i"], "~/.zshrc")],
     ids=["bash", "zsh"],
 )
 def test_a_shell_completes_commands_and_options(
-    installed: Path, tmp_path: Path, words: list[str], load: str
+    installed: Path, tmp_path: Path, words: list[str], file: str
 ) -> None:
     shell = found_on_path(words[0])
     path = f"{installed}:{os.environ['PATH']}"
     environment = {"PATH": path, "HOME": str(tmp_path), "TERM": "dumb", "PS1": "> "}
     terminal = Terminal([shell, *words[1:]], environment, tmp_path)
     try:
-        terminal.type(f"{load}; echo load''ed\n", "loaded")
+        terminal.type(f"{lines_of_help(installed, file)}; echo load''ed\n", "loaded")
         terminal.type("ssm-reconcile valid\t", "ate")
         terminal.type("\x15ssm-reconcile plan --detailed-e\t", "xitcode")
         terminal.type("\x15ssm-reconcile completion powers\t", "hell")
@@ -201,7 +204,7 @@ def test_fish_completes_commands_and_options(installed: Path, tmp_path: Path) ->
     environment = {"PATH": f"{installed}:{os.environ['PATH']}", "HOME": str(tmp_path)}
 
     def completed(line: str) -> list[str]:
-        script = f"ssm-reconcile completion fish | source; complete --do-complete '{line}'"
+        script = f"{lines_of_help(installed, '~/.config/fish/config.fish')}; complete --do-complete '{line}'"
         return re.findall(r"^\S+", passed([fish, "-c", script], tmp_path, environment), re.MULTILINE)
 
     assert completed("ssm-reconcile valid") == ["validate"]

@@ -21,6 +21,7 @@ COMPLETION_EPILOG = """\
 \b
 Examples:
   eval "$(ssm-reconcile completion bash)"   # in ~/.bashrc
+  autoload -Uz compinit; compinit           # in ~/.zshrc
   eval "$(ssm-reconcile completion zsh)"    # in ~/.zshrc
   ssm-reconcile completion fish | source    # in ~/.config/fish/config.fish
   ssm-reconcile completion powershell | Out-String | iex    # in $PROFILE
