@@ -3,8 +3,9 @@
 A block of the language `console` is run: lines that begin with `$ ` are commands (a line that ends in a
 backslash goes on), what follows each is what it prints, in that order and at least. `...` stands for any
 lines, `…` for anything within one. `# exit 5` after a command is its exit code, which is 0 otherwise. A
-block after `<!-- not run: reason -->` is left alone; a comment that begins with `<!-- setup` and a line
-break holds commands that readers need not see.
+block after `<!-- not run: reason -->` is left alone, and so is one after `<!-- run by: tests/... -->`, which
+has a test of its own; a comment that begins with `<!-- setup` and a line break holds commands that readers
+need not see.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 _BLOCK = re.compile(
     r"<!-- setup\n(?P<setup>.*?)-->"
-    r"|(?:<!-- not run: (?P<why>[^>]+) -->\n+)?^(?P<indent> *)```console\n(?P<body>.*?)^ *```$",
+    r"|(?:^ *<!-- (?P<why>(?:not run|run by): [^>]+) -->\n+)?^(?P<indent> *)```console\n(?P<body>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -38,6 +39,19 @@ def blocks_of(path: Path) -> list[tuple[str | None, list[Command]]]:
         body = "body" if block["setup"] is None else "setup"
         first = text.count("\n", 0, block.start(body)) + 1
         found.append((block["why"], _commands(block[body], len(block["indent"] or ""), first)))
+    return found
+
+
+def languages_of(path: Path) -> list[tuple[int, str, str]]:
+    """Return the line, the language and the first line of every block."""
+    found: list[tuple[int, str, str]] = []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    inside = False
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith("```"):
+            if not inside:
+                found.append((number, line.strip().removeprefix("```"), lines[number].strip()))
+            inside = not inside
     return found
 
 

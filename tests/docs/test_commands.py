@@ -13,12 +13,19 @@ import pytest
 import urllib3
 from moto.server import ThreadedMotoServer
 
-from tests.docs.pages import Command, blocks_of, missing
+from tests.docs.pages import Command, blocks_of, languages_of, missing
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 ELSEWHERE = re.compile(r"A test runs every command on this page in this order \(`(tests/[\w/]+\.py)`\)")
 """The sentence of a document that has a test of its own."""
+LANGUAGES = {"console", "diff", "hcl", "json", "text", "yaml"}
+PROGRAM = re.compile(
+    r"([A-Z_]+=\S* )*(\.?[\w./-]*/)?"
+    r"(aws|cd|curl|docker|export|gh|git|make|pip|pipx|podman|python3?|sam|sha256sum|ssm-reconcile|uvx?|\w+\.sh)"
+    r" "
+)
+"""The beginning of a command."""
 
 
 def has_its_own_test(path: Path) -> bool:
@@ -89,6 +96,32 @@ def test_a_block_that_looks_like_commands_is_one_that_is_run(path: Path) -> None
     text = path.read_text(encoding="utf-8")
     shown = text.count("\n$ ") + text.count("\n   $ ")
     assert shown == sum(len(commands) for _, commands in blocks_of(path))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_commands_are_in_console_blocks(path: Path) -> None:
+    """Commands in a block without a language, or of another one, would not be run, and no reason is given."""
+    for line, language, first in languages_of(path):
+        assert language in LANGUAGES, f"{named(path)}:{line}: {language or 'no language'}"
+        assert language != "text" or not PROGRAM.match(first), f"{named(path)}:{line}: {first}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_a_block_that_another_test_runs_is_named_there(path: Path) -> None:
+    for why, _ in blocks_of(path):
+        if why is not None and why.startswith("run by: "):
+            assert path.name in (ROOT / why.removeprefix("run by: ")).read_text(encoding="utf-8"), why
+
+
+def test_the_beginning_of_a_command_is_recognized() -> None:
+    for line in (
+        "gh release download",
+        "SOURCE_DATE_EPOCH=1 python -m x",
+        "deploy/build.sh a",
+        ".venv/bin/pip x",
+    ):
+        assert PROGRAM.match(line), line
+    assert not PROGRAM.match("Usage: ssm-reconcile plan")
 
 
 def test_a_line_that_was_not_printed_is_noticed() -> None:

@@ -13,13 +13,15 @@ import pytest
 import urllib3
 from moto.server import ThreadedMotoServer
 
+from tests.docs.pages import blocks_of
+
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "event-driven.md").read_text()
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"^```console\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    blocks = blocks_of(ROOT / "docs" / "event-driven.md")
+    return [command.text for why, commands in blocks if why is None for command in commands]
 
 
 def test_every_piece_runs(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

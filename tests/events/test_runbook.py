@@ -40,7 +40,8 @@ ALARMS = of_type("AWS::CloudWatch::Alarm")
 
 
 def blocks() -> list[str]:
-    return re.findall(r"^```\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(?:console|text)\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"^\$ ", "", block, flags=re.MULTILINE) for block in found]
 
 
 def queries() -> list[str]:
