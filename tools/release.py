@@ -24,6 +24,8 @@ SDIST = {
     "replication.yaml", "schema", "src", "tests",
 }  # fmt: skip
 """Names in the top folder of the source distribution. hatchling adds `.gitignore`, to build again from it."""
+PLACEHOLDER = b"OWNER/" + b"ssm-reconcile"
+"""Stands for the repository until it has an owner. In two parts, or it would be replaced here too."""
 
 
 def version() -> str:
@@ -83,6 +85,8 @@ def check(folder: Path, url: str) -> list[str]:
         in_sdist = [name.removeprefix(f"{stem}/") for name in archive.getnames()]
         information = archive.extractfile(f"{stem}/PKG-INFO")
         same = information is not None and information.read() == metadata
+        members = [one for one in archive.getmembers() if one.isfile()]
+        unowned = [one.name for one in members if PLACEHOLDER in archive.extractfile(one).read()]  # type: ignore[union-attr] # a file
     errors = [f"{wheel.name}: {error}" for error in wheel_errors(in_wheel, stem)]
     errors += [
         f"{wheel.name}: {name} has another $id than its address in this release: run `make fix`"
@@ -91,6 +95,10 @@ def check(folder: Path, url: str) -> list[str]:
     ]
     errors += [f"{sdist.name}: {error}" for error in sdist_errors(in_sdist)]
     errors += [f"{wheel.name}: {error}" for error in metadata_errors(metadata, url)]
+    errors += [
+        f"{sdist.name}: {name} has {PLACEHOLDER.decode()}: replace it with the owner of the repository"
+        for name in unowned
+    ]
     return errors if same else [*errors, f"{sdist.name}: PKG-INFO is not the METADATA of the wheel"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from tests.docs.pages import blocks_of
 from tests.workflows.release_runner import (
     DIGEST,
     JOBS,
@@ -31,15 +34,55 @@ from tests.workflows.release_runner import (
 from tools import release
 
 URL = "https://github.com/Example/ssm-reconcile"
-IMAGE = "ghcr.io/example/ssm-reconcile"
 PERMISSIONS = {
-    "build": {"contents": "read"},
+    "build": {"actions": "read", "contents": "read"},
     "attest": {"attestations": "write", "id-token": "write"},
-    "image": {"contents": "read", "packages": "write"},
-    "index": {"attestations": "write", "id-token": "write", "packages": "write"},
+    "image": {"contents": "read"},
     "pypi": {"id-token": "write"},
+    "index": {"packages": "write"},
+    "attest-image": {"attestations": "write", "id-token": "write", "packages": "write"},
     "publish": {"contents": "write"},
 }
+NEEDS = {
+    "build": set(),
+    "attest": {"build"},
+    "image": {"build"},
+    "pypi": {"build", "attest", "image"},
+    "index": {"build", "image", "pypi"},
+    "attest-image": {"build", "index"},
+    "publish": {"build", "attest", "index", "attest-image", "pypi"},
+}
+"""The approval of `pypi` comes before anything is public."""
+IMAGE_SUBJECT = {
+    "subject-name": "${{ needs.index.outputs.name }}",
+    "subject-digest": "${{ needs.index.outputs.digest }}",
+    "push-to-registry": True,
+    "create-storage-record": False,
+}
+ATTESTED: dict[str, list[dict[str, Any]]] = {
+    "attest": [
+        {"subject-checksums": "release/SHA256SUMS"},
+        {
+            "subject-path": "release/ssm-reconcile-function-arm64.zip",
+            "sbom-path": "release/ssm-reconcile-function.cdx.json",
+        },
+    ],
+    "attest-image": [IMAGE_SUBJECT, IMAGE_SUBJECT | {"sbom-path": "release/ssm-reconcile.cdx.json"}],
+}
+"""The inputs of each step that attests: provenance without a bill of materials, and a bill."""
+TRANSFERS = {
+    "build": [{"name": "dist", "path": "dist"}, {"name": "release", "path": "release\nnotes.md\n"}],
+    "attest": [{"name": "release"}],
+    "image": [
+        {"name": "dist", "path": "dist"},
+        {"name": "image-${{ matrix.processor }}", "path": "image-${{ matrix.processor }}.tar"},
+    ],
+    "pypi": [{"name": "dist", "path": "dist"}],
+    "index": [{"pattern": "image-*", "merge-multiple": True}],
+    "attest-image": [{"name": "release"}],
+    "publish": [{"name": "release"}],
+}
+"""The artifacts that a job downloads, then those that it uploads."""
 
 
 @pytest.fixture
@@ -68,10 +111,10 @@ def test_only_a_version_tag_starts_a_release_and_only_a_protected_one_gets_furth
     first = JOBS["build"]["steps"][0]
     assert first["if"] == "${{ !github.ref_protected }}"
     refused(runner.run("build", first["name"]), f"no ruleset protects the tag {TAG}")
-    for name, job in JOBS.items():
-        needs = job.get("needs", [])
-        assert name == "build" or "build" in ([needs] if isinstance(needs, str) else needs)
+    for job in JOBS.values():
         assert "if" not in job, "a job whose `needs` failed is skipped unless it has a condition of its own"
+        assert not any("if" in step for step in job["steps"] if step is not first)
+        assert "continue-on-error" not in str(job)
 
 
 def test_each_job_has_the_permissions_that_it_uses_and_no_others() -> None:
@@ -84,14 +127,40 @@ def test_each_job_has_the_permissions_that_it_uses_and_no_others() -> None:
         uses = {step["uses"].split("@")[0] for step in job["steps"] if "uses" in step}
         assert ("actions/attest" in uses) == ("attestations" in job["permissions"]), name
         assert ("actions/checkout" in uses) <= (job["permissions"].get("contents") == "read"), name
-        writes = "write" in job["permissions"].values() and name != "image"
+        writes = "write" in job["permissions"].values()
         assert not (writes and "actions/checkout" in uses), f"{name} signs or publishes: it runs no code"
 
 
-def test_nothing_is_published_before_everything_is_built_checked_and_attested() -> None:
-    assert {*JOBS["pypi"]["needs"]} == {"build", "attest", "index"}
-    assert {*JOBS["publish"]["needs"]} == {"build", "attest", "index", "pypi"}
+def used(job: str, action: str) -> list[dict[str, Any]]:
+    """Return the inputs of each step of a job that uses an action."""
+    steps = [step for step in JOBS[job]["steps"] if action in step.get("uses", "")]
+    return [dict(step.get("with", {})) for step in steps]
+
+
+def test_nothing_is_public_before_everything_is_built_checked_and_approved() -> None:
+    found = {name: job.get("needs", []) for name, job in JOBS.items()}
+    assert {name: {one} if isinstance(one, str) else {*one} for name, one in found.items()} == NEEDS
     assert WORKFLOW["concurrency"]["cancel-in-progress"] is False
+    pushing = {name for name, job in JOBS.items() if "docker push" in str(job) or "gh release" in str(job)}
+    assert pushing == {"index", "publish"}
+
+
+def test_each_file_and_the_image_has_provenance_and_each_set_of_packages_its_bill() -> None:
+    assert {name: used(name, "actions/attest@") for name in JOBS if used(name, "actions/attest@")} == ATTESTED
+
+
+def test_each_job_has_the_artifacts_of_the_jobs_before_it() -> None:
+    for name, expected in TRANSFERS.items():
+        found = used(name, "-artifact@")
+        uploads = used(name, "upload-artifact@")
+        assert all(one.pop("if-no-files-found") == "error" for one in uploads)
+        for one in found:
+            one.pop("if-no-files-found", None)
+        assert found == expected, name
+
+
+def test_the_index_gets_the_distributions_and_a_repeated_run_skips_those_that_exist() -> None:
+    assert used("pypi", "pypa/gh-action-pypi-publish@") == [{"packages-dir": "dist", "skip-existing": True}]
 
 
 def test_each_script_is_run_by_a_test() -> None:
@@ -113,6 +182,21 @@ def test_the_locked_packages_are_installed_by_hash() -> None:
 # The tag and the notes
 
 
+@pytest.mark.parametrize(
+    ("name", "pattern", "count"),
+    [
+        (".pre-commit-hooks.yaml", r"rev: v(\S+)", 1),
+        ("docs/event-driven.md", r"gh release download v(\S+)|refs/tags/v([^\s;]+)|, `(\S+)` the version", 3),
+        ("docs/upgrading.md", r"refs/tags/v([^\s;]+)|ghcr\.io/\S+:(\S+)", 2),
+        ("Containerfile", r"ssm_reconcile-(\d\S+)-py3-none-any\.whl", 1),
+    ],
+)
+def test_each_command_for_a_release_names_the_version(name: str, pattern: str, count: int) -> None:
+    found = re.findall(pattern, (ROOT / name).read_text())
+    versions = ["".join(one) for one in found]
+    assert versions == [VERSION] * count, f"{name}: write {VERSION} there"
+
+
 def test_a_commit_that_is_not_on_the_default_branch_is_refused(runner: Runner) -> None:
     git(runner.folder, "init", "--quiet", "--initial-branch", "main")
     git(runner.folder, "commit", "--quiet", "--allow-empty", "--message", "one")
@@ -121,6 +205,18 @@ def test_a_commit_that_is_not_on_the_default_branch_is_refused(runner: Runner) -
     passed(runner.run("build", name))
     git(runner.folder, "commit", "--quiet", "--allow-empty", "--message", "two")
     refused(runner.run("build", name), "the commit of the tag is not on main")
+
+
+def test_a_commit_for_which_the_tests_have_not_passed_is_refused(runner: Runner) -> None:
+    name = "Refuse a commit without a successful run of the tests"
+    passed(runner.run("build", name, RUNS="1"))
+    query = f"head_sha={'c' * 40}&branch=main&event=push&status=success"
+    address = f"repos/Example/ssm-reconcile/actions/workflows/ci.yml/runs?{query}"
+    assert runner.calls == [f"gh api {address} --jq .total_count"]
+    for runs in ("0", ""):
+        refused(runner.run("build", name, RUNS=runs), "ci.yml has no successful run for a push of cccccc")
+    tests = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert tests[True]["push"] == {"branches": ["main"]}
 
 
 @pytest.mark.parametrize(
@@ -229,6 +325,36 @@ def test_metadata_that_an_index_would_refuse_are_refused() -> None:
     assert "'x' is invalid for 'version'" in "".join(release.metadata_errors(b"Name: -\nVersion: x\n", URL))
 
 
+def test_a_distribution_without_the_owner_of_the_repository_is_refused(built: Runner, tmp_path: Path) -> None:
+    shutil.copytree(built.folder / "dist", tmp_path, dirs_exist_ok=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as old:
+        members = [(one, old.extractfile(one)) for one in old.getmembers()]
+        contents = [(one, file.read()) for one, file in members if file is not None]
+    stem, text = f"ssm_reconcile-{VERSION}", b"gh release download --repo " + release.PLACEHOLDER
+    with tarfile.open(sdist, "w:gz") as new:
+        for member, data in contents:
+            changed = text if member.name == f"{stem}/docs/upgrading.md" else data
+            member.size = len(changed)
+            new.addfile(member, io.BytesIO(changed))
+    (error,) = release.check(tmp_path, URL)
+    assert error.startswith(f"{sdist.name}: {stem}/docs/upgrading.md has OWNER/")
+
+
+def test_the_commands_of_the_documentation_build_the_same_bytes(built: Runner) -> None:
+    (command,) = [
+        one.text
+        for _, commands in blocks_of(ROOT / "docs/upgrading.md")
+        for one in commands
+        if "hatchling" in one.text
+    ]
+    before = {path.name: path.read_bytes() for path in (built.folder / "dist").iterdir()}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "GIT_"))}
+    path = f"{built.temp}/wheel/bin:{os.environ['PATH']}"
+    subprocess.run(["bash", "-c", command], cwd=built.folder, env=kept | {"PATH": path}, check=True)
+    assert {path.name: path.read_bytes() for path in (built.folder / "dist").iterdir()} == before
+
+
 def test_each_distribution_is_installed_and_tried(built: Runner) -> None:
     contexts = {"steps.notes.outputs.version": VERSION}
     out = passed(built.run("build", "Install each distribution, and try it", contexts))
@@ -257,58 +383,6 @@ def test_the_bill_of_materials_lists_what_the_lock_installs_here(tmp_path: Path)
     assert len(release.sbom(ROOT / "requirements/run.txt")["components"]) > 20  # type: ignore[arg-type] # a list
 
 
-# The image
-
-
-def test_the_image_is_made_from_a_digest_tried_with_a_read_only_root_and_then_pushed(built: Runner) -> None:
-    passed(built.run("build", "Resolve the base of the image"))
-    base = built.outputs()["base"]
-    assert base == f"python:3.13-slim@{DIGEST}"
-    built.calls_file.unlink()
-    contexts = {
-        "needs.build.outputs.base": base, "needs.build.outputs.version": VERSION, "matrix.processor": "arm64",
-    }  # fmt: skip
-    step = "Build the image, and try it with a read-only root"
-    passed(built.run("image", step, contexts))
-    image = f"{IMAGE}:{VERSION}-arm64"
-    assert built.outputs()["image"] == image
-    passed(built.run("image", "Push the image", {"steps.image.outputs.image": image}))
-    build, *tries, login, push = built.calls
-    assert f"--build-arg BASE={base} --tag {image}" in build
-    assert [call.count("--read-only") for call in tries] == [1, 1, 1]
-    assert login == "docker login ghcr.io --username octocat --password-stdin"
-    assert push == f"docker push {image}"
-    assert (built.standins / "tokens").read_text() == "the-token"
-    assert built.run("image", step, contexts, USER_ID="0").returncode != 0
-
-
-def test_a_base_without_a_digest_stops_the_release(built: Runner) -> None:
-    """`docker` prints nothing, or a warning, where the registry does not answer as expected."""
-    docker = (built.standins / "docker").read_text()
-    (built.standins / "docker").write_text(docker.replace(DIGEST, "unknown"))
-    try:
-        assert built.run("build", "Resolve the base of the image").returncode != 0
-    finally:
-        (built.standins / "docker").write_text(docker)
-
-
-def test_the_index_joins_the_images_of_both_processors(runner: Runner) -> None:
-    contexts = {"needs.build.outputs.version": VERSION}
-    passed(runner.run("index", "Push the index of the images", contexts))
-    joined = f"{IMAGE}:{VERSION}"
-    assert f"docker buildx imagetools create --tag {joined} {joined}-amd64 {joined}-arm64" in runner.calls
-    assert runner.outputs() == {"name": IMAGE, "digest": DIGEST}
-    made = {one["processor"] for one in JOBS["image"]["strategy"]["matrix"]["include"]}
-    assert made == {"amd64", "arm64"}
-
-
-def test_the_container_file_takes_its_base_from_one_argument_and_is_not_run_as_root() -> None:
-    text = (ROOT / "Containerfile").read_text()
-    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "${BASE}"]
-    assert re.findall(r"^ARG (.+)$", text, re.MULTILINE) == ["BASE=python:3.13-slim"]
-    assert re.findall(r"^USER (\d+)$", text, re.MULTILINE) != ["0"]
-
-
 # The release
 
 
@@ -328,7 +402,12 @@ def publishing(runner: Runner) -> Runner:
 FILES = "release/SHA256SUMS release/one.whl"
 PUBLISH = "Publish the release, or its files again"
 MOVE = "Move the major tag, if no later version exists"
-PUBLISHED = {"needs.build.outputs.base": f"python@{DIGEST}", "needs.index.outputs.image": f"{IMAGE}@{DIGEST}"}
+IMAGE = "ghcr.io/example/ssm-reconcile"
+PUBLISHED = {
+    "needs.build.outputs.base": f"python@{DIGEST}",
+    "needs.index.outputs.name": IMAGE,
+    "needs.index.outputs.digest": DIGEST,
+}
 
 
 def test_a_release_has_its_notes_the_digest_of_the_image_and_the_files(publishing: Runner) -> None:
@@ -340,10 +419,15 @@ def test_a_release_has_its_notes_the_digest_of_the_image_and_the_files(publishin
     assert notes == f"### Added\n\n* One.\n\nImage: `{IMAGE}@{DIGEST}`, made from `python@{DIGEST}`\n"
 
 
-def test_a_repeated_run_uploads_the_files_again(publishing: Runner) -> None:
-    (publishing.standins / "released").touch()
+def test_a_run_that_was_interrupted_leaves_a_draft_which_the_next_run_publishes(publishing: Runner) -> None:
+    assert publishing.run("publish", PUBLISH, PUBLISHED, INTERRUPTED="1").returncode != 0
+    assert (publishing.standins / "release").read_text() == "draft\n"
     passed(publishing.run("publish", PUBLISH, PUBLISHED))
-    assert publishing.calls[1:] == [f"gh release upload {TAG} --clobber {FILES}"]
+    assert (publishing.standins / "release").read_text() == "published\n"
+    assert publishing.calls[3:] == [
+        f"gh release upload {TAG} --clobber {FILES}",
+        f"gh release edit {TAG} --verify-tag --draft=false --notes-file notes.md",
+    ]
 
 
 def test_a_file_that_changed_on_its_way_is_not_published(publishing: Runner) -> None:
@@ -364,6 +448,17 @@ def test_the_major_tag_names_the_newest_version(publishing: Runner, exists: bool
         if exists
         else f"gh api --method POST {base}/refs -f ref=refs/tags/{major} -f sha={commit}"
     )
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["moved", "created"])
+def test_a_major_tag_that_cannot_be_moved_is_an_error_with_the_command(
+    publishing: Runner, exists: bool
+) -> None:
+    if exists:
+        (publishing.standins / "major").touch()
+    major = TAG.split(".")[0]
+    command = f"git push --force origin {'c' * 40}:refs/tags/{major}"
+    refused(publishing.run("publish", MOVE, FORBIDDEN="1"), command)
 
 
 def test_a_release_of_an_older_version_leaves_the_major_tag(publishing: Runner) -> None:

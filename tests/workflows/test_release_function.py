@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,10 +15,12 @@ from pathlib import Path
 import boto3
 import pytest
 
+from tests.docs.pages import blocks_of
 from tests.e2e.aws import moto
-from tests.workflows.release_runner import ROOT, VERSION, Runner, clone_into, passed
+from tests.workflows.release_runner import JOBS, REPOSITORY, ROOT, VERSION, Runner, clone_into, passed
 
 PACKAGE = "ssm-reconcile-function-arm64.zip"
+DISTRIBUTIONS = (f"ssm_reconcile-{VERSION}-py3-none-any.whl", f"ssm_reconcile-{VERSION}.tar.gz")
 BIN = Path(sys.executable).parent
 SPEC = """\
 version: 1
@@ -40,6 +43,26 @@ from ssm_reconcile.event.aws_lambda import answer
 answer({"names": ["/prod/url"]}, Context())
 """
 
+GH = """\
+#!/bin/bash
+set -e
+printf "gh %s\\n" "$*" >> "$CALLS"
+case "$1 $2" in
+  "release download")
+    while [ $# -gt 0 ]; do
+      # shellcheck disable=SC2086 # a pattern
+      if [ "$1" = --pattern ]; then (cd "$RELEASE" && cp $2 "$OLDPWD"); fi
+      shift
+    done ;;
+  "attestation verify") case $3 in oci://*) ;; *) grep -q "  $3$" "$RELEASE/SHA256SUMS" ;; esac ;;
+  *) exit 1 ;;
+esac
+"""
+SAM = """\
+#!/bin/bash
+for file in template.yaml "$(sed -n 's/.*CodeUri: //p' template.yaml | head -n 1)"; do test -f "$file"; done
+"""
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the packages are those of Linux")
 
 
@@ -57,7 +80,8 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no connection to the package index")
     passed(done)
     (runner.folder / "dist").mkdir()
-    (runner.folder / "dist" / "one.whl").touch()
+    for name in DISTRIBUTIONS:
+        (runner.folder / "dist" / name).touch()
     (runner.temp / "wheel/bin").mkdir(parents=True)
     (runner.temp / "wheel/bin/python").symlink_to(sys.executable)
     passed(runner.run("build", "Collect the files of the release", TZ="Asia/Tokyo"))
@@ -68,7 +92,7 @@ def test_the_release_has_the_package_the_templates_the_schemas_and_sums_of_all(c
     names = {path.name for path in collected.iterdir()}
     assert names == {
         PACKAGE, "template.yaml", "target-role.yaml", "forward-events.yaml", "github-dispatch.yaml",
-        "one.whl",
+        *DISTRIBUTIONS,
         "ssm-reconcile.cdx.json", "ssm-reconcile-function.cdx.json", "SHA256SUMS",
         *(path.name for path in (ROOT / "schema").iterdir()),
     }  # fmt: skip
@@ -88,7 +112,20 @@ def test_two_packages_of_the_same_inputs_are_identical(collected: Path) -> None:
     assert [
         entry.filename for entry in entries if ".." in entry.filename or entry.filename.startswith("/")
     ] == []
-    assert "replication.yaml" not in {entry.filename for entry in entries}
+    names = [entry.filename for entry in entries]
+    assert "replication.yaml" not in names
+    tops = list(dict.fromkeys(name.split("/")[0] for name in names))
+    assert tops == sorted(tops), "by bytes, in each locale"
+
+
+def test_the_package_is_for_the_processor_of_the_template() -> None:
+    """The release builds it with the default of `build.sh`."""
+    (machine,) = re.findall(r"MACHINE:-(\w+)", (ROOT / "deploy/build.sh").read_text())
+    architectures = re.findall(r"Architectures: \[(\w+)\]", (ROOT / "deploy/template.yaml").read_text())
+    assert {*architectures} == {{"aarch64": "arm64", "x86_64": "x86_64"}[machine]} == {"arm64"}
+    step = next(one for one in JOBS["build"]["steps"] if one.get("name", "").startswith("Build the package"))
+    assert step == {"name": step["name"], "run": 'deploy/build.sh ""'}
+    assert PACKAGE.endswith(f"-{architectures[0]}.zip")
 
 
 def test_the_template_deploys_the_package_beside_it(collected: Path, tmp_path: Path) -> None:
@@ -137,3 +174,65 @@ def test_the_function_of_the_release_reads_its_spec_from_a_parameter(collected: 
         found = target.get_parameter(Name="/prod/url")["Parameter"]["Value"]
     assert found == "https://example.com"
     assert (tmp_path / "ssm_reconcile/__init__.py").read_text().count(f'"{VERSION}"') == 1
+
+
+def documented(page: str) -> str:
+    """Return the commands of a page that this test runs."""
+    found = [
+        command.text
+        for why, block in blocks_of(ROOT / "docs" / page)
+        if why == "run by: tests/workflows/test_release_function.py"
+        for command in block
+    ]
+    assert found
+    return "\n".join(found)
+
+
+def run_documented(page: str, place: Path, release: Path, calls: Path) -> str:
+    """Run the commands of a page with stand-ins for gh and sam, and return their output.
+
+    gh copies from the release, and verifies files that have a sum only.
+    """
+    standins = place.with_name("standins")
+    standins.mkdir()
+    for name, text in (("gh", GH), ("sam", SAM)):
+        (standins / name).write_text(text)
+        (standins / name).chmod(0o755)
+    path = f"{standins}:{BIN}:{os.environ['PATH']}"
+    with moto() as url:
+        done = subprocess.run(
+            ["bash", "-euc", documented(page)],
+            cwd=place, capture_output=True, text=True, check=False,
+            env={
+                "PATH": path, "CALLS": str(calls), "RELEASE": str(release), "AWS_ENDPOINT_URL": url,
+                "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            },
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        if page == "event-driven.md":
+            client = boto3.Session("testing", "testing").client("ssm", "us-east-1", endpoint_url=url)
+            assert client.get_parameter(Name="/replication/spec")["Parameter"]["Value"] == SPEC
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", ["event-driven.md", "upgrading.md"])
+def test_the_commands_of_the_documentation_verify_and_deploy_a_release(
+    collected: Path, tmp_path: Path, page: str
+) -> None:
+    place, calls = tmp_path / "place", tmp_path / "calls"
+    place.mkdir()
+    if page == "upgrading.md":
+        shutil.copytree(collected, place, dirs_exist_ok=True)
+    else:
+        (place / "replication.yaml").write_text(SPEC)
+    assert "template.yaml: OK" in run_documented(page, place, collected, calls)
+    verified = [line.split() for line in calls.read_text().splitlines() if " verify " in line]
+    files = {path.name for path in place.iterdir() if path.suffix in {".whl", ".gz", ".zip", ".yaml"}}
+    images = {f"oci://ghcr.io/{REPOSITORY}:{VERSION}"} if page == "upgrading.md" else set()
+    assert {line[3] for line in verified} == (files - {"replication.yaml"}) | images
+    for line in verified:
+        assert line[4:] == [
+            "--repo", REPOSITORY, "--signer-workflow", f"{REPOSITORY}/.github/workflows/release.yml",
+            "--source-ref", f"refs/tags/v{VERSION}",
+        ]  # fmt: skip
