@@ -10,6 +10,9 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+_IDS = r'"\(.owner.id)/\(.id)"'
+"""The ids of a repository, as an expression of jq."""
+
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
@@ -93,6 +96,40 @@ class CommandLine:
     def init_github(self, repository: str, *words: str) -> str:
         """Return the command that writes the files for a repository; with `--apply`, the settings."""
         return _joined(["init", "--github", repository, *words, *self._specs])
+
+    def role_steps(self, repository: str, stack: str, ids: str | None = None) -> str:
+        """Return the commands that create the roles, one a line.
+
+        Args:
+            repository: The repository on GitHub, as OWNER/REPO.
+            stack: The name of the stack.
+            ids: The ids of the repository, as OWNER_ID/REPO_ID; None: the command reads them with `gh`.
+        """
+        template = self.iam("stack", "--github", repository, "--github-ids", ids or "IDS")
+        if ids is None:
+            template = template.replace(" IDS", f""" "$(gh api repos/{repository} --jq '{_IDS}')\"""", 1)
+        deploy = f"aws cloudformation deploy --template-file roles.json --stack-name {stack}"
+        return f"  {template} > roles.json\n  {deploy} --capabilities CAPABILITY_NAMED_IAM"
+
+    def github_steps(
+        self, repository: str, stack: str, words: Iterable[str] = ("--apply",), branch: str = "main"
+    ) -> str:
+        """Return the commands for the roles, the files, the settings and the check, one a line.
+
+        The workflow is pushed before its rules exist, which need a pull request for each change.
+
+        Args:
+            repository: The repository on GitHub, as OWNER/REPO.
+            stack: The name of the stack of its roles.
+            words: The options that make the settings.
+            branch: The default branch.
+        """
+        return (
+            f"{self.role_steps(repository, stack)}\n"
+            f"  git add .github && git commit -m 'Plan and apply on GitHub' && git push origin {branch}\n"
+            f"  {self.init_github(repository, *words)}\n"
+            f"  {self.doctor_github()}"
+        )
 
     def iam(self, phase: str, *words: str) -> str:
         """Return the command that prints the IAM policies of a phase; it does not call AWS."""

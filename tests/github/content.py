@@ -314,9 +314,14 @@ class Hub:
 
     def environment(self, name: str) -> Environment:
         """Return an environment; a reference creates it, without any rule."""
-        if name not in self.environments:
-            self.environments[name] = Environment(name, self.next_id())
-        return self.environments[name]
+        found = self.find_environment(name)
+        if found is None:
+            found = self.environments[name] = Environment(name, self.next_id())
+        return found
+
+    def find_environment(self, name: str) -> Environment | None:
+        """Return an environment, whose name has no case; None if there is none."""
+        return next((one for key, one in self.environments.items() if key.lower() == name.lower()), None)
 
     def add_run(
         self, run: str, path: str, event: str, head_sha: str, *, branch: str = "main", actor: str = "alice",

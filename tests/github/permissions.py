@@ -27,7 +27,7 @@ _WRITES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"issues/(\d+/comments|comments/\d+)", _EITHER),
     (r"issues(/\d+)?", ("issues",)),
     (r"check-runs(/\d+)?", ("checks",)),
-    (r"environments/[^/]+(/deployment-branch-policies)?|rulesets(/\d+)?", ("administration",)),
+    (r"environments/[^/]+(/deployment-branch-policies(/\d+)?)?|rulesets(/\d+)?", ("administration",)),
     (r"actions/runs/\d+/(rerun|cancel|pending_deployments)", ("actions",)),
 )
 

@@ -105,6 +105,9 @@ class _Door(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer("PUT")
 
+    def do_DELETE(self) -> None:
+        self._answer("DELETE")
+
     def _answer(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length) if length else b""
@@ -246,7 +249,7 @@ class _Door(BaseHTTPRequestHandler):
             case "GET", "rules", "branches", _:
                 return self._page(setup.rules_of_branch(hub), asked, path)
             case ("GET" | "POST" | "PUT") as verb, "rulesets", *numbers:
-                return _Answer(*setup.answer_rulesets(hub, verb, next(iter(numbers), None), body))
+                return _Answer(*setup.answer_rulesets(hub, verb, next(iter(numbers), None), body, asked))
             case "GET", "collaborators", login, "permission":
                 role = hub.roles.get(login, "write")
                 return {"permission": role, "role_name": role, "user": user(login)}
@@ -280,25 +283,18 @@ class _Door(BaseHTTPRequestHandler):
                 every_environment = [one.document for one in hub.environments.values()]
                 return self._list("environments", every_environment, asked, path)
             case "GET", "environments", name:
-                return self._found(hub.environments.get(unquote(name))).document
+                return self._found(hub.find_environment(unquote(name))).document
             case "PUT", "environments", name:
                 return setup.put_environment(hub, unquote(name), body)
-            case "POST", "environments", name, "deployment-branch-policies":
-                return _Answer(
-                    *setup.add_branch_policy(self._found(hub.environments.get(unquote(name))), body)
-                )
-            case "GET", "environments", name, "deployment-branch-policies":
-                branches = self._found(hub.environments.get(unquote(name))).branches or []
-                policies = [
-                    {
-                        "name": name.removeprefix("tag "),
-                        "type": "tag" if name.startswith("tag ") else "branch",
-                    }
-                    for name in branches
-                ]
-                return self._list("branch_policies", policies, asked, path)
+            case method, "environments", name, "deployment-branch-policies", *numbers:
+                environment = self._found(hub.find_environment(unquote(name)))
+                if method == "POST":
+                    return _Answer(*setup.add_branch_policy(environment, body))
+                if method == "DELETE":
+                    return _Answer(*setup.remove_branch_policy(environment, numbers[0]))
+                return self._list("branch_policies", setup.branch_policies(environment), asked, path)
             case "GET", "environments", name, "variables":
-                return self._variables(self._found(hub.environments.get(unquote(name))).name, asked, path)
+                return self._variables(self._found(hub.find_environment(unquote(name))).name, asked, path)
             case "GET", "actions", "variables":
                 return self._variables("repository", asked, path)
             case "GET", "actions", "organization-variables":

@@ -1,7 +1,7 @@
 """Changes of the settings of a repository, as the REST reference describes them (version 2022-11-28).
 
     PUT  environments/NAME                               the body replaces all settings
-    POST environments/NAME/deployment-branch-policies
+    POST environments/NAME/deployment-branch-policies; DELETE environments/NAME/deployment-branch-policies/ID
     GET, POST rulesets; GET, PUT rulesets/ID
 
 A body with an unknown key, a missing required key or a value of another type is refused with 422. So is a
@@ -100,14 +100,46 @@ def add_branch_policy(environment: Environment, body: Any) -> tuple[int, dict[st
     return 200, body
 
 
-def answer_rulesets(hub: Hub, method: str, number: str | None, body: Any) -> tuple[int, Any]:
+def branch_policies(environment: Environment) -> list[dict[str, Any]]:
+    """Return the branches and tags that an environment admits."""
+    return [
+        {
+            "id": account_id(name), "name": name.removeprefix("tag "),
+            "type": "tag" if name.startswith("tag ") else "branch",
+        }
+        for name in environment.branches or ()
+    ]  # fmt: skip
+
+
+def remove_branch_policy(environment: Environment, number: str) -> tuple[int, None]:
+    """Admit a branch or a tag no longer."""
+    branches = environment.branches or []
+    rest = [name for name in branches if str(account_id(name)) != number]
+    if rest == branches:
+        raise RefusedError(404, "Not Found")
+    environment.branches = rest
+    return 204, None
+
+
+def _list_rulesets(hub: Hub, asked: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a page of the rulesets of the repository, and by default also those of its organization."""
+    keys = ("id", "name", "enforcement", "source_type")
+    kinds = {"Repository"} if asked.get("includes_parents") == "false" else {"Repository", "Organization"}
+    found = [{key: one[key] for key in keys} for one in hub.rulesets if one["source_type"] in kinds]
+    size, page = min(int(asked.get("per_page", "30")), 100), int(asked.get("page", "1"))
+    return found[(page - 1) * size : page * size]
+
+
+def answer_rulesets(
+    hub: Hub, method: str, number: str | None, body: Any, asked: Mapping[str, str]
+) -> tuple[int, Any]:
     """Return the response for the rulesets of the repository; `number` is the id of one."""
     if hub.visibility == "private" and hub.plan == "free":
         raise RefusedError(
             403, "Upgrade to GitHub Pro or make this repository public to enable this feature."
         )
     if number is None and method == "GET":
-        return 200, [{key: one[key] for key in ("id", "name", "enforcement")} for one in hub.rulesets]
+        return 200, _list_rulesets(hub, asked)
     others = [one for one in hub.rulesets if str(one["id"]) != number]
     found = next((one for one in hub.rulesets if str(one["id"]) == number), None)
     if number is not None and found is None:
@@ -115,7 +147,7 @@ def answer_rulesets(hub: Hub, method: str, number: str | None, body: Any) -> tup
     if method == "GET":
         return 200, found
     _check_ruleset(body)
-    if any(one["name"] == body["name"] for one in others):
+    if any(one["name"] == body["name"] and one["source_type"] == "Repository" for one in others):
         raise RefusedError(422, "Name must be unique")
     new = {"id": hub.next_id(), "source_type": "Repository", "bypass_actors": [], **(found or {}), **body}
     hub.rulesets = [*others, new]
@@ -157,7 +189,9 @@ def rules_of_branch(hub: Hub) -> list[dict[str, Any]]:
     active = [
         one
         for one in hub.rulesets
-        if one["enforcement"] == "active" and named & set(one["conditions"]["ref_name"]["include"])
+        if one["enforcement"] == "active"
+        and named & set(one["conditions"]["ref_name"]["include"])
+        and not named & set(one["conditions"]["ref_name"]["exclude"])
     ]
     return [*hub.branch_rules, *(rule for one in active for rule in one["rules"])]
 

@@ -15,7 +15,7 @@ import pytest
 from moto import mock_aws
 
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.iam import DEFAULT, INLINE, MANAGED, document_length, policies
+from ssm_reconcile.iam import DEFAULT, policies
 from ssm_reconcile.iam.stack import own_account, own_stack, role_names, target_stack
 from ssm_reconcile.iam.statements import PolicyPhase
 from ssm_reconcile.load import load_text
@@ -307,47 +307,6 @@ def wide(number: int, regions: int = 10, name: str = "prod") -> list[Replication
     return load(spec(targets, name).replace('"/prod/**"', patterns(number, name)))
 
 
-@pytest.mark.parametrize(("number", "count"), [(1, 2), (4, 3), (8, 5)])
-def test_a_policy_that_is_too_long_for_a_role_is_split_and_allows_the_same(number: int, count: int) -> None:
-    specs = wide(number)
-    template = own_stack(specs, REPOSITORY)
-    (policy,) = policies(specs, PolicyPhase.APPLY)
-    whole, parts = policy.document(), granted(template, "ApplyRole")
-    assert document_length(whole) > INLINE
-    assert "Policies" not in roles(template)["ApplyRole"]
-    assert len(parts) == count
-    assert [one for part in parts for one in part["Statement"]] == whole["Statement"]
-    assert all(document_length(part) <= MANAGED for part in parts)
-    for part in parts:
-        iam.check(part)
-
-
-def test_a_policy_that_fits_a_role_is_inline() -> None:
-    lengths = set()
-    for specs in ALL.values():
-        for template in stacks(specs).values():
-            for one in roles(template).values():
-                (policy,) = one["Policies"]
-                lengths.add(document_length(policy["PolicyDocument"]))
-    assert MANAGED < max(lengths) <= INLINE
-
-
-@pytest.mark.parametrize(
-    ("specs", "reason"),
-    [
-        pytest.param(wide(40), "a statement", id="a statement is too long"),
-        pytest.param([one for n in range(9) for one in wide(1, 9, f"p{n}")], "count", id="too many policies"),
-    ],
-)
-def test_a_policy_that_fits_no_role_is_refused(specs: list[Replication], reason: str) -> None:
-    (policy,) = policies(specs, PolicyPhase.APPLY)
-    longest = max(len(json.dumps(one.document(), separators=(",", ":"))) for one in policy.statements)
-    assert (longest > MANAGED) is (reason == "a statement")
-    with pytest.raises(UsageError, match=r"default credentials has [\d,]+ characters.*6,144") as error:
-        own_stack(specs, REPOSITORY)
-    assert "a role for each target" in str(error.value.remedy)
-
-
 def refusals() -> Iterator[tuple[Any, str, str]]:
     three = ALL["three-accounts"]
     unknown = load(spec(role("writer", OTHER), source="region: us-east-1"))
@@ -370,8 +329,12 @@ def refusals() -> Iterator[tuple[Any, str, str]]:
         "`account` of the source",
     )
     china = load(spec("{ region: cn-northwest-1 }", "c", "region: cn-north-1"))
-    yield lambda: own_stack([*china, *unknown], REPOSITORY), "several partitions (aws, aws-cn)", "--name"
-    yield lambda: own_stack(two, REPOSITORY), f"several accounts ({HOME}, {OTHER})", "--name"
+    yield (
+        lambda: own_stack([*china, *unknown], REPOSITORY),
+        "several partitions (aws, aws-cn)",
+        "once for each spec",
+    )
+    yield lambda: own_stack(two, REPOSITORY), f"several accounts ({HOME}, {OTHER})", "each spec"
     yield (
         lambda: own_stack(clash, REPOSITORY),
         "SSM-reconcile-prod-apply, ssm-reconcile-prod-apply",

@@ -31,7 +31,7 @@ Examples:
   ssm-reconcile iam trust --github acme/parameters --partition aws-cn
   ssm-reconcile iam stack --github acme/parameters > roles.json
   aws cloudformation deploy --template-file roles.json \\
-      --stack-name ssm-reconcile --capabilities CAPABILITY_NAMED_IAM
+      --stack-name ssm-reconcile-prod --capabilities CAPABILITY_NAMED_IAM
 """
 EXIT_CODES = {
     0: "done",
@@ -216,6 +216,9 @@ def stack_command(
     jobs with ssm-apply. Deploy the template in the account of the source; roles of the spec in that account
     are part of it.
     """
+    if target_account is not None and ids is not None:
+        message = "--target-account: the roles of that account trust other roles, not GitHub"
+        raise UsageError(message, "leave out --github-ids")
     loaded = command_run.load_specs(specs, name)
     if target_account is None:
         template = stack.own_stack(loaded, repository, ids)

@@ -179,7 +179,17 @@ def command(
         return init_github.run(chosen, specs or (output,), force=force, common=common)
     if chosen.repository:
         init_github.check_new(chosen, output, force=force)
-    _write_spec(wanted, output, common, force=force, yes=yes)
+    from ssm_reconcile.iam.stack import role_names
+    from ssm_reconcile.load import load_text
+
+    text = _new_text(wanted, output, common, force=force, yes=yes)
+    found = load_text(text).replications
+    if chosen.repository:
+        init_github.account_of(chosen, found)
+    if output == "-":
+        terminal.write(text)
+    else:
+        text_files.save(Path(output), text)
     again = CommandLine(() if output == DEFAULT_SPEC else (output,), access=common.access)
     if output != "-" and not common.quiet:
         terminal.log(f"Wrote {output}. Read it, then: {again.plan()}")
@@ -188,12 +198,12 @@ def command(
     if output != "-" and not common.quiet:
         repository = propose_repository(Path.cwd())
         terminal.log(f"{GITHUB_STEPS}\n  {again.init_github(repository)}")
-        terminal.log(init_github.next_steps(again, repository))
+        terminal.log(again.github_steps(repository, role_names(found, repository).stack))
     return 0
 
 
-def _write_spec(wanted: InitOptions, output: str, common: CommonOptions, *, force: bool, yes: bool) -> None:
-    """Write the spec that the options and the answers describe.
+def _new_text(wanted: InitOptions, output: str, common: CommonOptions, *, force: bool, yes: bool) -> str:
+    """Return the text of the spec that the options and the answers describe.
 
     Raises:
         UsageError: The file exists, or an option is missing or not valid.
@@ -205,11 +215,7 @@ def _write_spec(wanted: InitOptions, output: str, common: CommonOptions, *, forc
             message = f"{output} already exists"
             raise UsageError(message, "name another file with --output, or overwrite it with --force")
     asking = terminal.can_ask() and not yes
-    text = _spec_text(_completed(wanted, asking=asking), common, asking=asking)
-    if output == "-":
-        terminal.write(text)
-    else:
-        text_files.save(Path(output), text)
+    return _spec_text(_completed(wanted, asking=asking), common, asking=asking)
 
 
 def _completed(given: InitOptions, *, asking: bool) -> InitOptions:

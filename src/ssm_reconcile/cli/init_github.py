@@ -1,12 +1,11 @@
 """`ssm-reconcile init --github`: specs -> the files of a repository, and its settings through `gh`.
 
 Everything that can be refused is checked before the first file is written. Without `--apply`, the commands of
-`gh` are printed; with it, only those are run that are still needed.
+`gh` for a repository without the settings are printed; with it, only those are run that are still needed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -27,15 +26,15 @@ from ssm_reconcile.errors import ReconcileError, UsageError
 
 if TYPE_CHECKING:
     from ssm_reconcile.init.github import ApiRequest, GitHubState, RepositorySetup, ToolCommit
+    from ssm_reconcile.spec import Replication
 
-_NAME = re.compile(r"@?([A-Za-z0-9][A-Za-z0-9-]*(/[A-Za-z0-9._-]+)?)")
+_NAME = re.compile(r"@?([A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9._-]+)?)")
+"""A login has `_` before the short code of its enterprise, if the enterprise manages its users."""
 _MOST_REVIEWERS = 6
 """Reviewers of an environment (REST reference)."""
 _MOST_OWNERS_BYTES = 3_000_000
 """Bytes of CODEOWNERS that GitHub reads."""
 _SECONDS = 60
-_PLACEHOLDER = "OWNER"
-"""The owner in the address of this project as long as nothing is released."""
 _PAID = "a private repository has this setting on a paid plan of GitHub only"
 
 
@@ -74,7 +73,8 @@ class GitHubOptions:
         TrustedWorkflows(self.repository).check()
         for name in (*self.code_owners, *self.reviewers):
             if not _NAME.fullmatch(name):
-                raise UsageError(f"{name!r} is not @USER or @ORGANIZATION/TEAM")
+                remedy = "write a login, such as @octocat, or a team, such as @acme/ops"
+                raise UsageError(f"{name!r} is not @USER or @ORGANIZATION/TEAM", remedy)
         if len(set(self.reviewers)) > _MOST_REVIEWERS:
             raise UsageError(f"an environment has at most {_MOST_REVIEWERS} reviewers", "name a team")
         if self.ref is not None and not re.fullmatch(r"[0-9a-f]{40}", self.ref):
@@ -141,16 +141,43 @@ class FileWriter:
         Raises:
             UsageError: The file has another text, or cannot be written.
         """
-        if path.exists() and not self.force and (text is None or path.read_text("utf-8") != text):
-            raise UsageError(f"{self.shown(path)} already exists", "overwrite it with --force")
         folder = next(one for one in path.parents if one.exists())
-        if not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-            message = f"{self.shown(path)} cannot be written"
-            raise UsageError(message, "check the permissions of its folder")
+        is_present = path.exists()
+        access = os.access(path, os.R_OK | os.W_OK) if is_present else os.access(folder, os.W_OK)
+        if not folder.is_dir() or (is_present and not path.is_file()) or not access:
+            message = f"{self.shown(path)} cannot be read or written"
+            raise UsageError(message, "check that it is a file, and its permissions and those of its folder")
+        if is_present and not self.force and (text is None or not _has_text(path, text)):
+            raise UsageError(f"{self.shown(path)} already exists", "overwrite it with --force")
+
+    def read_code_owners(self) -> str:
+        """Return the text of CODEOWNERS; empty if there is none.
+
+        Raises:
+            UsageError: It is not a text, cannot be written, or is longer than GitHub reads.
+        """
+        path = self.code_owners
+        FileWriter(self.root, force=True).check(path)
+        if not path.exists():
+            return ""
+        self.check_length(path, path.stat().st_size)
+        return text_files.read_text(str(path), _MOST_OWNERS_BYTES)
+
+    def check_length(self, path: Path, length: int) -> None:
+        """Check the number of bytes of CODEOWNERS.
+
+        Raises:
+            UsageError: GitHub does not read a file with so many.
+        """
+        if length > _MOST_OWNERS_BYTES:
+            message = (
+                f"{self.shown(path)} has {length:,} bytes, and GitHub reads at most {_MOST_OWNERS_BYTES:,}"
+            )
+            raise UsageError(message, "shorten it, or leave out --code-owner")
 
     def is_kept(self, path: Path, text: str) -> bool:
         """Return whether a file exists with another text and is not to be overwritten."""
-        return path.is_file() and not self.force and path.read_text("utf-8") != text
+        return path.is_file() and not self.force and not _has_text(path, text)
 
     def save(self, path: Path, text: str, common: CommonOptions) -> None:
         """Write a file that has another text, with its folders, and log its path.
@@ -163,7 +190,7 @@ class FileWriter:
         Raises:
             ReconcileError: The file could not be written.
         """
-        is_same = path.exists() and path.read_text("utf-8") == text
+        is_same = path.exists() and _has_text(path, text)
         if not is_same:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,6 +204,10 @@ class FileWriter:
     def shown(self, path: Path) -> str:
         """Return the path of a file as a person sees it, from the current directory if it is below."""
         return os.path.relpath(path)
+
+
+def _has_text(path: Path, text: str) -> bool:
+    return path.read_bytes() == text.encode()
 
 
 def find_root() -> Path:
@@ -194,15 +225,19 @@ def check_new(github: GitHubOptions, output: str, *, force: bool) -> None:
         force: Whether to overwrite a workflow.
 
     Raises:
-        UsageError: The workflow exists, or cannot be written, or `gh` is missing.
+        UsageError: The spec would not be in the repository, the workflow exists, a file cannot be written,
+            or `gh` is missing.
     """
+    from ssm_reconcile.github.workflow_run import repository_paths
     from ssm_reconcile.init.github import WORKFLOW, check_words
 
     if output == "-":
         raise UsageError("--github needs a file for the spec, not `-`")
-    check_words(github.branch or "main", [output])
     files = FileWriter(find_root(), force)
+    check_words(github.branch or "main", repository_paths([output], {"GITHUB_WORKSPACE": str(files.root)}))
     files.check(files.root / WORKFLOW)
+    if github.code_owners:
+        files.read_code_owners()
     _tool_commit(github.ref)
     if github.is_applied:
         _check_gh(github)
@@ -221,49 +256,62 @@ def run(github: GitHubOptions, specs: Sequence[str], *, force: bool, common: Com
         UsageError: The setup is not possible, or a file exists.
         ReconcileError: A file cannot be written, or GitHub refuses a setting.
     """
-    from ssm_reconcile.init.github import (
-        WORKFLOW,
-        code_owners_text,
-        missing_requests,
-        script,
-        workflow_text,
-    )
+    from ssm_reconcile.init import github as content
 
     files = FileWriter(find_root(), force)
     setup = _setup_of(github, specs, files.root)
-    workflow, text = files.root / WORKFLOW, workflow_text(setup)
+    workflow, text = files.root / content.WORKFLOW, content.workflow_text(setup)
     is_new, is_kept = not workflow.exists(), github.is_applied and files.is_kept(workflow, text)
     texts = {} if is_kept else {workflow: text}
     for path in texts:
         files.check(path, text)
-    if setup.code_owners:
-        path = files.code_owners
-        existing = text_files.read_text(str(path), _MOST_OWNERS_BYTES) if path.exists() else ""
-        name = path.relative_to(files.root).as_posix()
-        texts[path] = code_owners_text(setup, name, existing)
-        FileWriter(files.root, force=True).check(path)
-    requests = []
+    owners, notes = _owners_of(setup, files)
+    ids, state, requests = None, content.GitHubState(), []
     if github.is_applied:
-        _check_gh(github)
-        requests = missing_requests(setup, _read_state(setup))
-    for path, text in texts.items():
+        ids = _check_gh(github)
+        with gh.documented_form(f"settings of {setup.repository}"):
+            state = _read_state(setup)
+            requests = content.missing_requests(setup, state)
+            notes += content.excess_notes(setup, state)
+    for path, text in (texts | owners).items():
         files.save(path, text, common)
     if github.is_applied:
         _send(requests, common)
     else:
-        terminal.write(script(setup))
+        terminal.write(content.script(setup))
     if not common.quiet:
         if is_kept:
             terminal.log(f"Kept {files.shown(workflow)}, which has another text; --force overwrites it.")
-        _log_notes(setup, has_owners=files.code_owners.exists())
-        _log_steps(github, setup, specs, is_new=is_new)
+        for note in (*notes, *content.setup_notes(setup, state, has_owners=files.code_owners.exists())):
+            terminal.log(f"Note: {note}")
+        if github.is_applied and content.is_complete(setup, state):
+            terminal.log("All settings on GitHub are complete.")
+        words = (*github.apply_words, "--apply")
+        again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
+        terminal.log(content.next_steps(setup, again, words, ids, is_new=is_new))
     return 0
+
+
+def _owners_of(setup: RepositorySetup, files: FileWriter) -> tuple[dict[Path, str], list[str]]:
+    """Return CODEOWNERS with its new text, if owners are given, and notes on lines that no longer decide."""
+    from ssm_reconcile.init.github import code_owners_text, overridden_owners
+
+    if not setup.code_owners:
+        return {}, []
+    path, existing = files.code_owners, files.read_code_owners()
+    name = path.relative_to(files.root).as_posix()
+    text = code_owners_text(setup, name, existing)
+    files.check_length(path, len(text.encode()))
+    lines = overridden_owners(setup, name, existing)
+    return {path: text}, [
+        f"{name}: `{line}` no longer decides for the files of the new lines." for line in lines
+    ]
 
 
 def _setup_of(github: GitHubOptions, specs: Sequence[str], root: Path) -> RepositorySetup:
     from ssm_reconcile.github.workflow_run import repository_paths
     from ssm_reconcile.iam import partition_for
-    from ssm_reconcile.iam.stack import own_account, role_names
+    from ssm_reconcile.iam.stack import role_names
     from ssm_reconcile.init.github import RepositorySetup, check_words
 
     if "-" in specs:
@@ -277,24 +325,36 @@ def _setup_of(github: GitHubOptions, specs: Sequence[str], root: Path) -> Reposi
     branch, repository = github.branch or "main", github.repository or ""
     check_words(branch, named)
     loaded = command_run.load_specs(specs, None)
-    account = own_account(loaded)
-    if account is None and github.account is None:
-        message = "the account of the roles is not known: no spec names the account of its source"
-        raise UsageError(message, "write `account` of the source in the spec, or give --account")
-    if github.account not in {None, account} and account is not None:
-        raise UsageError(f"--account {github.account}: the spec names {account}", "leave out --account")
     return RepositorySetup(
         repository=repository,
         branch=branch,
         specs=tuple(dict.fromkeys(named)),
         tool=_tool_commit(github.ref),
         region=loaded[0].source.access.region,
-        account=account or github.account or "",
+        account=account_of(github, loaded),
         partition=partition_for(loaded),
         roles=role_names(loaded, repository),
         code_owners=_names(github.code_owners, "@"),
         reviewers=_names(github.reviewers),
     )
+
+
+def account_of(github: GitHubOptions, specs: Sequence[Replication]) -> str:
+    """Return the account of the roles, from the specs or from `--account`.
+
+    Raises:
+        UsageError: It is not known, or the two differ.
+    """
+    from ssm_reconcile.iam.stack import own_account
+
+    account = own_account(specs)
+    if github.account not in {None, account} and account is not None:
+        raise UsageError(f"--account {github.account}: the spec names {account}", "leave out --account")
+    found = account or github.account
+    if found is None:
+        message = "the account of the roles is not known: no spec names the account of its source"
+        raise UsageError(message, "write `account` of the source in the spec, or give --account")
+    return found
 
 
 # The commit of this project that a workflow names
@@ -357,8 +417,8 @@ def _output(*words: str) -> str:
 # Settings through `gh`
 
 
-def _check_gh(github: GitHubOptions) -> None:
-    """Check that `gh` reaches the repository, and the name of its default branch.
+def _check_gh(github: GitHubOptions) -> str:
+    """Check that `gh` reaches the repository, and the name of its default branch; return OWNER_ID/REPO_ID.
 
     Raises:
         UsageError: `gh` is missing, or the default branch has another name.
@@ -367,11 +427,14 @@ def _check_gh(github: GitHubOptions) -> None:
     if shutil.which("gh") is None:
         remedy = "install it (https://cli.github.com), or leave out --apply and run the printed commands"
         raise UsageError("--apply needs `gh`, which is not installed", remedy)
-    found = gh.read_object(f"repos/{github.repository}", "repository")
-    default, branch = str(found.get("default_branch")), github.branch or "main"
+    with gh.documented_form(f"repository {github.repository}"):
+        found = gh.read_object(f"repos/{github.repository}", "repository")
+        default, ids = str(found["default_branch"]), f"{found['owner']['id']}/{found['id']}"
+    branch = github.branch or "main"
     if default != branch:
         message = f"the default branch of {github.repository} is {default}, and the files are for {branch}"
         raise UsageError(message, f"give --branch {default}")
+    return ids
 
 
 def _read_state(setup: RepositorySetup) -> GitHubState:
@@ -380,17 +443,21 @@ def _read_state(setup: RepositorySetup) -> GitHubState:
     from ssm_reconcile.init.github import RULESET, GitHubState, reviewer_path
 
     base = f"repos/{setup.repository}"
-    listed = gh.read_object(f"{base}/environments?per_page=100", "environments")["environments"]
-    environments = {str(one["name"]).lower(): one for one in listed}
-    branches: dict[str, list[str]] = {}
+    # If their list can be read, 404 for one of them does not mean that the permission is missing.
+    gh.read_object(f"{base}/environments?per_page=1", "environments")["environments"]
+    environments: dict[str, Any] = {}
+    branches: dict[str, list[Any]] = {}
     for name in ENVIRONMENTS:
-        if (environments.get(name, {}).get("deployment_branch_policy") or {}).get("custom_branch_policies"):
-            path = f"{base}/environments/{name}/deployment-branch-policies?per_page=100"
-            policies = gh.read_object(path, f"branches of environment {name}")["branch_policies"]
-            branches[name] = [one["name"] for one in policies if one.get("type", "branch") == "branch"]
+        path = f"{base}/environments/{name}"
+        found = gh.read_object(path, f"environment {name}", may_be_missing=True)
+        if found is not None:
+            environments[name] = found
+            if (found.get("deployment_branch_policy") or {}).get("custom_branch_policies"):
+                path += "/deployment-branch-policies"
+                branches[name] = gh.read_pages(path, f"branches of environment {name}", "branch_policies")
     ids = {one: int(gh.read_object(reviewer_path(one), f"reviewer {one}")["id"]) for one in setup.reviewers}
-    path, remedy = f"{base}/rulesets?includes_parents=false&per_page=100", f"{gh.ADMINISTER}; {_PAID}"
-    rulesets = gh.read_object(path, "rulesets", remedy)
+    remedy = f"{gh.ADMINISTER}; {_PAID}"
+    rulesets = gh.read_pages(f"{base}/rulesets?includes_parents=false", "rulesets", remedy=remedy)
     mine = next((one for one in rulesets if one["name"] == RULESET), None)
     ruleset = None if mine is None else gh.read_object(f"{base}/rulesets/{mine['id']}", f"ruleset {RULESET}")
     return GitHubState(environments, branches, ruleset, ids)
@@ -404,14 +471,11 @@ def _send(requests: Sequence[ApiRequest], common: CommonOptions) -> None:
     """
     for request in requests:
         if not common.quiet:
-            body = "" if request.body is None else f" <<< '{json.dumps(request.body)}'"
-            terminal.log(request.command + body)
+            terminal.log(request.line)
         response = gh.send_request(request.method, request.path, request.body)
         if not response.is_success:
             remedy = _remedy(request) if response.status in {gh.FORBIDDEN, gh.NOT_FOUND, gh.INVALID} else ""
             raise gh.request_error(request.command, request.setting, response, remedy)
-    if not common.quiet and not requests:
-        terminal.log("All settings on GitHub are complete.")
 
 
 def _remedy(request: ApiRequest) -> str:
@@ -422,63 +486,3 @@ def _remedy(request: ApiRequest) -> str:
             " ssm-apply-changed: a merge whose plan changed is refused, and a person applies it by its id"
         )
     return f"{gh.ADMINISTER}; {_PAID}" if request.needs_plan else gh.ADMINISTER
-
-
-def _log_notes(setup: RepositorySetup, *, has_owners: bool) -> None:
-    """Log what the files and settings lack."""
-    if setup.tool.repository.startswith(f"{_PLACEHOLDER}/"):
-        terminal.log(
-            f"Note: replace {_PLACEHOLDER} in the workflow with the owner of ssm-reconcile on GitHub."
-        )
-    if not setup.code_owners and not has_owners:
-        terminal.log(
-            "Note: CODEOWNERS does not exist: give --code-owner for the owners of the spec and .github/."
-        )
-    if not setup.reviewers:
-        without = "without --reviewer, no one can approve in ssm-apply-changed"
-        terminal.log(f"Note: {without}: a merge whose plan changed is refused.")
-
-
-def _log_steps(github: GitHubOptions, setup: RepositorySetup, specs: Sequence[str], *, is_new: bool) -> None:
-    """Log the commands that are left, in their order. `is_new`: this run wrote the workflow."""
-    again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
-    branch = setup.branch
-    if not github.is_applied:
-        terminal.log("Next:")
-        terminal.log(next_steps(again, setup.repository, (*github.apply_words, "--apply"), branch))
-    else:
-        terminal.log(f"Next, after the stack of `iam stack` is deployed:\n  {again.doctor_github()}")
-    if github.is_applied and is_new:
-        terminal.log(
-            f"Commit the files on a branch, and open a pull request to {branch}. It changes .github/, so its"
-            " plan does not count as reviewed: after the merge, it is applied when a person approves it."
-        )
-    else:
-        terminal.log(
-            f"Then open a pull request to {branch} with the spec, and without a change of .github/: its plan"
-            " is applied on merge."
-        )
-
-
-def next_steps(
-    again: CommandLine, repository: str, words: Sequence[str] = ("--apply",), branch: str = "main"
-) -> str:
-    """Return the commands for the roles, the files, the settings and the check, one a line.
-
-    The workflow is pushed before its rules exist, which need a pull request for each change.
-
-    Args:
-        again: The specs.
-        repository: The repository on GitHub, as OWNER/REPO.
-        words: The options that make the settings.
-        branch: The default branch.
-    """
-    ids = f'"$(gh api repos/{repository} --jq \'"\\(.owner.id)/\\(.id)"\')"'
-    stack = "--template-file roles.json --stack-name ssm-reconcile --capabilities CAPABILITY_NAMED_IAM"
-    return (
-        f"  {again.iam('stack', '--github', repository)} --github-ids {ids} > roles.json\n"
-        f"  aws cloudformation deploy {stack}\n"
-        f"  git add .github && git commit -m 'Plan and apply on GitHub' && git push origin {branch}\n"
-        f"  {again.init_github(repository, *words)}\n"
-        f"  {again.doctor_github()}"
-    )

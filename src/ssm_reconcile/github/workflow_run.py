@@ -18,7 +18,7 @@ from ssm_reconcile.errors import UsageError
 
 GITHUB_COM = "https://github.com"
 GITHUB_COM_API = "https://api.github.com"
-_REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]{1,100}")
 _SHA = re.compile(r"[0-9a-f]{40,64}")
 _SUFFIX = re.compile(r"(-[A-Za-z0-9._-]{1,80})?")
 _SLUG_LENGTH = 40

@@ -57,7 +57,8 @@ SHORTER = (
     " `role/ssm-reconcile-{target.region}`"
 )
 """Remedy for a policy that is too long."""
-_REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}")
+"""An owner has `_` before the short code of its enterprise, if the enterprise manages its users."""
 _IDS = re.compile(r"\d{1,20}/\d{1,20}")
 _WORD = re.compile(r"[^\s:*?\x00-\x1f]{1,255}")
 
@@ -273,7 +274,7 @@ def partition_for(specs: Sequence[Replication]) -> str:
     found = {partition_of(spec.source.access.region) for spec in specs} or {DEFAULT_PARTITION}
     if len(found) > 1:
         message = f"the specs are in several partitions ({', '.join(sorted(found))})"
-        raise UsageError(message, "choose one replication with --name")
+        raise UsageError(message, "run the command once for each spec")
     return found.pop()
 
 

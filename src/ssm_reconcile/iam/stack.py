@@ -58,6 +58,13 @@ class RoleNames(NamedTuple):
     plan: str
     apply: str
 
+    @property
+    def stack(self) -> str:
+        """The name of their stack. CloudFormation allows letters, digits and `-` in it."""
+        name = self.plan.removesuffix("-plan")
+        plain = re.sub(r"[^A-Za-z0-9-]", "-", name)
+        return plain if plain == name else f"{plain}-{digest(name)[:8]}"
+
 
 def role_names(specs: Sequence[Replication], repository: str) -> RoleNames:
     """Return the names of the plan role and the apply role of a stack.
@@ -91,7 +98,7 @@ def own_account(specs: Sequence[Replication]) -> str | None:
     found = found or {place_of(spec.source.access, spec.source.account).account for spec in specs} - {"*"}
     if len(found) > 1:
         message = f"the default credentials would be in several accounts ({', '.join(sorted(found))})"
-        raise UsageError(message, "choose one replication with --name")
+        raise UsageError(message, "run the command once for each spec")
     return found.pop() if found else None
 
 

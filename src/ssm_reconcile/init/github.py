@@ -3,9 +3,12 @@
     workflow_text       the workflow that calls the reusable workflow of this project
     code_owners_text    CODEOWNERS with owners of the specs and of `.github/`
     missing_requests    the settings that GitHub has -> the requests that complete them
+    excess_requests     the settings that GitHub has -> the requests that remove what admits too much
     script              these requests as commands of `gh`
 
-Settings are completed and never reduced: an environment keeps its other reviewers, a ruleset its other rules.
+Missing requests never reduce the settings that were read: an environment keeps its other reviewers, a ruleset
+its other rules. Settings that admit too much are left to a person. A script knows no settings: it is for a
+repository without the environments and the ruleset.
 
 Sources: REST reference, "Deployment environments", "Deployment branch policies", "Rules"; GitHub docs,
 "Reusing workflows", "About code owners".
@@ -15,10 +18,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.github.code_owners import is_owned, read_entries
 from ssm_reconcile.github.settings import APPLY, APPROVAL, PLAN
@@ -26,15 +32,21 @@ from ssm_reconcile.iam.stack import RoleNames
 
 WORKFLOW = ".github/workflows/ssm-reconcile.yml"
 RULESET = "ssm-reconcile"
+_PLACEHOLDER = "OWNER"
+"""The owner in the address of this project as long as nothing is released."""
 _ACTIONS_APP = 15368
 """The id of the app GitHub Actions on github.com: no other app may report the required check."""
 _CHECK = re.compile(r"ssm( \(.*\))? / SSM check")
 """The names of the check, for one spec and for those of a matrix."""
 _SAFE = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._/-]*")
 """Paths and branches that need no escape in YAML, CODEOWNERS and the filters of a workflow."""
-_PLAIN = re.compile(r"[A-Za-z.][A-Za-z0-9._/-]*")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _KEYWORDS = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes"})
 _ENTRIES = "# The spec of ssm-reconcile, and the workflows. The last line that matches a file decides."
+
+_SCRIPT_USE = (
+    "# For a repository without these environments and this ruleset; for one that has them use --apply."
+)
 
 
 class ToolCommit(NamedTuple):
@@ -162,6 +174,37 @@ def code_owners_text(setup: RepositorySetup, path: str, existing: str) -> str:
         path: The path of CODEOWNERS.
         existing: Its text; empty for a new file.
     """
+    missing = _missing_owners(setup, path, existing)
+    if not missing:
+        return existing
+    end = "\r\n" if "\r\n" in existing else "\n"
+    above = [existing.rstrip("\r\n"), ""] if existing.strip() else []
+    return end.join([*above, _ENTRIES, *missing, ""])
+
+
+def overridden_owners(setup: RepositorySetup, path: str, existing: str) -> list[str]:
+    """Return the lines whose owners decide now, and no longer do for the files of the lines that are added.
+
+    Args:
+        setup: The specs and their owners.
+        path: The path of CODEOWNERS.
+        existing: Its text.
+    """
+    missing = _missing_owners(setup, path, existing)
+    found = []
+    for names in missing.values():
+        for name in names:
+            last = None
+            for line in map(str.strip, existing.split("\n")):
+                for pattern, has_owner in read_entries(line, frozenset()):
+                    if pattern is not None and pattern.fullmatch(name):
+                        last = line if has_owner else None
+            found += [] if last is None or last in missing else [last]
+    return list(dict.fromkeys(found))
+
+
+def _missing_owners(setup: RepositorySetup, path: str, existing: str) -> dict[str, tuple[str, ...]]:
+    """Return the lines that CODEOWNERS lacks, each with files that it is for."""
     probes: dict[str, tuple[str, ...]] = {
         spec: (f"{spec}new.yaml" if spec.endswith("/") else spec,) for spec in setup.specs
     }
@@ -169,11 +212,7 @@ def code_owners_text(setup: RepositorySetup, path: str, existing: str) -> str:
     probes |= {} if path.startswith(".github/") else {path: (path,)}
     owners = " ".join(setup.code_owners)
     lines = {f"/{subject} {owners}": names for subject, names in probes.items()}
-    missing = [line for line, names in lines.items() if not _decides(line, names, existing)]
-    if not missing:
-        return existing
-    above = [existing.rstrip("\n"), ""] if existing.strip() else []
-    return "\n".join([*above, _ENTRIES, *missing, ""])
+    return {line: names for line, names in lines.items() if not _decides(line, names, existing)}
 
 
 def _decides(line: str, names: Sequence[str], text: str) -> bool:
@@ -201,20 +240,25 @@ class ApiRequest:
         """The command of `gh` that sends the request."""
         return f"gh api --method {self.method} {self.path}" + ("" if self.body is None else " --input -")
 
+    @property
+    def line(self) -> str:
+        """The command with its body, as one line for bash."""
+        return self.command + ("" if self.body is None else f" <<< {shlex.quote(json.dumps(self.body))}")
+
 
 @dataclass(frozen=True, slots=True)
 class GitHubState:
     """The settings that GitHub has.
 
     Attributes:
-        environments: The documents of the environments by their name in lower case.
-        branches: The names of the branches that each of them admits.
+        environments: The documents of the environments by their name.
+        branches: The documents of the branches and tags that each of them admits.
         ruleset: The document of the ruleset `RULESET`; None: there is none.
         ids: The id of each reviewer; a text is a variable of a shell.
     """
 
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    branches: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    branches: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     ruleset: Mapping[str, Any] | None = None
     ids: Mapping[str, int | str] = field(default_factory=dict)
 
@@ -258,10 +302,117 @@ def _environment_requests(setup: RepositorySetup, state: GitHubState, name: str)
         needs_plan = "Team"
     if found is None or after != before:
         yield ApiRequest("PUT", base, after or None, f"environment {name}", needs_plan)
-    if name != PLAN and setup.branch not in state.branches.get(name, ()):
+    if name != PLAN and not any(_is_branch(one, setup.branch) for one in state.branches.get(name, ())):
         policy = {"name": setup.branch, "type": "branch"}
         where = f"branches of environment {name}"
         yield ApiRequest("POST", f"{base}/deployment-branch-policies", policy, where, "Team")
+
+
+def _is_branch(policy: Mapping[str, Any], branch: str) -> bool:
+    """Return whether a policy of an environment admits that branch and no other; a tag may have its name."""
+    return bool(policy["name"] == branch and policy.get("type", "branch") == "branch")
+
+
+def excess_requests(setup: RepositorySetup, state: GitHubState) -> dict[str, ApiRequest]:
+    """Return the requests that remove what admits too much, by a sentence that says what.
+
+    They reduce settings that a person made, so the command only shows them.
+    """
+    base, found = f"repos/{setup.repository}", {}
+    for name in (APPLY, APPROVAL):
+        where = f"environment {name}"
+        for one in state.branches.get(name, ()):
+            if not _is_branch(one, setup.branch):
+                path = f"{base}/environments/{name}/deployment-branch-policies/{one['id']}"
+                kind = one.get("type", "branch")
+                found[f"{where} also admits the {kind} {one['name']}"] = ApiRequest(
+                    "DELETE", path, None, where
+                )
+    names = ((state.ruleset or {}).get("conditions") or {}).get("ref_name") or {}
+    excluded = [one for one in names.get("exclude") or () if _covers(one, setup.branch)]
+    if state.ruleset is not None and excluded:
+        after = _complete_ruleset(_ruleset_body(state.ruleset), setup.checks)
+        rest = [one for one in names["exclude"] if one not in excluded]
+        after["conditions"]["ref_name"]["exclude"] = rest
+        path, where = f"{base}/rulesets/{state.ruleset['id']}", f"ruleset {RULESET}"
+        sentence = f"{where} excludes {', '.join(excluded)}: it does not hold for {setup.branch}"
+        found[sentence] = ApiRequest("PUT", path, after, where)
+    return found
+
+
+def has_reviewers(setup: RepositorySetup, state: GitHubState) -> bool:
+    """Return whether a person can approve a plan that changed: one that is named or that GitHub has."""
+    return bool(setup.reviewers or _environment_body(state.environments.get(APPROVAL, {})).get("reviewers"))
+
+
+def excess_notes(setup: RepositorySetup, state: GitHubState) -> list[str]:
+    """Return the settings that admit too much, each with the command that changes it."""
+    excess = excess_requests(setup, state).items()
+    return [f"{sentence}. To change that:\n  {request.line}" for sentence, request in excess]
+
+
+def setup_notes(setup: RepositorySetup, state: GitHubState, *, has_owners: bool) -> list[str]:
+    """Return what the files and settings lack, and whom they stop.
+
+    Args:
+        setup: The files and settings.
+        state: The settings that GitHub has.
+        has_owners: Whether CODEOWNERS exists.
+    """
+    notes, branch = [], setup.branch
+    if setup.tool.repository.startswith(f"{_PLACEHOLDER}/"):
+        notes.append(f"replace {_PLACEHOLDER} in the workflow with the owner of ssm-reconcile on GitHub.")
+    if not setup.code_owners and not has_owners:
+        notes.append("CODEOWNERS does not exist: give --code-owner for the owners of the spec and .github/.")
+    if not has_reviewers(setup, state):
+        without = "without --reviewer, no one can approve in ssm-apply-changed"
+        notes.append(f"{without}: a merge whose plan changed is refused.")
+    notes.append(
+        f"with the ruleset, a second person must approve the last push of each pull request to {branch}, also"
+        " of one with these files. Other pull requests wait for the check until the workflow is on"
+        f" {branch} and their branch is updated."
+    )
+    return notes
+
+
+def next_steps(
+    setup: RepositorySetup, again: CommandLine, words: Sequence[str], ids: str | None, *, is_new: bool
+) -> str:
+    """Return what is left, in its order: before the settings are made, or after.
+
+    Args:
+        setup: The files and settings.
+        again: The specs.
+        words: The options that make the settings.
+        ids: The ids of the repository if the settings are made, else None.
+        is_new: Whether this run wrote the workflow.
+    """
+    stack, branch, check = setup.roles.stack, setup.branch, f"Then:\n  {again.doctor_github()}"
+    pull = (
+        f"Then open a pull request to {branch} with the spec, and without a change of .github/: its plan is"
+        " applied on merge."
+    )
+    if ids is None:
+        return f"Next:\n{again.github_steps(setup.repository, stack, words, branch)}\n{pull}"
+    roles = f"Next, unless the stack has these roles:\n{again.role_steps(setup.repository, stack, ids)}"
+    if not is_new:
+        return f"{roles}\n{check}\n{pull}"
+    return (
+        f"{roles}\nCommit the files on a branch, open a pull request to {branch}, and merge it. It changes"
+        " .github/, so its plan does not count as reviewed: after the merge, it is applied when a person"
+        f" approves it. {check}"
+    )
+
+
+def is_complete(setup: RepositorySetup, state: GitHubState) -> bool:
+    """Return whether GitHub has all settings, and none that admits too much."""
+    changes = [*missing_requests(setup, state), *excess_requests(setup, state).values()]
+    return not changes and has_reviewers(setup, state)
+
+
+def _covers(pattern: str, branch: str) -> bool:
+    """Return whether a pattern of a ruleset matches the default branch."""
+    return pattern in {"~DEFAULT_BRANCH", "~ALL"} or fnmatchcase(f"refs/heads/{branch}", pattern)
 
 
 def _environment_body(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -283,12 +434,17 @@ def _environment_body(found: Mapping[str, Any]) -> dict[str, Any]:
 def _ruleset_request(setup: RepositorySetup, found: Mapping[str, Any] | None) -> ApiRequest | None:
     """Return the request that creates or completes the ruleset; None if it is complete."""
     path, setting = f"repos/{setup.repository}/rulesets", f"ruleset {RULESET}"
-    kept = {"name", "target", "enforcement", "bypass_actors", "conditions", "rules"}
-    before = {key: value for key, value in (found or {}).items() if key in kept}
+    before = _ruleset_body(found or {})
     after = _complete_ruleset(before, setup.checks)
     if found is None:
         return ApiRequest("POST", path, after, setting, "Team")
     return None if after == before else ApiRequest("PUT", f"{path}/{found['id']}", after, setting, "Team")
+
+
+def _ruleset_body(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a PUT that leaves a ruleset as it is."""
+    kept = {"name", "target", "enforcement", "bypass_actors", "conditions", "rules"}
+    return {key: value for key, value in found.items() if key in kept}
 
 
 def _complete_ruleset(before: Mapping[str, Any], checks: Sequence[str]) -> dict[str, Any]:
@@ -330,7 +486,8 @@ def _complete_ruleset(before: Mapping[str, Any], checks: Sequence[str]) -> dict[
 def script(setup: RepositorySetup) -> str:
     """Return the commands of `gh` for a repository without any of the settings, as text for a shell."""
     variables = {name: f"REVIEWER_{number}" for number, name in enumerate(setup.reviewers, 1)}
-    lines = [f'{word}="$(gh api {reviewer_path(name)} --jq .id)"' for name, word in variables.items()]
+    lines = [_SCRIPT_USE]
+    lines += [f'{word}="$(gh api {reviewer_path(name)} --jq .id)"' for name, word in variables.items()]
     state = GitHubState(ids={name: f"${word}" for name, word in variables.items()})
     for request in missing_requests(setup, state):
         lines.append(request.command + ("" if request.body is None else " <<JSON"))

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 from click.testing import CliRunner, Result
 
-from ssm_reconcile.cli import root
+from ssm_reconcile.cli import command_run, root
 from ssm_reconcile.renderers.escaping import dumps
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
@@ -28,6 +28,8 @@ targets:
 parameters: { include: ["/app/**"] }
 delete: owned
 """
+ACCOUNT = "123456789012"
+WITH_ACCOUNT = SPEC.replace("region: us-east-1", f'region: us-east-1, account: "{ACCOUNT}"')
 SECRET = "correct horse battery staple"
 NUMBER = 7
 HEAD = "3f9c2ab" + "0" * 33
@@ -50,6 +52,24 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimulatedAws:
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text(SPEC)
     return found
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository with a spec, a folder of specs, and no AWS."""
+
+    def connect(*_: object) -> None:
+        pytest.fail("it went to AWS")
+
+    monkeypatch.setattr(command_run, "connect_factory", connect)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "replication.yaml").write_text(WITH_ACCOUNT)
+    for name in ("a", "b"):
+        text = WITH_ACCOUNT.replace("name: prod", f"name: {name}").replace("/app/", f"/{name}/")
+        (tmp_path / "specs" / f"{name}.yaml").write_text(text)
+    return tmp_path
 
 
 @pytest.fixture

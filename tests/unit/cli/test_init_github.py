@@ -17,38 +17,19 @@ import pytest
 import yaml
 
 from ssm_reconcile import __version__
-from ssm_reconcile.cli import command_run, init_github
+from ssm_reconcile.cli import init_github
 from ssm_reconcile.github.workflow_calls import PERMISSIONS, read_calls
+from ssm_reconcile.github.workflow_run import read_workflow_run
 from ssm_reconcile.init.github import WORKFLOW
 from tests.simulated_aws import SimulatedAws
-from tests.unit.cli.conftest import SPEC, Cli
+from tests.unit.cli.conftest import ACCOUNT, SPEC, WITH_ACCOUNT, Cli
 
 ROOT = Path(__file__).parents[3]
-ACCOUNT = "123456789012"
-WITH_ACCOUNT = SPEC.replace("region: us-east-1", f'region: us-east-1, account: "{ACCOUNT}"')
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OWNERS = ".github/CODEOWNERS"
 URL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 TOOL = URL.removeprefix("https://github.com/")
 INIT = ("init", "--github", "acme/params", "--ref", COMMIT)
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty repository with a spec, a folder of specs, and no AWS."""
-
-    def connect(*_: object) -> None:
-        pytest.fail("it went to AWS")
-
-    monkeypatch.setattr(command_run, "connect_factory", connect)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / ".git").mkdir()
-    (tmp_path / "specs").mkdir()
-    (tmp_path / "replication.yaml").write_text(WITH_ACCOUNT)
-    for name in ("a", "b"):
-        text = WITH_ACCOUNT.replace("name: prod", f"name: {name}").replace("/app/", f"/{name}/")
-        (tmp_path / "specs" / f"{name}.yaml").write_text(text)
-    return tmp_path
 
 
 def workflow() -> dict[Any, Any]:
@@ -144,48 +125,55 @@ def test_files_are_in_the_root_of_the_repository(
     assert not Path("specs/.github").exists()
 
 
-@pytest.mark.parametrize(
-    ("path", "before", "after"),
-    [
-        (OWNERS, "", ["/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob"]),
-        (OWNERS, "* @all\n", ["* @all", "/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob"]),
-        (OWNERS, "* @all", ["* @all", "/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob"]),
-        (
-            OWNERS, "/replication.yaml @acme/ops @bob\n/.github/ @acme/ops @bob\n*.md @all\n",
-            ["/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob", "*.md @all"],
-        ),
-        (
-            OWNERS, "/.github/ @acme/ops @bob\n/replication.yaml @acme/ops @bob\n*.yml @all\n",
-            ["/.github/ @acme/ops @bob", "/replication.yaml @acme/ops @bob", "*.yml @all",
-             "/.github/ @acme/ops @bob"],
-        ),
-        (
-            OWNERS, "/replication.yaml @carol\n/.github/ @acme/ops @bob\n",
-            ["/replication.yaml @carol", "/.github/ @acme/ops @bob", "/replication.yaml @acme/ops @bob"],
-        ),
-        (
-            "CODEOWNERS", "* @all\n",
-            ["* @all", "/replication.yaml @acme/ops @bob", "/.github/ @acme/ops @bob",
-             "/CODEOWNERS @acme/ops @bob"],
-        ),
-    ],
-)  # fmt: skip
-def test_owners_are_appended_once_and_decide(
-    repository: Path, cli: Cli, path: str, before: str, after: list[str]
+@pytest.mark.parametrize("name", [OWNERS, WORKFLOW])
+def test_a_folder_in_the_place_of_a_file_is_reported(repository: Path, cli: Cli, name: str) -> None:
+    Path(name).mkdir(parents=True)
+    result = cli(*INIT, "--code-owner", "@bob", "--force")
+    assert result.exit_code == 64
+    assert f"{name} cannot be read or written" in result.stderr
+
+
+def test_a_workflow_that_is_not_a_text_is_not_overwritten(repository: Path, cli: Cli) -> None:
+    Path(WORKFLOW).parent.mkdir(parents=True)
+    Path(WORKFLOW).write_bytes(b"\xff\xfe")
+    assert f"{WORKFLOW} already exists" in cli(*INIT).stderr
+    assert cli(*INIT, "--force").exit_code == 0
+    assert call()["with"]["spec"] == "replication.yaml"
+
+
+def test_each_spec_has_a_stack_of_its_own_with_a_name_that_cloudformation_takes(
+    repository: Path, cli: Cli
 ) -> None:
-    if before:
-        Path(path).parent.mkdir(exist_ok=True)
-        Path(path).write_text(before)
-    words = (*INIT, "--code-owner", "@acme/ops", "--code-owner", "bob", "--code-owner", "@bob")
-    for _ in range(2):
-        assert cli(*words).exit_code == 0
-        lines = Path(path).read_text().splitlines()
-        assert [line for line in lines if line and not line.startswith("#")] == after
-    assert f"Unchanged: {path}" in cli(*words).stderr
-    assert len([name for name in (OWNERS, "CODEOWNERS") if Path(name).exists()]) == 1
+    names = []
+    for name, spec in (("a-b", "specs"), ("a.b", "specs"), ("a_b", "specs"), ("c", "specs/a.yaml")):
+        steps = cli("init", "--github", f"acme/{name}", "--ref", COMMIT, "--force", spec).stderr
+        names.append(steps.partition("--stack-name ")[2].split()[0])
+    assert (names[0], names[-1]) == ("ssm-reconcile-a-b", "ssm-reconcile-a")
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[A-Za-z][A-Za-z0-9-]{0,127}", name) for name in names)
 
 
-@pytest.mark.parametrize("name", ["123", "1.0", "no", "TRUE", "null"])
+def test_names_of_managed_users_are_accepted(
+    repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("init", "--github", "octo_acme/params", "--ref", COMMIT)
+    result = cli(*words, "--code-owner", "@octo_acme", "--reviewer", "octo_acme")
+    assert result.exit_code == 0, result.output
+    assert "/replication.yaml @octo_acme\n" in Path(OWNERS).read_text()
+    assert "gh api users/octo_acme --jq .id" in result.stdout
+    assert cli("iam", "stack", "--github", "octo_acme/params").exit_code == 0
+    assert read_workflow_run({"GITHUB_REPOSITORY": "octo_acme/params"}).repository == "octo_acme/params"
+
+
+def test_specs_of_several_accounts_need_a_run_each(repository: Path, cli: Cli) -> None:
+    Path("specs/b.yaml").write_text(Path("specs/b.yaml").read_text().replace(ACCOUNT, "210987654321"))
+    result = cli(*INIT, "specs")
+    assert result.exit_code == 64
+    assert "run the command once for each spec" in result.stderr
+    assert "--name" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["123", "1.0", "no", "TRUE", "null", ".inf", ".NaN"])
 def test_a_name_that_yaml_could_read_as_another_type_stays_a_text(
     repository: Path, cli: Cli, name: str
 ) -> None:
@@ -235,7 +223,7 @@ def test_a_file_in_the_place_of_a_folder_is_reported_before_anything_is_written(
     Path(".github").write_text("")
     result = cli(*INIT, "--code-owner", "@bob")
     assert result.exit_code == 64, result.output
-    assert "cannot be written" in result.stderr
+    assert "cannot be read or written" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -292,6 +280,34 @@ def test_files_are_checked_before_a_spec_is_made(aws: SimulatedAws, cli: Cli) ->
     assert cli(*INIT, *survey).exit_code == 64
     assert not Path("new.yaml").exists()
     assert aws.world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--output", "../new.yaml"), "is not in the repository"),
+        (("--output", "new.yaml", "--account", "999999999999"), "the spec names 1"),
+        (("--output", "new.yaml", "--code-owner", "@bob"), "CODEOWNERS cannot be read or written"),
+    ],
+)
+def test_a_new_spec_is_not_written_where_the_files_cannot_be(
+    aws: SimulatedAws, cli: Cli, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    Path("CODEOWNERS").mkdir()
+    before = sorted(tmp_path.parent.rglob("*"))
+    result = cli(*INIT, "--source-region", "us-east-1", "--target", "us-east-2", *words)
+    assert result.exit_code == 64, result.output
+    assert message in result.stderr
+    assert sorted(tmp_path.parent.rglob("*")) == before
+
+
+def test_a_new_spec_may_have_an_absolute_path_in_the_repository(
+    aws: SimulatedAws, cli: Cli, tmp_path: Path
+) -> None:
+    words = ("--source-region", "us-east-1", "--target", "us-east-2", "--output", str(tmp_path / "new.yaml"))
+    result = cli(*INIT, *words)
+    assert result.exit_code == 0, result.output
+    assert call()["with"]["spec"] == "new.yaml"
 
 
 # The commit that the workflow names

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.cli import gh
 from tests.github.content import REPOSITORY, Environment, Hub
 from tests.unit.cli.conftest import SPEC, Cli
 
@@ -34,9 +35,9 @@ def fresh(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".git").mkdir()
     (tmp_path / "bin").mkdir()
-    gh = tmp_path / "bin" / "gh"
-    gh.write_text(f'#!/bin/sh\nexec {sys.executable} -P {ROOT}/tests/github/gh.py "$@"\n')
-    gh.chmod(0o755)
+    program = tmp_path / "bin" / "gh"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P {ROOT}/tests/github/gh.py "$@"\n')
+    program.chmod(0o755)
     text = SPEC.replace("region: us-east-1", 'region: us-east-1, account: "123456789012"')
     Path("replication.yaml").write_text(text)
     Path("specs").mkdir()
@@ -45,7 +46,7 @@ def fresh(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     for name in ("GITHUB_WORKSPACE", "GITHUB_EVENT_PATH"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {
-        "PATH": f"{gh.parent}:/usr/bin:/bin", "GH_TOKEN": TOKEN, "GH_TEST_API": hub.api_url,
+        "PATH": f"{program.parent}:/usr/bin:/bin", "GH_TOKEN": TOKEN, "GH_TEST_API": hub.api_url,
         "GITHUB_TOKEN": TOKEN, "GITHUB_REPOSITORY": REPOSITORY, "GITHUB_API_URL": hub.api_url,
         "GITHUB_SERVER_URL": "https://github.example.com",
     }.items():  # fmt: skip
@@ -198,6 +199,149 @@ def test_settings_of_others_are_kept(fresh: Hub, cli: Cli) -> None:
     assert (found["ssm-apply"].reviewers, found["ssm-apply"].branches) == (["bob"], ["main"])
     assert changed.reviewers == ["bob", "alice", "acme/ops"]
     assert (changed.prevent_self_review, changed.wait_timer, changed.branches) == (True, 5, ["main"])
+
+
+def test_reviewers_and_the_ruleset_are_kept_among_more_than_a_page_of_others(fresh: Hub, cli: Cli) -> None:
+    changed = Environment("SSM-Apply-Changed", 1, ["bob"])
+    fresh.environments = {f"e{n}": Environment(f"e{n}", n) for n in range(120)}
+    fresh.environments |= {changed.name: changed, "ssm-apply": Environment("ssm-apply", 2, ["bob"])}
+    assert cli(*INIT, *REVIEWERS, "--apply").exit_code == 0
+    assert changed.reviewers == ["bob", "alice", "acme/ops"]
+    assert fresh.environments["ssm-apply"].reviewers == ["bob"]
+    others = [fresh.rulesets[0] | {"id": fresh.next_id(), "name": f"r{n}"} for n in range(120)]
+    fresh.rulesets = [*others, *fresh.rulesets]
+    changed.branches = [*(f"b{n}" for n in range(120)), "main"]
+    fresh.requests.clear()
+    assert cli(*INIT, *REVIEWERS, "--apply").exit_code == 0
+    assert changes(fresh) == []
+
+
+def test_the_printed_commands_say_that_they_are_for_a_repository_without_the_settings(
+    fresh: Hub, cli: Cli
+) -> None:
+    first = cli(*INIT, *REVIEWERS).stdout.splitlines()[0]
+    assert first.startswith("# For a repository without these environments and this ruleset")
+    assert "--apply" in first
+
+
+def test_a_token_that_may_not_read_environments_replaces_none(fresh: Hub, cli: Cli) -> None:
+    fresh.environments = {"ssm-plan": Environment("ssm-plan", 1, ["bob"])}
+    fresh.restrict(TOKEN, {"administration": "write", "contents": "write"}, "alice")
+    result = cli(*INIT, "--apply")
+    assert result.exit_code == 1
+    assert "environments: `gh api" in result.stderr
+    assert changes(fresh) == []
+
+
+def test_a_tag_with_the_name_of_the_branch_admits_no_branch(fresh: Hub, cli: Cli) -> None:
+    fresh.environments = {"ssm-apply": Environment("ssm-apply", 1, [], ["tag main"])}
+    assert cli(*INIT, "--apply").exit_code == 0
+    assert fresh.environments["ssm-apply"].branches == ["tag main", "main"]
+
+
+def test_a_ruleset_of_the_organization_is_not_the_one_of_the_repository(fresh: Hub, cli: Cli) -> None:
+    assert cli(*INIT, "--apply").exit_code == 0
+    (own,) = fresh.rulesets
+    own["source_type"] = "Organization"
+    assert cli(*INIT, "--apply").exit_code == 0
+    assert [one["source_type"] for one in fresh.rulesets] == ["Organization", "Repository"]
+
+
+def test_a_ruleset_for_all_branches_stays_and_its_weaker_review_does_not(fresh: Hub, cli: Cli) -> None:
+    assert cli(*INIT, "--apply").exit_code == 0
+    (ruleset,) = fresh.rulesets
+    ruleset["conditions"]["ref_name"]["include"] = ["~ALL"]
+    review = next(rule for rule in ruleset["rules"] if rule["type"] == "pull_request")["parameters"]
+    review |= {"required_approving_review_count": 0, "dismiss_stale_reviews_on_push": False}
+    assert cli(*INIT, "--apply").exit_code == 0
+    (found,) = fresh.rulesets
+    assert found["conditions"]["ref_name"]["include"] == ["~ALL"]
+    review = next(rule for rule in found["rules"] if rule["type"] == "pull_request")["parameters"]
+    assert review["required_approving_review_count"] == 1
+    assert review["dismiss_stale_reviews_on_push"] is True
+
+
+@pytest.mark.parametrize("excluded", ["refs/heads/main", "~DEFAULT_BRANCH", "refs/heads/m*"])
+def test_settings_that_admit_too_much_are_noted_with_commands_that_remove_them(
+    fresh: Hub, cli: Cli, excluded: str
+) -> None:
+    assert cli(*INIT, *REVIEWERS, "--apply").exit_code == 0
+    fresh.rulesets[0]["conditions"]["ref_name"]["exclude"] = ["refs/heads/old", excluded]
+    fresh.environments["ssm-apply"].branches = ["main", "dev's", "tag main"]
+    before = state(fresh)
+    result = cli(*INIT, *REVIEWERS, "--apply")
+    assert result.exit_code == 0
+    assert state(fresh) == before, "a person decides"
+    assert "complete" not in result.stderr
+    assert "environment ssm-apply also admits the branch dev's." in result.stderr
+    assert "environment ssm-apply also admits the tag main." in result.stderr
+    assert f"ruleset ssm-reconcile excludes {excluded}: it does not hold for main." in result.stderr
+    commands = [line for line in result.stderr.splitlines() if line.startswith("  gh api --method")]
+    done = subprocess.run(
+        ["bash", "-e"], input="\n".join(commands), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert fresh.rulesets[0]["conditions"]["ref_name"]["exclude"] == ["refs/heads/old"]
+    assert problems(fresh, cli) == set()
+    assert "All settings on GitHub are complete." in cli(*INIT, *REVIEWERS, "--apply").stderr
+
+
+def test_settings_without_a_reviewer_are_not_called_complete(fresh: Hub, cli: Cli) -> None:
+    for words, is_complete in (((), False), (REVIEWERS, False), ((), True)):
+        result = cli(*INIT, *words, "--apply")
+        assert ("All settings on GitHub are complete." in result.stderr) is is_complete
+        assert ("no one can approve" in result.stderr) is (not words and not is_complete)
+
+
+def test_the_next_steps_are_in_order_and_have_the_ids_of_the_repository(fresh: Hub, cli: Cli) -> None:
+    applied, printed = cli(*INIT, "--apply").stderr, cli(*INIT).stderr
+    words = next(line for line in printed.splitlines() if " iam stack " in line).partition(">")[0]
+    done = subprocess.run(["sh", "-ec", f"echo {words}"], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("iam stack --github acme/params --github-ids 1234/5678\n"), done.stderr
+    assert "iam stack --github acme/params --github-ids 1234/5678 > roles.json" in applied
+    for text in (printed, applied):
+        assert "a second person must approve the last push" in text
+        assert "--stack-name ssm-reconcile-prod " in text
+    order = (" iam stack ", "cloudformation deploy", "merge it", "doctor --github")
+    steps = [applied.index(word) for word in order]
+    assert steps == sorted(steps)
+    assert applied.splitlines()[-1] == "  ssm-reconcile doctor --github"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("params$", b"[]"),
+        ("params$", b"{}"),
+        ("params$", b"not JSON"),
+        ("/environments$", b"null"),
+        ("/environments/ssm-plan$", b"[]"),
+        ("/rulesets$", b"{}"),
+        ("/rulesets$", b"[1]"),
+        ("/rulesets$", b'[{"id": 7}]'),
+        ("/users/alice$", b'{"id": "x"}'),
+        ("/users/alice$", b"{}"),
+    ],
+)
+def test_a_response_of_another_form_is_an_error_of_github(
+    fresh: Hub, cli: Cli, path: str, body: bytes
+) -> None:
+    fresh.fail("GET", path, 200, body=body)
+    result = cli(*INIT, *REVIEWERS, "--apply")
+    assert result.exit_code == 1, result.output
+    assert "acme/params: the response of GitHub has a form that this version does not know" in result.stderr
+    assert not written()
+
+
+def test_a_gh_that_does_not_end_or_start_is_reported(
+    fresh: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Path("bin/gh")
+    program.write_text("#!/bin/sh\nexec sleep 30\n")
+    monkeypatch.setattr(gh, "_SECONDS", 0.2)
+    assert "no response, `gh` did not end in 0.2 seconds" in cli(*INIT, "--apply").stderr
+    program.write_text("#!/nowhere/sh\n")
+    assert "no response, `gh` could not be started: No such file" in cli(*INIT, "--apply").stderr
 
 
 def test_a_ruleset_is_completed_and_keeps_other_rules_checks_and_bypasses(fresh: Hub, cli: Cli) -> None:
