@@ -531,18 +531,21 @@ def test_a_kept_orphan_can_lose_its_mark_or_be_detached_and_no_other_parameter()
     outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
     owner = "prod@123456789012/us-east-1"
     detached = f"detached:{owner}"
-    granted = {PolicyPhase.PLAN: set[str](), PolicyPhase.APPLY: {owner, detached}, PolicyPhase.EVENT: {owner}}
+    other = "other@123456789012/us-east-1"
+    granted = {
+        PolicyPhase.PLAN: set[str](),
+        PolicyPhase.APPLY: {owner, detached},
+        PolicyPhase.EVENT: {owner, detached, other},  # as for deletes: all replications of this source
+    }
     for phase, owners in granted.items():
         policy = documents(policies([spec], phase))[DEFAULT]
         for action in ("ssm:AddTagsToResource", "ssm:RemoveTagsFromResource"):
             tagged = {
                 one: Request(action, outside, {f"aws:ResourceTag/{OWNER}": (one,)})
-                for one in (owner, detached)
+                for one in (owner, detached, other, "prod@123456789012/us-west-2", "detached:")
             }
             assert {one for one, request in tagged.items() if iam.allowed(policy, request)} == owners
-        theirs = {f"aws:ResourceTag/{OWNER}": ("other@123456789012/us-east-1",)}
-        assert not iam.allowed(policy, Request("ssm:AddTagsToResource", outside, theirs))
-        assert not iam.allowed(policy, Request("ssm:AddTagsToResource", outside))
+            assert not iam.allowed(policy, Request(action, outside))
 
 
 def test_a_spec_without_secure_strings_gets_no_permission_for_keys() -> None:

@@ -139,9 +139,8 @@ def target_statements(
     if phase is PolicyPhase.APPLY:
         found.append(Statement("WriteParameters", tuple(sorted((*_WRITE, *_DELETE))), names))
     if phase is PolicyPhase.EVENT:
-        of_source = _owned_by((f"*@{source.account}/{source.region}",))
         found.append(Statement("WriteParameters", _WRITE, names))
-        found.append(Statement("DeleteReplicas", _DELETE, names, of_source))
+        found.append(Statement("DeleteReplicas", _DELETE, names, _owned_by((_of_source(source),))))
     if phase is not PolicyPhase.PLAN:
         found += _key_statements("EncryptReplicas", _ENCRYPT, keys, place, names)
     return found
@@ -187,10 +186,17 @@ def _orphan_statements(spec: Replication, source: Place, place: Place, phase: Po
         actions = ("ssm:DeleteParameters", "ssm:GetParameters")
         found.append(Statement("DeleteOrphans", actions, anywhere, _owned_by(owners)))
     if phase is not PolicyPhase.PLAN:
-        detached = [f"{DETACHED}{owner}" for owner in owners] if phase is PolicyPhase.APPLY else []
+        marked = (*owners, *(f"{DETACHED}{owner}" for owner in owners))
+        if phase is PolicyPhase.EVENT:  # the templates in deploy/ do not have the name of the spec
+            marked = (_of_source(source),)
         actions = ("ssm:AddTagsToResource", "ssm:RemoveTagsFromResource")
-        found.append(Statement("TagOrphans", actions, anywhere, _owned_by((*owners, *detached))))
+        found.append(Statement("TagOrphans", actions, anywhere, _owned_by(marked)))
     return found
+
+
+def _of_source(source: Place) -> str:
+    """Return the pattern of the owners of all replications from a source."""
+    return f"*@{source.account}/{source.region}"
 
 
 def _owned_by(owners: tuple[str, ...]) -> tuple[Condition, ...]:
