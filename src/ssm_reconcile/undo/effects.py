@@ -95,7 +95,7 @@ class _FoundState:
         live: The parameter.
         tags: Its tags.
         has_value: Whether an undo has written the former value, and not its tags.
-        has_ownership: Whether an undo has returned the ownership tags, and not all others.
+        has_ownership: Whether the ownership tags that the apply added are gone. An undo removes them last.
     """
 
     live: Parameter
@@ -247,6 +247,9 @@ def _plan_restore(context: UndoContext, past: PastChange, found: _FoundState) ->
             if kept:
                 refuse_changed(*kept)
             _end_without_owner(context, past, found)
+        # An undo writes the value and other tags before it removes ownership tags: someone else removed these.
+        if found.has_ownership or (put and OWNER not in tags):
+            refuse_changed("its ownership tags were removed", *kept)
         reasons.append("it is not a replica any more")
     else:
         record = compose_record(context, past, own, former.version, tags)

@@ -206,6 +206,33 @@ def test_a_release_in_an_edited_report_makes_no_parameter_a_replica(name: str) -
     assert "its ownership tags were removed" in reasons(plan)
 
 
+@pytest.mark.parametrize(("former", "action"), [(1, "update"), (2, "adopt")])
+@pytest.mark.parametrize("name", ["/p/victim", "/other/victim"])
+def test_an_edited_report_writes_neither_value_nor_tags_to_a_parameter_without_an_owner(
+    name: str, former: int, action: str
+) -> None:
+    aws = SimulatedAws(replication(include=(Glob("/p/**"),), holds=HELD))
+    aws.put("/p/a", "1")
+    aws.apply(replace(aws.spec, holds=()))
+    aws.put("/p/a", "2")
+    report = aws.apply(replace(aws.spec, holds=()))
+    for value in ("x", "y"):
+        aws.put(name, value, region="us-east-2", tags={"team": "theirs"})
+        aws.pass_time()
+    owner = (aws.world.tags(aws.there, "/p/a") or {})[OWNER]
+    plan = edited(
+        aws,
+        report,
+        name=name,
+        action=action,
+        before=state_of(aws, name, former),
+        after=state_of(aws, name, 2),
+        tags={"before": {"team": "edited", OWNER: owner}, "after": {"team": "theirs", RECORD: "x"}},
+    )
+    assert plan.changes == ()
+    assert "its ownership tags were removed" in reasons(plan)
+
+
 def undone_take_over(spec: Replication) -> tuple[SimulatedAws, Report, Mapping[str, str]]:
     """Return an AWS with an undone take-over, its report, and the ownership tags that the undo removed."""
     aws = SimulatedAws(spec)

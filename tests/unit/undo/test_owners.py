@@ -8,7 +8,7 @@ from ssm_reconcile.change import Restore
 from ssm_reconcile.documents.encode import change_entry, report_document
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
-from ssm_reconcile.record import NO_SOURCE, OWNER, SOURCE, Origin, record_of
+from ssm_reconcile.record import NO_SOURCE, OWNER, RECORD, SOURCE, Origin, record_of
 from ssm_reconcile.renderers.changes import change_view
 from ssm_reconcile.renderers.outline import kind_of
 from ssm_reconcile.report import Report
@@ -133,16 +133,19 @@ def test_a_take_over_that_is_done_again_is_listed_under_danger(kind: str, title:
     assert not undone.plan.changes[0].takes_over
 
 
-def test_a_take_over_that_someone_released_in_part_is_not_taken_over_by_its_undo() -> None:
+@pytest.mark.parametrize("kind", ["String", SECURE])
+@pytest.mark.parametrize("removed", [(OWNER,), (OWNER, RECORD)])
+def test_a_take_over_that_someone_released_since_is_left(kind: str, removed: tuple[str, ...]) -> None:
     aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE))
-    aws.put("/p/a", "ours")
-    aws.put("/p/a", "theirs", region="us-east-2")
+    aws.put("/p/a", "ours", kind)
+    aws.put("/p/a", "theirs", kind, region="us-east-2")
     report = aws.apply()
-    aws.world.untag(aws.there, "/p/a", OWNER)
+    aws.world.untag(aws.there, "/p/a", *removed)
     plan = aws.plan_undo(report, run=LIFTED)
-    assert [change.takes_over for change in plan.changes] == [False]
-    aws.carry_out(plan, run=LIFTED)
-    assert (aws.value("/p/a"), aws.world.tags(aws.there, "/p/a")) == ("theirs", {})
+    assert plan.changes == ()
+    assert "its ownership tags were removed" in reasons(plan)
+    assert aws.carry_out(plan, run=LIFTED).exit_code == 3
+    assert (aws.value("/p/a"), aws.version("/p/a")) == ("ours", 2)
 
 
 def test_an_undo_of_a_take_over_of_a_parameter_with_an_old_record_can_be_undone() -> None:
