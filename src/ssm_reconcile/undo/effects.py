@@ -247,7 +247,7 @@ def _plan_restore(context: UndoContext, past: PastChange, found: _FoundState) ->
             if kept:
                 refuse_changed(*kept)
             _end_without_owner(context, past, found)
-        # An undo writes the value and other tags before it removes ownership tags: someone else removed these.
+        # An undo removes ownership tags last, after the value and the other tags: someone else did it.
         if found.has_ownership or (put and OWNER not in tags):
             refuse_changed("its ownership tags were removed", *kept)
         reasons.append("it is not a replica any more")
