@@ -51,6 +51,7 @@ def put_environment(hub: Hub, name: str, body: Any) -> dict[str, Any]:
     body = {} if body is None else body
     types = {
         "wait_timer": int, "prevent_self_review": bool, "reviewers": list, "deployment_branch_policy": dict,
+        "can_admins_bypass": bool,
     }  # fmt: skip
     _check({key: value for key, value in body.items() if value is not None}, types, needed=set())
     reviewers = [_reviewer(hub, one) for one in body.get("reviewers") or ()]
@@ -70,6 +71,7 @@ def put_environment(hub: Hub, name: str, body: Any) -> dict[str, Any]:
     found = hub.environment(name)
     found.reviewers, found.wait_timer = reviewers, body.get("wait_timer") or 0
     found.prevent_self_review = bool(body.get("prevent_self_review"))
+    found.can_admins_bypass = body.get("can_admins_bypass", True)
     if policy is None:
         found.branches = None
     elif found.branches is None or found.protected_branches != policy["protected_branches"]:

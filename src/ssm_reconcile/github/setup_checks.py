@@ -53,6 +53,7 @@ _IN_CONDITIONS = {"SSM_PLAN_ROLE", "SSM_APPLY_ROLE"}
 _SHA = re.compile("[0-9a-f]{40}")
 _VARIABLE = re.compile(r"\$\{\{\s*vars\.(\w+)\s*\}\}")
 _COMMENT = re.compile(r"(^|\s)#.*$", re.MULTILINE)
+_FORMER = re.compile(r"ssm-reconcile|SSM check|SSM_(PLAN|APPLY)_ROLE")
 _APPLIES = re.compile(r"\bssm-apply\b|\bcommand:\s*['\"]?apply\b")
 """Signs of a workflow that applies by the action: the environment, or the command."""
 _PLAN_WORKFLOW = re.compile(r"^\s+plan-workflow:\s*['\"]?(\.github/workflows/)?plan\.ya?ml\b", re.MULTILINE)
@@ -400,7 +401,7 @@ def _of_others(
         if path in known or not path.startswith(f"{WORKFLOWS}/") or not isinstance(text, str):
             continue
         code = _without_comments(text)
-        is_former = path in OWN_WORKFLOWS and "ssm" in code.lower()
+        is_former = path in OWN_WORKFLOWS and _FORMER.search(code)
         if is_former or ("ssm-reconcile" in code and _APPLIES.search(code)):
             message = f"it also plans or applies, beside {calls[0].path}: two workflows act on each merge"
             yield Check("workflows", path, Answer.FAILED, message, f"remove it: git rm {path}")

@@ -141,11 +141,11 @@ def missing_triggers(call: WorkflowCall, branch: str, folders: frozenset[str]) -
     Args:
         call: The call.
         branch: The default branch.
-        folders: The specs that are folders, without `/` at the end.
+        folders: The specs that are known to be folders, without `/` at the end.
     """
     found: dict[str, tuple[str, str]] = {}
-    paths = [f"{spec}/new.yaml" if spec in folders else spec for spec in call.specs]
-    written = ", ".join(f"{spec}/**" if spec in folders else spec for spec in call.specs)
+    is_folder = {spec: spec in folders or not spec.endswith((".yaml", ".yml")) for spec in call.specs}
+    written = ", ".join(f"{spec}/**" if is_folder[spec] else spec for spec in call.specs)
     filters = call.triggers.get("pull_request")
     line = f"write `pull_request: {{ branches: [{branch}] }}` under `on`"
     if filters is None:
@@ -161,14 +161,24 @@ def missing_triggers(call: WorkflowCall, branch: str, folders: frozenset[str]) -
     line = f"write `push: {{ branches: [{branch}], paths: [{written or 'SPEC'}, {call.path}] }}` under `on`"
     if filters is None:
         found["push"] = ("a merge does not start it, so nothing is applied", line)
-    elif not _admits(filters, "branches", branch) or filters.keys() == {"tags"}:
+    elif not _admits(filters, "branches", branch) or _is_for_tags(filters):
         found["push"] = (f"a push to {branch} does not start it, so nothing is applied", line)
-    elif missed := [path for path in paths if not _admits(filters, "paths", path)]:
+    elif missed := [
+        spec
+        for spec in call.specs
+        if not _admits(filters, "paths", f"{spec}/new.yaml" if is_folder[spec] else spec)
+    ]:
         found["push"] = (f"its filter of paths leaves out {missed[0]}: a merge of it applies nothing", line)
     if "schedule" not in call.triggers:
         line = 'write `schedule: [{ cron: "23 4/6 * * *" }]` under `on`'
         found["schedule"] = ("no schedule starts it, so drift is not detected", line)
     return found
+
+
+def _is_for_tags(filters: _Filters) -> bool:
+    """Return whether the filters of pushes name tags only: then no push of a branch starts the workflow."""
+    has_branches = filters.keys() & {"branches", "branches-ignore"}
+    return not has_branches and bool(filters.keys() & {"tags", "tags-ignore"})
 
 
 def _admits(filters: _Filters, kind: str, name: str) -> bool:

@@ -428,6 +428,8 @@ def _environment_body(found: Mapping[str, Any]) -> dict[str, Any]:
             ]
     if found.get("deployment_branch_policy"):
         body["deployment_branch_policy"] = dict(found["deployment_branch_policy"])
+    if found.get("can_admins_bypass") is False:  # a PUT without it lets administrators bypass again
+        body["can_admins_bypass"] = False
     return body
 
 

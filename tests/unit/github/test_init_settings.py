@@ -188,6 +188,7 @@ def test_the_steps_depend_on_the_workflow_that_is_pushed_before_its_rules(fresh:
 
 def test_settings_of_others_are_kept(fresh: Hub, cli: Cli) -> None:
     changed = Environment("ssm-apply-changed", 1, ["bob"], ["main"], prevent_self_review=True, wait_timer=5)
+    changed.can_admins_bypass = False
     fresh.environments = {
         "ssm-plan": Environment("ssm-plan", 2, ["bob"]),
         "ssm-apply": Environment("ssm-apply", 3, ["bob"], [], protected_branches=True),
@@ -199,6 +200,7 @@ def test_settings_of_others_are_kept(fresh: Hub, cli: Cli) -> None:
     assert (found["ssm-apply"].reviewers, found["ssm-apply"].branches) == (["bob"], ["main"])
     assert changed.reviewers == ["bob", "alice", "acme/ops"]
     assert (changed.prevent_self_review, changed.wait_timer, changed.branches) == (True, 5, ["main"])
+    assert not changed.can_admins_bypass
 
 
 def test_reviewers_and_the_ruleset_are_kept_among_more_than_a_page_of_others(fresh: Hub, cli: Cli) -> None:

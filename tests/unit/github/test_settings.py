@@ -572,6 +572,8 @@ class TestCalls:
             ("push: {branches: [main], paths: [replication.yaml,", "push: {paths: ['*.yml',", "push"),
             ("push: {branches: [main], paths", "push: {branches: [main], paths-ignore", "push"),
             ("push: {branches: [main], paths:", "push: {tags:", "push"),
+            ("push: {branches: [main], paths", "push: {tags: [v1], paths", "push"),
+            ("push: {branches: [main], paths", "push: {tags-ignore: [v1], paths", "push"),
             ('  schedule: [{cron: "23 4/6 * * *"}]\n', "", "schedule"),
         ],
     )
@@ -614,6 +616,26 @@ class TestCalls:
         assert states("specs") == {}
         called.contents[CALLER] = text.replace("[replication.yaml,", "[specs/a.yaml,").encode()
         assert states("specs") == {f"workflow {CALLER}: ssm: push": "failed"}
+
+    def test_a_folder_whose_single_spec_is_judged_may_have_all_files_in_the_filter(
+        self, called: Hub, states: States
+    ) -> None:
+        called.contents["specs/a.yaml"] = b"version: 1\n"
+        called.contents[".github/CODEOWNERS"] = b"* @acme/ops\n"
+        text = CALL.replace("    with:\n", "    with:\n      spec: specs\n")
+        called.contents[CALLER] = text.replace("[replication.yaml,", "[specs/**,").encode()
+        assert states("specs/a.yaml") == {}
+        called.contents[CALLER] = text.replace("[replication.yaml,", "[other/**,").encode()
+        assert states("specs/a.yaml") == {f"workflow {CALLER}: ssm: push": "failed"}
+
+    def test_a_workflow_of_another_tool_with_the_name_of_a_former_one_is_not_to_be_removed(
+        self, called: Hub, states: States
+    ) -> None:
+        step = "run: aws ssm get-parameter --name /x && terraform plan"
+        called.contents[".github/workflows/plan.yml"] = (
+            f"on: push\njobs: {{p: {{steps: [{{{step}}}]}}}}\n".encode()
+        )
+        assert states() == {}
 
     def test_a_spec_that_no_call_names_fails_with_the_line_to_write(
         self, called: Hub, states: States, cli: Cli
