@@ -85,42 +85,31 @@ EXIT_CODES = {
 @click.option("--plan", metavar="FILE", type=_FILE, help="With a report: the plan that was applied.")
 @click.option("--failed", metavar="TEXT", help="Publish a failed plan, with the reason.")
 @click.option(
-    "--refused",
-    metavar="FILE",
-    type=_FILE,
+    "--refused", metavar="FILE", type=_FILE,
     help="With a plan: the report of the apply that was refused before it.",
-)
+)  # fmt: skip
 @click.option("--unreviewed", metavar="TEXT", help="With a plan: the reason why no reviewed plan is applied.")
 @click.option(
-    "--reviewed",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    "--reviewed", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
     help="Fetch the reviewed plan into this file; publish nothing.",
-)
+)  # fmt: skip
 @click.option(
-    "--artifact",
-    metavar="NAME",
-    default="ssm-plan",
-    show_default=True,
+    "--artifact", metavar="NAME", default="ssm-plan", show_default=True,
     help="The name of the artifact in which the run of a pull request stores its plan.",
-)
+)  # fmt: skip
 @click.option(
-    "--current",
-    is_flag=True,
+    "--current", is_flag=True,
     help="Only check that the branch of this run still has the same spec; publish nothing.",
-)
+)  # fmt: skip
 @click.option(
     "--overtaken",
     is_flag=True,
     help="After a merge whose spec is out of date: name the run that took over in the results.",
 )
 @click.option(
-    "--save",
-    "folder",
-    metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
+    "--save", "folder", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
     help="Save the posted comments with the plan, and publication.json with their ids.",
-)
+)  # fmt: skip
 @click.option(
     "--replan",
     is_flag=True,
@@ -128,13 +117,13 @@ EXIT_CODES = {
 )
 @click.option("--head", metavar="SHA", help="With --replan: the last commit of the pull request.")
 @click.option(
-    "--pull-request",
-    "numbers",
-    metavar="N",
-    multiple=True,
-    type=click.IntRange(min=1),
+    "--workflow", metavar="FILE",
+    help="With --replan or --reviewed: the workflow whose plans the merge accepts; default: that of this run.",
+)  # fmt: skip
+@click.option(
+    "--pull-request", "numbers", metavar="N", multiple=True, type=click.IntRange(min=1),
     help="The pull request (repeat for more).",
-)
+)  # fmt: skip
 @click.option(
     "--approval",
     metavar="FILE",
@@ -148,33 +137,23 @@ EXIT_CODES = {
     help="With a plan or --failed: also create a check run with this name (needs checks: write).",
 )
 @click.option(
-    "--plan-exit",
-    metavar="N",
-    type=int,
+    "--plan-exit", metavar="N", type=int,
     help="The exit code of `plan`, for the check run and `failure-reason`. 0 and 2 are a success, every other"
     " one is a failure.",
-)
+)  # fmt: skip
 @click.option(
-    "--comment",
-    "mode",
-    type=click.Choice(("changes", "always", "never", "required")),
-    default="changes",
-    show_default=True,
+    "--comment", "mode", type=click.Choice(("changes", "always", "never", "required")), default="changes", show_default=True,
     help="changes: post a first comment only for changes; required: fail if it cannot be posted.",
-)
+)  # fmt: skip
 @click.option(
     "--issue",
     is_flag=True,
     help="Keep one issue per replication open while a target differs, or the plan fails.",
 )
 @click.option(
-    "--spec",
-    "specs",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(),
+    "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),
     help="The spec, as given to `plan` (repeat for more).",
-)
+)  # fmt: skip
 @click.option("--name", metavar="NAME", help="The replication, as given to `plan`.")
 @options.basic_options
 def command(
@@ -198,7 +177,8 @@ def command(
     reviewed by the rules of `github reviewed`.
 
     With --replan, a run of the default branch posts the plan of an open pull request again, unless the
-    comment shows this plan and its run still has it. The step output `replanned` is true or false.
+    comment shows this plan and its run still has it. The step output `replanned` is true or false. With
+    --workflow, a run of another workflow is refused: the merge does not accept its plans.
     """
     asked = (given["file"], given["failed"], reviewed, current or None, overtaken or None)
     if sum(one is not None for one in asked) != 1:
@@ -206,7 +186,7 @@ def command(
             "give one of them: FILE, --failed TEXT, --reviewed FILE, --current, --overtaken."
         )
     run = read_workflow_run(os.environ)
-    _check_options(run, given)
+    _check_options(run, given, is_fetch=reviewed is not None)
     publisher = Publisher(run=run, specs=specs or (DEFAULT_SPEC,), **given)
     if current:
         return publisher.check_current()
@@ -215,17 +195,27 @@ def command(
     return publisher.publish() if reviewed is None else publisher.fetch_reviewed(reviewed)
 
 
-def _check_options(run: WorkflowRun, given: Mapping[str, Any]) -> None:
+def _check_options(run: WorkflowRun, given: Mapping[str, Any], *, is_fetch: bool) -> None:
     """Check the options that depend on the run and on each other. Raises UsageError."""
     if given["replan"]:
         if run.is_pull_request:
             raise UsageError("--replan: this is a run of a pull request", "remove --replan")
         if given["file"] is None or len(given["numbers"]) != 1 or not _COMMIT.fullmatch(given["head"] or ""):
             raise UsageError("--replan needs a plan, --pull-request N and --head with the id of a commit")
+        _check_replan_workflow(run, given["workflow"])
     elif given["head"] is not None:
         raise UsageError("--head is only used with --replan", "remove --head")
+    elif given["workflow"] is not None and not is_fetch:
+        raise UsageError("--workflow is only used with --replan and --reviewed", "remove --workflow")
     elif given["folder"] is not None and not run.is_pull_request:
         raise UsageError("--save: this is not a run of a pull request", "remove --save")
+
+
+def _check_replan_workflow(run: WorkflowRun, workflow: str | None) -> None:
+    """Check that the merge accepts a plan of this run. Raises UsageError."""
+    if workflow and run.workflow_path not in {"", workflow}:
+        message = f"--replan: this run is of {run.workflow_path}, and the merge accepts plans of {workflow} only"
+        raise UsageError(message, f"plan open pull requests again in {workflow}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +228,7 @@ class Publisher:
         mode: The value of `--comment`.
         check: The name of the check run.
         replan: Whether a run of the default branch plans the pull request, whose last commit is `head`.
+        workflow: The file of the workflow whose plans the merge accepts; None: that of this run.
     """
 
     run: WorkflowRun
@@ -259,6 +250,7 @@ class Publisher:
     folder: Path | None
     replan: bool
     head: str | None
+    workflow: str | None
 
     @property
     def spec(self) -> str:
@@ -286,7 +278,7 @@ class Publisher:
         github = self._required_github()
         paths = tuple(repository_paths(self.specs, os.environ))
         with refusing(NOT_FOUND):
-            workflow = planning_workflow(github, self.run)
+            workflow = self.workflow or planning_workflow(github, self.run)
             rules = ReviewRules(self.spec, paths, self.artifact, workflow, ReviewMode.IF_ANY)
             number = self.numbers[0] if self.numbers else find_pull_request(self.run, github)
             if number is None:
@@ -405,7 +397,8 @@ class Publisher:
         self, github: GitHub, number: int, publication: Publication, context: CommentContext
     ) -> bool:
         comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
-        artifact = ExpectedArtifact(self.artifact, self.run.workflow_path) if self.replan else None
+        workflow = self.workflow or self.run.workflow_path
+        artifact = ExpectedArtifact(self.artifact, workflow) if self.replan else None
         content = partial(publication.pages, number)
         reason, results = publish_comments(comments, content, SystemClock().now(), artifact)
         if self.folder is not None and comments.posted:

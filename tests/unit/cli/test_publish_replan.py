@@ -163,6 +163,7 @@ def test_a_file_that_is_not_a_plan_leaves_the_comment(shown: Hub, cli: Cli, cont
         (("--replan", "--head", HEAD), "needs a plan"),
         (("--replan", "--pull-request", "7", "--head", "main"), "needs a plan"),
         (("--head", HEAD), "only used with --replan"),
+        (("--workflow", PLAN_FILE), "only used with --replan and --reviewed"),
     ],
 )
 def test_a_replan_without_its_pull_request_and_commit_is_wrong_usage(
@@ -172,6 +173,37 @@ def test_a_replan_without_its_pull_request_and_commit_is_wrong_usage(
     assert result.exit_code == 64
     assert message in result.stderr
     assert [comment.edits for comment in shown.comments] == [0]
+
+
+OTHER_FILE = ".github/workflows/apply.yml"
+
+
+def test_a_run_of_another_workflow_than_the_merge_accepts_posts_nothing(
+    shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKFLOW_REF", f"acme/params/{OTHER_FILE}@refs/heads/main")
+    result = cli("publish", save(other_plan()), *REQUEST, "--workflow", PLAN_FILE, "--check", "SSM plan")
+    assert result.exit_code == 64
+    assert f"this run is of {OTHER_FILE}, and the merge accepts plans of {PLAN_FILE} only" in result.stderr
+    assert f"plan open pull requests again in {PLAN_FILE}" in result.stderr
+    assert ([comment.edits for comment in shown.comments], shown.check_runs) == ([0], [])
+
+
+def test_a_run_of_the_workflow_that_the_merge_accepts_posts_its_plan(
+    shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKFLOW_REF", f"acme/params/{PLAN_FILE}@refs/heads/main")
+    assert cli("publish", save(other_plan()), *REQUEST, "--workflow", PLAN_FILE).exit_code == 0
+    assert outputs()["replanned"] == "true"
+
+
+def test_a_run_of_an_unknown_file_compares_the_plan_in_the_comment_with_the_accepted_file(
+    shown: Hub, cli: Cli
+) -> None:
+    for accepted, replanned in ((PLAN_FILE, "false"), (OTHER_FILE, "true")):
+        assert cli("publish", "plan.json", *REQUEST, "--workflow", accepted).exit_code == 0
+        assert outputs()["replanned"] == replanned
+        Path("output").unlink()
 
 
 def test_a_failure_cannot_be_published_as_a_replan(shown: Hub, cli: Cli) -> None:

@@ -200,6 +200,15 @@ def test_publish_refuses_the_plan_of_another_workflow(merged: Hub, store_plan: S
     )
 
 
+def test_publish_fetches_the_plan_of_a_workflow_that_is_named(
+    merged: Hub, store_plan: StorePlan, cli: Cli
+) -> None:
+    store_plan()
+    other = ".github/workflows/other.yml"
+    merged.runs[PLAN_RUN]["path"] = other
+    assert cli("publish", "--reviewed", "plan.json", "--workflow", other).exit_code == 0
+
+
 def test_publish_refuses_an_approval_that_is_not_of_this_plan(
     merged: Hub, store_plan: StorePlan, cli: Cli
 ) -> None:
