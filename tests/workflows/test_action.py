@@ -99,7 +99,11 @@ def test_every_input_of_a_plan_is_a_flag_and_a_list_has_an_item_a_line(script: P
 
 def test_a_replan_gets_the_workflow_whose_plans_the_merge_accepts(script: Path) -> None:
     _, _, calls = run(
-        script, command="plan", pull_request="7", replan_head="a" * 40, plan_workflow=".github/workflows/plan.yml"
+        script,
+        command="plan",
+        pull_request="7",
+        replan_head="a" * 40,
+        plan_workflow=".github/workflows/plan.yml",
     )
     publish = " ".join(calls[-1])
     assert "--replan --head" in publish

@@ -214,7 +214,9 @@ def _check_options(run: WorkflowRun, given: Mapping[str, Any], *, is_fetch: bool
 def _check_replan_workflow(run: WorkflowRun, workflow: str | None) -> None:
     """Check that the merge accepts a plan of this run. Raises UsageError."""
     if workflow and run.workflow_path not in {"", workflow}:
-        message = f"--replan: this run is of {run.workflow_path}, and the merge accepts plans of {workflow} only"
+        message = (
+            f"--replan: this run is of {run.workflow_path}, and the merge accepts plans of {workflow} only"
+        )
         raise UsageError(message, f"plan open pull requests again in {workflow}")
 
 
