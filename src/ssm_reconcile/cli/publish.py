@@ -107,7 +107,8 @@ EXIT_CODES = {
     help="After a merge whose spec is out of date: name the run that took over in the results.",
 )
 @click.option(
-    "--save", "folder", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
+    "--save", "folder", metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
     help="Save the posted comments with the plan, and publication.json with their ids.",
 )  # fmt: skip
 @click.option(
@@ -118,7 +119,8 @@ EXIT_CODES = {
 @click.option("--head", metavar="SHA", help="With --replan: the last commit of the pull request.")
 @click.option(
     "--workflow", metavar="FILE",
-    help="With --replan or --reviewed: the workflow whose plans the merge accepts; default: that of this run.",
+    help="With --replan or --reviewed: the workflow whose plans the merge accepts. Default: that of this"
+    " run.",
 )  # fmt: skip
 @click.option(
     "--pull-request", "numbers", metavar="N", multiple=True, type=click.IntRange(min=1),
@@ -142,7 +144,8 @@ EXIT_CODES = {
     " one is a failure.",
 )  # fmt: skip
 @click.option(
-    "--comment", "mode", type=click.Choice(("changes", "always", "never", "required")), default="changes", show_default=True,
+    "--comment", "mode", type=click.Choice(("changes", "always", "never", "required")),
+    default="changes", show_default=True,
     help="changes: post a first comment only for changes; required: fail if it cannot be posted.",
 )  # fmt: skip
 @click.option(
