@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ _MOST_REVIEWERS = 6
 """Reviewers of an environment (REST reference)."""
 _MOST_OWNERS_BYTES = 3_000_000
 """Bytes of CODEOWNERS that GitHub reads."""
+_MOST_WORKFLOW_BYTES = 1_000_000
 _SECONDS = 60
 _PAID = "a private repository has this setting on a paid plan of GitHub only"
 
@@ -263,6 +264,9 @@ def run(github: GitHubOptions, specs: Sequence[str], *, force: bool, common: Com
     workflow, text = files.root / content.WORKFLOW, content.workflow_text(setup)
     is_new, is_kept = not workflow.exists(), github.is_applied and files.is_kept(workflow, text)
     texts = {} if is_kept else {workflow: text}
+    if is_kept:
+        kept = text_files.read_text(str(workflow), _MOST_WORKFLOW_BYTES)
+        setup = replace(setup, kept_checks=content.checks_of(files.shown(workflow), kept))
     for path in texts:
         files.check(path, text)
     owners, notes = _owners_of(setup, files)
@@ -440,7 +444,8 @@ def _check_gh(github: GitHubOptions) -> str:
 def _read_state(setup: RepositorySetup) -> GitHubState:
     """Return the settings that GitHub has; raises ReconcileError if one cannot be read."""
     from ssm_reconcile.github.settings import ENVIRONMENTS
-    from ssm_reconcile.init.github import RULESET, GitHubState, reviewer_path
+    from ssm_reconcile.init import ruleset as rules
+    from ssm_reconcile.init.github import GitHubState, reviewer_path
 
     base = f"repos/{setup.repository}"
     # If their list can be read, 404 for one of them does not mean that the permission is missing.
@@ -458,8 +463,10 @@ def _read_state(setup: RepositorySetup) -> GitHubState:
     ids = {one: int(gh.read_object(reviewer_path(one), f"reviewer {one}")["id"]) for one in setup.reviewers}
     remedy = f"{gh.ADMINISTER}; {_PAID}"
     rulesets = gh.read_pages(f"{base}/rulesets?includes_parents=false", "rulesets", remedy=remedy)
-    mine = next((one for one in rulesets if one["name"] == RULESET), None)
-    ruleset = None if mine is None else gh.read_object(f"{base}/rulesets/{mine['id']}", f"ruleset {RULESET}")
+    mine = next((one for one in rulesets if one["name"] == rules.NAME), None)
+    ruleset = (
+        None if mine is None else gh.read_object(f"{base}/rulesets/{mine['id']}", f"ruleset {rules.NAME}")
+    )
     return GitHubState(environments, branches, ruleset, ids)
 
 

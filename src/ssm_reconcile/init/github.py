@@ -1,6 +1,7 @@
 """Specs in a repository -> its files and settings on GitHub for reviewed applies. Pure.
 
     workflow_text       the workflow that calls the reusable workflow of this project
+    checks_of           the text of a workflow -> the checks that it reports
     code_owners_text    CODEOWNERS with owners of the specs and of `.github/`
     missing_requests    the settings that GitHub has -> the requests that complete them
     excess_requests     the settings that GitHub has -> the requests that remove what admits too much
@@ -21,23 +22,19 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.github.code_owners import is_owned, read_entries
 from ssm_reconcile.github.settings import APPLY, APPROVAL, PLAN
+from ssm_reconcile.github.workflow_calls import read_calls
 from ssm_reconcile.iam.stack import RoleNames
+from ssm_reconcile.init import ruleset
 
 WORKFLOW = ".github/workflows/ssm-reconcile.yml"
-RULESET = "ssm-reconcile"
 _PLACEHOLDER = "OWNER"
 """The owner in the address of this project as long as nothing is released."""
-_ACTIONS_APP = 15368
-"""The id of the app GitHub Actions on github.com: no other app may report the required check."""
-_CHECK = re.compile(r"ssm( \(.*\))? / SSM check")
-"""The names of the check, for one spec and for those of a matrix."""
 _SAFE = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._/-]*")
 """Paths and branches that need no escape in YAML, CODEOWNERS and the filters of a workflow."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
@@ -72,6 +69,7 @@ class RepositorySetup:
         roles: The names of the roles.
         code_owners: The owners of the specs and of `.github/`, each with `@`.
         reviewers: The reviewers of a plan that changed: users, and teams as ORGANIZATION/TEAM.
+        kept_checks: The checks of the workflow that stays as it is; empty if it is written.
     """
 
     repository: str
@@ -84,10 +82,13 @@ class RepositorySetup:
     roles: RoleNames
     code_owners: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
+    kept_checks: tuple[str, ...] = ()
 
     @property
     def checks(self) -> list[str]:
         """The names of the checks that a merge needs."""
+        if self.kept_checks:
+            return list(self.kept_checks)
         if len(self.specs) == 1:
             return ["ssm / SSM check"]
         return [f"ssm ({spec.rstrip('/')}) / SSM check" for spec in self.specs]
@@ -157,6 +158,23 @@ jobs:
       region: {setup.region}
       account: "{setup.account}"
 """
+
+
+def checks_of(path: str, text: str) -> tuple[str, ...]:
+    """Return the checks that a workflow reports.
+
+    Args:
+        path: The path of the workflow.
+        text: Its text.
+
+    Raises:
+        UsageError: They are not known, so a ruleset would require the wrong ones.
+    """
+    calls = read_calls(path, text)
+    if not calls or not all(call.checks for call in calls):
+        message = f"{path} exists, and the checks that it reports could not be read"
+        raise UsageError(message, "overwrite it with --force, or write its specs as a list in the matrix")
+    return tuple(dict.fromkeys(check for call in calls for check in call.checks))
 
 
 def _scalar(text: str) -> str:
@@ -253,7 +271,7 @@ class GitHubState:
     Attributes:
         environments: The documents of the environments by their name.
         branches: The documents of the branches and tags that each of them admits.
-        ruleset: The document of the ruleset `RULESET`; None: there is none.
+        ruleset: The document of the ruleset `ruleset.NAME`; None: there is none.
         ids: The id of each reviewer; a text is a variable of a shell.
     """
 
@@ -274,11 +292,11 @@ def missing_requests(setup: RepositorySetup, state: GitHubState) -> list[ApiRequ
 
     The reviewers are last: GitHub may refuse them for a private repository.
     """
-    ruleset = _ruleset_request(setup, state.ruleset)
+    rules = _ruleset_request(setup, state.ruleset)
     return [
         *_environment_requests(setup, state, PLAN),
         *_environment_requests(setup, state, APPLY),
-        *([] if ruleset is None else [ruleset]),
+        *([] if rules is None else [rules]),
         *_environment_requests(setup, state, APPROVAL),
     ]
 
@@ -328,15 +346,11 @@ def excess_requests(setup: RepositorySetup, state: GitHubState) -> dict[str, Api
                 found[f"{where} also admits the {kind} {one['name']}"] = ApiRequest(
                     "DELETE", path, None, where
                 )
-    names = ((state.ruleset or {}).get("conditions") or {}).get("ref_name") or {}
-    excluded = [one for one in names.get("exclude") or () if _covers(one, setup.branch)]
-    if state.ruleset is not None and excluded:
-        after = _complete_ruleset(_ruleset_body(state.ruleset), setup.checks)
-        rest = [one for one in names["exclude"] if one not in excluded]
-        after["conditions"]["ref_name"]["exclude"] = rest
-        path, where = f"{base}/rulesets/{state.ruleset['id']}", f"ruleset {RULESET}"
-        sentence = f"{where} excludes {', '.join(excluded)}: it does not hold for {setup.branch}"
-        found[sentence] = ApiRequest("PUT", path, after, where)
+    if state.ruleset is not None:
+        excess = ruleset.find_excess(state.ruleset, setup.branch, setup.checks)
+        if excess is not None:
+            where, path = f"ruleset {ruleset.NAME}", f"{base}/rulesets/{state.ruleset['id']}"
+            found[f"{where} {excess.phrase}"] = ApiRequest("PUT", path, excess.body, where)
     return found
 
 
@@ -410,11 +424,6 @@ def is_complete(setup: RepositorySetup, state: GitHubState) -> bool:
     return not changes and has_reviewers(setup, state)
 
 
-def _covers(pattern: str, branch: str) -> bool:
-    """Return whether a pattern of a ruleset matches the default branch."""
-    return pattern in {"~DEFAULT_BRANCH", "~ALL"} or fnmatchcase(f"refs/heads/{branch}", pattern)
-
-
 def _environment_body(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of a PUT that leaves an environment as it is."""
     body: dict[str, Any] = {}
@@ -435,54 +444,12 @@ def _environment_body(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ruleset_request(setup: RepositorySetup, found: Mapping[str, Any] | None) -> ApiRequest | None:
     """Return the request that creates or completes the ruleset; None if it is complete."""
-    path, setting = f"repos/{setup.repository}/rulesets", f"ruleset {RULESET}"
-    before = _ruleset_body(found or {})
-    after = _complete_ruleset(before, setup.checks)
+    path, setting = f"repos/{setup.repository}/rulesets", f"ruleset {ruleset.NAME}"
+    before = ruleset.body_of(found or {})
+    after = ruleset.complete_body(before, setup.checks)
     if found is None:
         return ApiRequest("POST", path, after, setting, "Team")
     return None if after == before else ApiRequest("PUT", f"{path}/{found['id']}", after, setting, "Team")
-
-
-def _ruleset_body(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a PUT that leaves a ruleset as it is."""
-    kept = {"name", "target", "enforcement", "bypass_actors", "conditions", "rules"}
-    return {key: value for key, value in found.items() if key in kept}
-
-
-def _complete_ruleset(before: Mapping[str, Any], checks: Sequence[str]) -> dict[str, Any]:
-    """Return a ruleset with all that `doctor --github` looks for, and with what it has already."""
-    names = dict((before.get("conditions") or {}).get("ref_name") or {"include": [], "exclude": []})
-    if not {"~DEFAULT_BRANCH", "~ALL"} & set(names["include"]):
-        names["include"] = [*names["include"], "~DEFAULT_BRANCH"]
-    rules = {rule["type"]: dict(rule.get("parameters") or {}) for rule in before.get("rules") or ()}
-    for kind in ("deletion", "non_fast_forward"):
-        rules.setdefault(kind, {})
-    review = rules.get("pull_request", {})
-    rules["pull_request"] = {
-        "required_review_thread_resolution": False,
-        **review,
-        "required_approving_review_count": max(1, review.get("required_approving_review_count", 1)),
-        "dismiss_stale_reviews_on_push": True,
-        "require_code_owner_review": True,
-        "require_last_push_approval": True,
-    }
-    status = rules.get("required_status_checks", {})
-    others = [one for one in status.get("required_status_checks", ()) if not _CHECK.fullmatch(one["context"])]
-    rules["required_status_checks"] = {
-        "strict_required_status_checks_policy": False,
-        **status,
-        "required_status_checks": [
-            *others, *({"context": check, "integration_id": _ACTIONS_APP} for check in checks),
-        ],
-    }  # fmt: skip
-    return {
-        "name": RULESET,
-        "target": "branch",
-        **before,
-        "enforcement": "active",
-        "conditions": {**(before.get("conditions") or {}), "ref_name": names},
-        "rules": [{"type": kind} | ({"parameters": some} if some else {}) for kind, some in rules.items()],
-    }
 
 
 def script(setup: RepositorySetup) -> str:

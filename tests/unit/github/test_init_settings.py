@@ -375,8 +375,59 @@ def test_a_ruleset_is_completed_and_keeps_other_rules_checks_and_bypasses(fresh:
         assert kinds["pull_request"]["required_approving_review_count"] == 2
         assert kinds["pull_request"]["require_code_owner_review"] is True
         assert kinds["required_status_checks"]["strict_required_status_checks_policy"] is True
-        checks = ["build", "ssm (specs/a.yaml) / SSM check", "ssm (specs/b.yaml) / SSM check"]
-        assert contexts(fresh) == checks
+        assert contexts(fresh) == [CHECK, "build", *CHECKS]
+
+
+CHECKS = ["ssm (specs/a.yaml) / SSM check", "ssm (specs/b.yaml) / SSM check"]
+
+
+@pytest.mark.parametrize("words", [(), ("--force",)])
+def test_the_checks_of_other_specs_stay_required(fresh: Hub, cli: Cli, words: tuple[str, ...]) -> None:
+    assert cli(*INIT, *REVIEWERS, "--apply", "specs/a.yaml", "specs/b.yaml").exit_code == 0
+    before = state(fresh)
+    result = cli(*INIT, *REVIEWERS, "--apply", *words, "specs/a.yaml")
+    assert result.exit_code == 0, result.output
+    if not words:
+        assert state(fresh) == before
+        assert "All settings on GitHub are complete." in result.stderr
+    else:
+        assert contexts(fresh) == [*CHECKS, CHECK]
+        listed = ", ".join(f"`{one}`" for one in CHECKS)
+        assert f"ruleset ssm-reconcile also requires {listed}, which" in result.stderr
+
+
+def test_the_printed_command_removes_the_checks_that_the_workflow_does_not_report(
+    fresh: Hub, cli: Cli
+) -> None:
+    assert cli(*INIT, *REVIEWERS, "--apply", "specs/a.yaml", "specs/b.yaml").exit_code == 0
+    fresh.rulesets[0]["conditions"]["ref_name"]["exclude"] = ["refs/heads/main"]
+    result = cli(*INIT, *REVIEWERS, "--apply", "--force")
+    (command,) = (line for line in result.stderr.splitlines() if line.startswith("  gh api --method"))
+    subprocess.run(["bash", "-e"], input=command, capture_output=True, text=True, check=True)
+    assert contexts(fresh) == [CHECK]
+    assert fresh.rulesets[0]["conditions"]["ref_name"]["exclude"] == []
+    assert "All settings on GitHub are complete." in cli(*INIT, *REVIEWERS, "--apply").stderr
+
+
+@pytest.mark.parametrize(
+    ("uses", "other"),
+    [
+        ("replicate.yml@", "other.yml@"),
+        ("    uses:", "    name: ${{ inputs.name }}\n    uses:"),
+        ("    uses:", "    strategy: { matrix: { spec: '${{ fromJSON(vars.SPECS) }}' } }\n    uses:"),
+        ("jobs:", "jobs: ["),
+    ],
+)
+def test_a_kept_workflow_whose_checks_are_unknown_changes_nothing(
+    fresh: Hub, cli: Cli, uses: str, other: str
+) -> None:
+    assert cli(*INIT).exit_code == 0
+    path = Path(".github/workflows/ssm-reconcile.yml")
+    path.write_text(text := path.read_text().replace(uses, other))
+    result = cli(*INIT, *REVIEWERS, "--apply")
+    assert result.exit_code == 64
+    assert "the checks that it reports could not be read" in result.stderr
+    assert (changes(fresh), path.read_text()) == ([], text)
 
 
 def test_only_the_app_of_github_actions_may_report_the_check(fresh: Hub, cli: Cli) -> None:
