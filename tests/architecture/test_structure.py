@@ -100,8 +100,8 @@ MOST_FILES = 129
 `init/github.py` is pure and has nothing in common with the survey of parameters. `github/settings.py` reads
 what `github/setup_checks.py` judges, and together they are too long. So are `undo/effects.py` and
 `undo/former.py`, which it calls for the version, tags and record that a parameter returns to.
-`github/workflow_calls.py` parses the workflows that `github/setup_checks.py` judges. `init/ruleset.py` has the
-ruleset of `init/github.py`, which is too long with it.
+`github/workflow_calls.py` parses the workflows that `github/setup_checks.py` judges. `init/ruleset.py` is the
+part of `init/github.py` about the ruleset, and together they are too long.
 """
 SMALL_LINES = 60
 FAMILIES = {"cli", "publishers", "renderers"}
