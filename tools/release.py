@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 NAME = "ssm_reconcile"
 SDIST = {
     ".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "benchmarks", "docs", "pyproject.toml",
-    "replication.yaml", "schema", "src", "tests",
+    "replication.yaml", "schema", "src", "tests", "tools",
 }  # fmt: skip
 """Names in the top folder of the source distribution. hatchling adds `.gitignore`, to build again from it."""
 PLACEHOLDER = b"OWNER/" + b"ssm-reconcile"
@@ -142,8 +142,27 @@ def metadata_errors(data: bytes, url: str) -> Iterator[str]:
         yield f"version {metadata.version}, not {version()}"
     if metadata.description_content_type != "text/markdown" or not metadata.description:
         yield "no description in Markdown"
+    for address in relative_addresses(metadata.description or ""):
+        yield f"the description has the relative address {address}: see tools/readme.py"
     if (metadata.project_urls or {}).get("Repository") != url:
         yield f"the URL of the repository is not {url}: correct [project.urls] in pyproject.toml"
+
+
+def relative_addresses(text: str) -> list[str]:
+    """Return the links and pictures of a text in Markdown that the page of an index cannot resolve.
+
+    Args:
+        text: The text.
+    """
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").parse(text)
+    tokens += [child for token in tokens for child in token.children or ()]
+    found = [str(token.attrs.get("href") or token.attrs.get("src") or "") for token in tokens]
+    for token in tokens:
+        if token.type in {"html_block", "html_inline"}:
+            found += re.findall(r'(?:src|href)="([^"]*)"', token.content)
+    return [one for one in found if one and not one.startswith("https://")]
 
 
 def sbom(lock: Path) -> dict[str, object]:

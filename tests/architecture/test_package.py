@@ -13,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tools import readme, release
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUN = PROJECT["project"]["dependencies"]
@@ -71,6 +73,40 @@ def test_the_wheel_holds_the_package_and_the_schemas_and_no_spec(tmp_path: Path)
     assert schemas
     assert schemas | {"ssm_reconcile/__init__.py", "ssm_reconcile/reconcile.py"} <= names
     assert not any(name.endswith("replication.yaml") for name in names)
+
+
+def test_the_description_has_no_relative_link_or_picture(tmp_path: Path) -> None:
+    """The page of PyPI has no other files. The links of README.md itself are relative."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        text = archive.read(name).decode()
+    assert release.relative_addresses((ROOT / "README.md").read_text())
+    assert release.relative_addresses(text.partition("\n\n")[2]) == []
+    base = PROJECT["project"]["urls"]["Repository"]
+    assert f"({base}/raw/v{release.version()}/docs/pictures/session.svg)" in text
+    assert f"({base}/blob/v{release.version()}/docs/github-actions.md)" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[a](docs/a.md#b)", "[a](https://u/blob/v1.2.3/docs/a.md#b)"),
+        ("[a](#b)", "[a](https://u/blob/v1.2.3/README.md#b)"),
+        ("[a](https://example.com/b)", "[a](https://example.com/b)"),
+        ("[a](mailto:a@example.com)", "[a](mailto:a@example.com)"),
+        ("![a [b]](c.png)", "![a [b]](https://u/raw/v1.2.3/c.png)"),
+        ("[![a](c.png)](d.md)", "[![a](https://u/raw/v1.2.3/c.png)](https://u/blob/v1.2.3/d.md)"),
+        (
+            '<a href="d.md"><img src="c.png"></a>',
+            '<a href="https://u/blob/v1.2.3/d.md"><img src="https://u/raw/v1.2.3/c.png"></a>',
+        ),
+    ],
+)
+def test_an_address_in_the_description_is_that_of_the_tag(text: str, expected: str) -> None:
+    assert readme.describe(text, "https://u", "1.2.3") == expected
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:

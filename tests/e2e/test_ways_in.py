@@ -98,7 +98,7 @@ def test_pre_commit_runs_the_hook_of_this_repository(distributions: Distribution
     for path in ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml"):
         hooks.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, hooks / path)
-    for path in ("schema", "src"):
+    for path in ("schema", "src", "tools"):
         shutil.copytree(ROOT / path, hooks / path, ignore=shutil.ignore_patterns("__pycache__"))
     user.mkdir()
     for folder in (hooks, user):
