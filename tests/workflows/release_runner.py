@@ -32,7 +32,9 @@ TAG = f"v{VERSION}"
 DIGEST, AMD64, ARM64 = (f"sha256:{digit * 64}" for digit in "567")
 DOCKER = f"""\
 case "$*" in
-  *"imagetools inspect ghcr.io"*) test -e "$STANDINS/index" && echo {DIGEST} ;;
+  *"imagetools inspect ghcr.io"*)
+    test -e "$STANDINS/index" || {{ echo "ERROR: ${{REGISTRY:-ghcr.io/a:1: not found}}" >&2; exit 1; }}
+    echo {DIGEST} ;;
   *"imagetools inspect"*) echo {DIGEST} ;;
   *"imagetools create"*) touch "$STANDINS/index" ;;
   "image inspect"*-amd64*) echo "ghcr.io/example/ssm-reconcile@{AMD64}" ;;

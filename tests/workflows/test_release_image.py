@@ -86,6 +86,22 @@ def test_an_image_that_is_published_is_not_replaced(runner: Runner) -> None:
     assert not any(word in call for call in runner.calls for word in ("push", "create"))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "failed to authorize: failed to fetch oauth token: 403 Forbidden",
+        "failed to do request: Head https://ghcr.io/v2/: dial tcp: lookup ghcr.io: no such host",
+        "unexpected status from HEAD request: 503 Service Unavailable",
+    ],
+)
+def test_a_registry_that_cannot_be_read_does_not_pass_for_one_without_the_image(
+    runner: Runner, answer: str
+) -> None:
+    done = runner.run("index", PUSH, CONTEXTS, REGISTRY=answer)
+    refused(done, f"whether {IMAGE}:{VERSION} exists could not be read: ERROR: {answer}: run this job again")
+    assert not any(word in call for call in runner.calls for word in ("push", "create"))
+
+
 def test_attestations_are_pushed_with_the_token_of_the_job(runner: Runner) -> None:
     passed(runner.run("attest-image", "Log in to the registry"))
     assert runner.calls == [LOGIN]
