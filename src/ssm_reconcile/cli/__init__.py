@@ -57,6 +57,8 @@ COMMANDS = {name: line for commands in SECTIONS.values() for name, line in comma
 """Each command with its line in `--help`; `cli/<name>.py` defines it as `command`."""
 HIDDEN = {"github"}
 """Commands that the action calls; `--help` does not list them."""
+PRINTING = {"completion", "explain", "iam", "schema", "show", "status"}
+"""Commands whose whole result is what they print: exit code 0 without it would be wrong."""
 _SMALL_COMMANDS = {"schema": "schema", "completion": "completion", "help": "show_help"}
 """Commands of `cli/texts.py`, with their names there."""
 
@@ -125,7 +127,10 @@ class CommandGroup(help_layout.DocumentedGroup):
 
         try:
             with SignalStop():
-                return super().invoke(ctx)
+                code = super().invoke(ctx)
+                if not code and ctx.invoked_subcommand in PRINTING:
+                    terminal.check_output()
+                return code
         except (click.exceptions.Exit, click.UsageError):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every exception becomes a message here

@@ -37,7 +37,7 @@ Examples:
 """
 EXIT_CODES = {
     0: "done",
-    1: "error: no place could be reached, or the wrong one",
+    1: "error: no place could be reached, or the wrong one, or the output was lost",
     3: "a place was not listed completely, so a glob may match more names",
     64: "wrong usage",
     130: "interrupted",

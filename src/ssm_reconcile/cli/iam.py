@@ -35,7 +35,7 @@ Examples:
 """
 EXIT_CODES = {
     0: "done",
-    1: "the spec has errors",
+    1: "the spec has errors, or the output was lost",
     64: "wrong usage",
 }
 _form = click.option(

@@ -35,7 +35,7 @@ Examples:
 """
 EXIT_CODES = {
     0: "done",
-    1: "the file cannot be read",
+    1: "the file cannot be read, or the output was lost",
     64: "wrong usage, or the file is neither a plan nor a report",
 }
 WIDTH = 120

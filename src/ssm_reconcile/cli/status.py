@@ -32,7 +32,7 @@ Examples:
 """
 EXIT_CODES = {
     0: "done",
-    1: "error: no source, or no target, could be listed",
+    1: "error: no source, or no target, could be listed, or the output was lost",
     3: "a place was not listed completely",
     64: "wrong usage",
     130: "interrupted",

@@ -2,7 +2,7 @@
 
 Results go to stdout, all other text to stderr, colour only where it is wanted. A stream that is closed
 from the start, or breaks later (`| head -1`, a full disk), changes what is shown and nothing else: the
-work goes on, and the exit code is the same.
+work goes on, and the exit code is the same. Only a command whose whole result is its output fails.
 """
 
 from __future__ import annotations
@@ -15,16 +15,26 @@ from typing import Any, TextIO, cast
 
 
 class LastingStream:
-    """A text stream that accepts every write; after an error of the stream the text is discarded."""
+    """A text stream that accepts every write; after an error of the stream the text is discarded.
 
-    def __init__(self, stream: TextIO) -> None:
+    Attributes:
+        stream: The stream.
+        is_closed: Whether the process was started without it.
+        lost: The reason why a text was discarded; empty if none was, or its reader closed the pipe.
+    """
+
+    def __init__(self, stream: TextIO, *, is_closed: bool = False) -> None:
         self.stream = stream
+        self.is_closed = is_closed
+        self.lost = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
         """Write a text; discard it if the stream has failed."""
+        if self.is_closed and text:
+            self.lost = "it is closed"
         try:
             return self.stream.write(text)
         except UnicodeError:
@@ -46,54 +56,76 @@ class LastingStream:
             self._fail(failure)
 
     def _fail(self, failure: Exception) -> None:
-        """Discard the rest. Report a lost result, unless its reader closed the pipe."""
-        lost = isinstance(failure, OSError) and failure.errno != errno.EPIPE
-        is_result = sys.stdout is cast("TextIO", self)
+        """Discard the rest."""
+        if isinstance(failure, OSError) and failure.errno != errno.EPIPE:
+            self.lost = failure.strerror or str(failure)
         try:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())
             os.close(nowhere)
         except (OSError, ValueError):
             pass  # not a file of the operating system: a later write cannot fail at exit
-        if lost and is_result:
-            reason = failure.strerror if isinstance(failure, OSError) else ""
-            log(f"Warning: standard output could not be written: {reason}")
 
 
 def prepare_streams() -> None:
     """Make both streams accept every write, and escape characters that the terminal cannot encode."""
-    _fill_descriptors()
+    filled = _fill_descriptors()
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - as long as the process
-    sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
+    sys.stdout = _lasting(sys.stdout, is_closed=1 in filled)
+    sys.stderr = _lasting(sys.stderr)
 
 
-def _fill_descriptors() -> None:
-    """Open the null device where a standard descriptor is closed.
+def _fill_descriptors() -> set[int]:
+    """Open the null device where a standard descriptor is closed; return these descriptors.
 
     Otherwise the next file or socket gets that number, and printed text is written into it.
     """
+    filled = set()
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - stderr
+        filled.add(descriptor)
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - a child process needs them as well
     os.close(descriptor)
+    return filled
 
 
-def _lasting(stream: TextIO | None) -> TextIO:
+def _lasting(stream: TextIO | None, *, is_closed: bool = False) -> TextIO:
     if isinstance(stream, LastingStream):
         return cast("TextIO", stream)
     stream = stream or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as long as the process
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
-    return cast("TextIO", LastingStream(stream))
+    return cast("TextIO", LastingStream(stream, is_closed=is_closed))
 
 
 def restore_streams() -> None:
-    """Flush both streams, so that an error is handled here and not at exit; undo `prepare_streams`."""
+    """Flush both streams, so that an error is handled here and not at exit; undo `prepare_streams`.
+
+    A result that was lost is reported, unless stdout was closed from the start.
+    """
+    sys.stdout.flush()
+    if isinstance(sys.stdout, LastingStream) and sys.stdout.lost and not sys.stdout.is_closed:
+        log(f"Warning: standard output could not be written: {sys.stdout.lost}")
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, LastingStream):
             stream.flush()
             setattr(sys, name, stream.stream)
+
+
+def check_output() -> None:
+    """Check that everything that was written to stdout got there, or that its reader went away.
+
+    Raises:
+        ReconcileError: A text was lost.
+    """
+    from ssm_reconcile.errors import ReconcileError
+
+    sys.stdout.flush()
+    if isinstance(sys.stdout, LastingStream) and sys.stdout.lost:
+        message = f"standard output could not be written: {sys.stdout.lost}"
+        sys.stdout.lost = ""  # it is reported once
+        raise ReconcileError(message, "run the command again with standard output to a file or a program")
 
 
 def write(text: str | Iterable[str]) -> None:
