@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
 import tarfile
+import uuid
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,19 +170,25 @@ def relative_addresses(text: str) -> list[str]:
 def sbom(lock: Path) -> dict[str, object]:
     """Return a CycloneDX document of the distributions that a lock installs on this Python and platform.
 
+    `actions/attest` refuses a document without a serial number. This one is made of the name, the version and
+    the lock, so two builds of a release give the same bytes.
+
     Args:
         lock: A file of requirements with versions and markers.
     """
     from packaging.requirements import Requirement
 
-    lines = re.findall(r"^([^\s#-].*?)(?: \\)?$", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    content = lock.read_bytes()
+    lines = re.findall(r"^([^\s#-].*?)(?: \\)?$", content.decode("utf-8"), re.MULTILINE)
     requirements = [Requirement(line) for line in lines]
     used = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     versions = [(one.name, str(one.specifier).removeprefix("==")) for one in used]
     own = component("application", "ssm-reconcile", version())
+    serial = uuid.uuid5(uuid.NAMESPACE_URL, f"{own['purl']}#{hashlib.sha256(content).hexdigest()}")
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
+        "serialNumber": serial.urn,
         "version": 1,
         "metadata": {"component": {**own, "licenses": [{"license": {"id": "Apache-2.0"}}]}},
         "components": [component("library", name, number) for name, number in versions],

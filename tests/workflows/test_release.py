@@ -383,6 +383,21 @@ def test_the_bill_of_materials_lists_what_the_lock_installs_here(tmp_path: Path)
     assert len(release.sbom(ROOT / "requirements/run.txt")["components"]) > 20  # type: ignore[arg-type] # a list
 
 
+def test_the_serial_number_of_a_bill_of_materials_is_that_of_version_and_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serial(version: str, hashes: str) -> object:
+        lock = tmp_path / f"{hashes}.txt"
+        lock.write_text(f"one==1 \\\n    --hash=sha256:{hashes}\n")
+        monkeypatch.setattr(release, "version", lambda: version)
+        return release.sbom(lock)["serialNumber"]
+
+    inputs = [("1.2.3", "aa"), ("1.2.4", "aa"), ("1.2.3", "bb")]
+    found = [serial(*one) for one in inputs]
+    assert len(set(found)) == len(inputs)
+    assert found == [serial(*one) for one in inputs], "two builds give the same bytes"
+
+
 # The release
 
 

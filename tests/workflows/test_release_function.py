@@ -104,6 +104,25 @@ def test_the_release_has_the_package_the_templates_the_schemas_and_sums_of_all(c
     assert "aws-lambda-powertools" in {one["name"] for one in materials["components"]}
 
 
+def test_each_attested_bill_of_materials_has_a_form_that_attest_accepts(collected: Path) -> None:
+    """`actions/attest` takes a document for CycloneDX if it has the three keys, and refuses it otherwise.
+
+    Sources: `checkIsCycloneDX` in `src/sbom.ts` of actions/attest; bom-1.6.schema.json of CycloneDX.
+    """
+    steps = [step for job in JOBS.values() for step in job["steps"]]
+    attested = {step["with"]["sbom-path"] for step in steps if "sbom-path" in step.get("with", {})}
+    assert {Path(one).name for one in attested} == {one.name for one in collected.glob("*.cdx.json")}
+    numbers = set()
+    for path in attested:
+        document = json.loads((collected / Path(path).name).read_text())
+        assert document["bomFormat"] == "CycloneDX"
+        assert document["specVersion"] == "1.6"
+        pattern = r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+        assert re.fullmatch(pattern, document["serialNumber"])
+        numbers.add(document["serialNumber"])
+    assert len(numbers) == len(attested)
+
+
 def test_two_packages_of_the_same_inputs_are_identical(collected: Path) -> None:
     """`test_build.py` compares two folders; a zip also has times, in the zone of the machine."""
     with zipfile.ZipFile(collected / PACKAGE) as archive:
