@@ -12,6 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?=
 PYTEST ?=
+MUTATE ?=
 UV ?= $(shell command -v uv >/dev/null 2>&1 && echo uv || echo python3 -m uv)
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(BIN)/python -m pip --quiet
@@ -20,7 +21,7 @@ SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
 
-.PHONY: help demo test test-fast test-wheel bench check fix lock clean lint types architecture documents workflows templates
+.PHONY: help demo test test-fast test-wheel bench mutate check fix lock clean lint types architecture documents workflows templates
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +42,9 @@ bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESU
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks
 	$(BIN)/python -m pytest -m bench tests
 
+mutate: .venv/dev.stamp ## change the code in 300 places and list the changes that no test finds; takes an hour at most
+	$(BIN)/python tools/mutate.py $(MUTATE)
+
 check: lint types architecture documents workflows templates ## static checks: style, types, architecture, documents, workflows, templates
 
 fix: .venv/dev.stamp ## automatic fixes: imports, style, layout, reference pages
@@ -57,7 +61,7 @@ lock: ## newest versions of all dependencies, with hashes, for every platform
 	$(COMPILE_ALONE) --upgrade --group installers --output-file requirements/installers.txt
 
 clean: ## remove all generated files, .venv included
-	rm -rf .venv build dist htmlcov mutants .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist htmlcov .mutate .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The parts of `check`.
