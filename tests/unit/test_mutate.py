@@ -88,7 +88,7 @@ def test_a_sample_depends_on_the_seed_only_and_has_sites_of_each_room() -> None:
 
 
 def test_entries_of_equivalent_changes_are_current() -> None:
-    load_equivalents(ROOT / mutate.EQUIVALENT, ROOT)
+    assert all(load_equivalents(ROOT / mutate.EQUIVALENT, ROOT).values())
 
 
 def test_an_entry_whose_line_has_changed_stops_the_run(tmp_path: Path) -> None:
