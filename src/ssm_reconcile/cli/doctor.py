@@ -43,7 +43,7 @@ Examples:
   ssm-reconcile doctor --probe /probe --account 123456789012 --target us-east-2
 """
 ENVIRONMENT = {
-    "GITHUB_TOKEN": 'with --github; or GH_TOKEN: export GITHUB_TOKEN="$(gh auth token)"',
+    "GITHUB_TOKEN": "with --github; or GH_TOKEN. Default: the token of `gh auth token`",
     "GITHUB_REPOSITORY": "OWNER/NAME; default: the remote `origin`",
     "GITHUB_SERVER_URL": "and GITHUB_API_URL: the addresses of an Enterprise Server",
 }
@@ -231,24 +231,30 @@ def _github_environment(given: Mapping[str, str]) -> dict[str, str]:
         message = "only one of GITHUB_SERVER_URL and GITHUB_API_URL is set"
         remedy = "set both, such as https://HOSTNAME and https://HOSTNAME/api/v3, or none for github.com"
         raise UsageError(message, remedy)
-    token = given.get("GITHUB_TOKEN") or given.get("GH_TOKEN")
+    token = given.get("GITHUB_TOKEN") or given.get("GH_TOKEN") or _gh_token(server)
     if not token:
-        remedy = f'export GITHUB_TOKEN="$(gh auth token)", or a token of {server}/settings/tokens'
+        remedy = f"run `gh auth login`, or export GITHUB_TOKEN with a token of {server}/settings/tokens"
         raise UsageError("no token for GitHub is set: GITHUB_TOKEN or GH_TOKEN", remedy)
     found["GITHUB_TOKEN"] = token
     found["GITHUB_REPOSITORY"] = given.get("GITHUB_REPOSITORY") or repository_of(
-        _git("remote", "get-url", "origin"), server
+        _output("git", "remote", "get-url", "origin"), server
     )
-    found["GITHUB_WORKSPACE"] = given.get("GITHUB_WORKSPACE") or _git("rev-parse", "--show-toplevel")
+    found["GITHUB_WORKSPACE"] = given.get("GITHUB_WORKSPACE") or _output(
+        "git", "rev-parse", "--show-toplevel"
+    )
     return found
 
 
-def _git(*words: str) -> str:
-    """Return the output of git; empty if git is missing or fails."""
+def _gh_token(server: str) -> str:
+    """Return the token with which `gh` is logged in to a server; empty if there is none."""
+    return _output("gh", "auth", "token", "--hostname", urlsplit(server).hostname or "")
+
+
+def _output(*words: str) -> str:
+    """Return the output of a command; empty if it is missing or fails."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed words, no shell
-            ["git", *words],  # noqa: S607 - the git of the user
-            capture_output=True, text=True, errors="replace", check=False, timeout=30,
+            words, capture_output=True, text=True, errors="replace", check=False, timeout=30,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

@@ -24,7 +24,7 @@ DEFAULT_SPEC = "replication.yaml"
 """The spec of a call that names none."""
 _USES = re.compile(r"(?P<local>\./)?(?:[^@]+/)?\.github/workflows/replicate\.yml(?:@(?P<version>.+))?")
 _MATRIX = re.compile(r"\$\{\{\s*matrix\.(\w[\w-]*)\s*\}\}")
-_PATTERN = re.compile(r"[A-Za-z0-9._/*-]+")
+_PATTERN = re.compile(r"[A-Za-z0-9._/* -]+")
 _MOST_STARS = 4
 """Maximum wildcards of a pattern: the time of a comparison grows with their number."""
 _PULL_REQUEST_TYPES = frozenset({"opened", "synchronize", "reopened"})

@@ -605,6 +605,17 @@ class TestCalls:
         called.contents[CALLER] = CALL.replace(old, new).encode()
         assert states() == {}
 
+    def test_a_spec_with_a_space_in_its_path_is_in_the_filter_of_paths(self, called: Hub, cli: Cli) -> None:
+        text = CALL.replace("    with:\n", "    with:\n      spec: specs/a b.yaml\n")
+        text = text.replace("[replication.yaml", "[specs/a b.yaml")
+        assert text.count("specs/a b.yaml") == 2
+        called.contents[CALLER] = text.encode()
+        found = cli("doctor", "--github", "specs/a b.yaml").stdout
+        assert "leaves out" not in found
+        assert f"{CALLER} plans and applies it" in found
+        called.contents[CALLER] = text.replace("[specs/a b.yaml", "[specs/a c.yaml").encode()
+        assert "leaves out specs/a b.yaml" in cli("doctor", "--github", "specs/a b.yaml").stdout
+
     def test_a_folder_needs_all_of_its_files_in_the_filter_of_paths(
         self, called: Hub, states: States, tmp_path: Path
     ) -> None:
@@ -710,11 +721,29 @@ class TestUsage:
         self, complete: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("GITHUB_TOKEN")
+        monkeypatch.setenv("PATH", "/nonexistent")
         result = cli("doctor", "--github")
         assert result.exit_code == 64
-        assert 'export GITHUB_TOKEN="$(gh auth token)"' in result.output
+        assert "run `gh auth login`, or export GITHUB_TOKEN" in " ".join(result.output.split())
         monkeypatch.setenv("GH_TOKEN", TOKEN)
         assert cli("doctor", "--github").exit_code == 0
+
+    def test_the_token_is_that_of_gh_for_the_server_and_is_not_shown(
+        self, complete: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.delenv("GITHUB_TOKEN")
+        gh = tmp_path / "bin" / "gh"
+        gh.parent.mkdir()
+        gh.write_text(f'#!/bin/sh\ntest "$*" = "auth token --hostname github.example.com" && echo {TOKEN}\n')
+        gh.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{gh.parent}:/usr/bin:/bin")
+        result = cli("doctor", "--github")
+        assert result.exit_code == 0, result.output
+        assert TOKEN not in result.output
+        gh.write_text(f"#!/bin/sh\necho {TOKEN}\nexit 1\n")
+        result = cli("doctor", "--github")
+        assert result.exit_code == 64
+        assert TOKEN not in result.output
 
     def test_the_repository_is_that_of_the_remote_and_works_without_git(
         self, complete: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
