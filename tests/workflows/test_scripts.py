@@ -133,18 +133,20 @@ def test_the_reusable_workflow_has_no_input_for_the_workflow_that_plans() -> Non
     ("spec", "code"),
     [
         (".", 1), ("./", 1), ("", 1), ("/etc/specs", 1), ("..", 1), ("specs/../..", 1), ("specs/.", 1),
-        ("specs", 0), ("specs/", 0), ("./specs/a.yaml", 0), (".specs/a..b.yaml", 0),
+        ("-x/a.yaml", 1), (".ssm-reconcile", 1), (".ssm-reconcile/a.yaml", 1), ("./.ssm-reconcile/", 1),
+        ("specs", 0), ("specs/", 0), ("./specs/a.yaml", 0), (".specs/a..b.yaml", 0), ("specs/-a.yaml", 0),
+        (".ssm-reconciled", 0),
     ],
 )  # fmt: skip
-def test_a_spec_that_is_not_below_the_root_is_refused_early(tmp_path: Path, spec: str, code: int) -> None:
-    """The plan that is made again removes the spec of the checkout before it writes that of the merge."""
+def test_a_spec_in_a_place_that_no_job_can_use_is_refused_early(tmp_path: Path, spec: str, code: int) -> None:
+    """A job checks out the tool into a folder, and replaces the spec of a checkout with that of a merge."""
     step = next(step for step in CALLED["jobs"]["touched"]["steps"] if step.get("id") == "diff")
     script = f"git() {{ return 1; }}\n{step['run']}"
     given = {"SPEC": spec, "BASE": "HEAD^1", "PUSHED": "false", "GITHUB_OUTPUT": str(tmp_path / "output")}
     done = subprocess.run(["bash", "-ec", script], env=given, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert (tmp_path / "output").exists() == (code == 0)
-    assert ("below the root of the repository" in done.stdout) == (code == 1)
+    assert ("::the input spec must " in done.stdout) == (code == 1)
 
 
 def test_inputs_of_a_start_by_hand_are_those_of_the_caller() -> None:

@@ -37,6 +37,8 @@ _PLACEHOLDER = "OWNER"
 """The owner in the address of this project as long as nothing is released."""
 _SAFE = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._/-]*")
 """Paths and branches that need no escape in YAML, CODEOWNERS and the filters of a workflow."""
+_TOOL_FOLDER = ".ssm-reconcile"
+"""The folder of the tool in the jobs of the reusable workflow."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _KEYWORDS = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes"})
 _ENTRIES = "# The spec of ssm-reconcile, and the workflows. The last line that matches a file decides."
@@ -102,7 +104,8 @@ def check_words(branch: str, specs: Sequence[str]) -> None:
         specs: The paths of the specs in the repository; that of a folder ends with `/`.
 
     Raises:
-        UsageError: One has another character than letters, digits and `.`, `_`, `-`, `/`, or is empty.
+        UsageError: One has another character than letters, digits and `.`, `_`, `-`, `/`, or is empty, or
+            two specs would be applied by each other's merges.
     """
     remedy = "use only letters, digits and . _ - / in it"
     if not _SAFE.fullmatch(branch):
@@ -112,6 +115,24 @@ def check_words(branch: str, specs: Sequence[str]) -> None:
             raise UsageError("the folder of the specs is the root of the repository", "move them to a folder")
         if not _SAFE.fullmatch(spec):
             raise UsageError(f"{spec} has a character with a meaning in CODEOWNERS or in a workflow", remedy)
+        if spec.split("/")[0] == _TOOL_FOLDER:
+            message = f"{spec}: the workflow checks out ssm-reconcile into {_TOOL_FOLDER}"
+            raise UsageError(message, "move the spec to another folder")
+    _check_distinct(specs)
+
+
+def _check_distinct(specs: Sequence[str]) -> None:
+    """Check that no spec contains another one, and that the queues of their applies have different names."""
+    names = list(dict.fromkeys(spec.rstrip("/") for spec in specs))
+    for number, name in enumerate(names):
+        for other in names[:number]:
+            outer, inner = sorted((name, other), key=len)
+            if inner.startswith(f"{outer}/"):
+                message = f"{outer} contains {inner}: each of its merges would be applied twice"
+                raise UsageError(message, "name only one of them")
+            if outer.lower() == inner.lower():
+                message = f"{other} and {name} differ in case only: GitHub gives both the same queue"
+                raise UsageError(message, "rename one of them")
 
 
 # Files

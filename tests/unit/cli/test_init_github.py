@@ -248,12 +248,19 @@ def test_a_file_in_the_place_of_a_folder_is_reported_before_anything_is_written(
         (("--github", "a/b", "."), "root of the repository"),
         (("--github", "a/b", "a b.yaml"), "has a character"),
         (("--github", "a/b", "../other.yaml"), "is not in the repository"),
+        (("--github", "a/b", ".ssm-reconcile/a.yaml"), "checks out ssm-reconcile into .ssm-reconcile"),
+        (("--github", "a/b", "specs", "specs/a.yaml"), "specs contains specs/a.yaml: each of its merges"),
+        (("--github", "a/b", "specs/a.yaml", "./specs/"), "specs contains specs/a.yaml: each of its merges"),
+        (("--github", "a/b", "specs/a.yaml", "specs/A.yaml"), "differ in case only"),
+        (("--github", "a/b", "--", "-x/a.yaml"), "has a character"),
     ],
 )
 def test_a_wrong_option_is_refused_and_nothing_is_written(
     repository: Path, cli: Cli, words: tuple[str, ...], message: str
 ) -> None:
-    (repository / "a b.yaml").write_text(WITH_ACCOUNT)
+    for name in ("a b.yaml", "specs/A.yaml", ".ssm-reconcile/a.yaml", "-x/a.yaml"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text(WITH_ACCOUNT)
     result = cli("init", *words)
     assert result.exit_code == 64, result.output
     assert message in result.stderr
