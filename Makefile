@@ -21,19 +21,22 @@ SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
 
-.PHONY: help demo test test-fast test-wheel bench mutate check fix lock clean lint types architecture documents workflows templates
+.PHONY: help demo test test-fast test-install test-wheel bench mutate check fix lock clean lint types architecture documents workflows templates
 
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/demo.stamp ## plan, apply and repair on a simulated AWS on this machine
 	@$(BIN)/ssm-reconcile demo
 
-test: .venv/dev.stamp ## all tests in parallel; PYTEST="-k name" passes options to pytest
+test: .venv/dev.stamp ## tests in parallel; PYTEST="-k name" passes options to pytest
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
-test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute or two
+test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/cases tests/contract $(PYTEST)
+
+test-install: .venv/dev.stamp ## tests that build and install wheel and function; takes 4 minutes
+	$(BIN)/python -m pytest -n auto --dist worksteal -m install tests/e2e tests/events tests/workflows $(PYTEST)
 
 test-wheel: .venv/dev.stamp ## end-to-end tests with the command of an installed wheel; takes 10 minutes
 	INSTALLED_WHEEL=1 $(BIN)/python -m pytest -n auto --dist worksteal tests/e2e $(PYTEST)

@@ -12,12 +12,15 @@ import pytest
 
 from tests.doubles.botocore_data import share_loader
 from tests.doubles.command_server import CommandServer, command_server
+from tests.doubles.one_thread import run_in_one_thread
 
 TESTS = Path(__file__).parent
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of the user in it
 MEMORY_BYTES = 2 * 2**30
 QUICK = {"architecture", "cases", "contract", "examples", "github", "unit"}
 """Folders of which most tests take milliseconds."""
+IN_ONE_THREAD = {"cases", "property", "silence", "unit"}
+"""Folders whose tests run thread pools in one thread, except those with the mark `threads`."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,6 +74,14 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(autouse=True)
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run thread pools in one thread where the test is not about threads."""
+    folder = request.path.relative_to(TESTS).parts[0]
+    if folder in IN_ONE_THREAD and request.node.get_closest_marker("threads") is None:
+        run_in_one_thread(monkeypatch)
 
 
 @pytest.fixture(scope="session")

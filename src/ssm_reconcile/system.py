@@ -171,13 +171,13 @@ class ReadPool(ThreadPoolExecutor):
 
 
 def read_at_once(read: Callable[[_Item], _T], wanted: Iterable[_Item], most: int = MOST_AT_ONCE) -> list[_T]:
-    """Return the result of a read for each item; the reads run at the same time.
+    """Return the result of a read for each item; the reads run at the same time, a single one in this thread.
 
     If several reads fail, the error of the first such item is raised. After an error, reads that run are
     awaited, and no further read begins.
 
     Args:
-        read: Reads one item; called in a thread.
+        read: Reads one item; called in a thread if there are several items.
         wanted: The items.
         most: The maximum number of reads at the same time.
 
@@ -185,6 +185,8 @@ def read_at_once(read: Callable[[_Item], _T], wanted: Iterable[_Item], most: int
         The results in the order of the items, whichever read ends first.
     """
     items = list(wanted)
+    if len(items) <= 1:
+        return [read(item) for item in items]  # a thread would cost more than many reads of a test or an event
     failed: list[int] = []
 
     def read_item(position: int) -> _T:

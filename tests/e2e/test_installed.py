@@ -14,6 +14,8 @@ import yaml
 
 from tests.e2e.wheel import Distributions, build_distributions, install
 
+pytestmark = pytest.mark.install
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -14,6 +14,8 @@ import pytest
 from ssm_reconcile import __version__
 from tests.e2e.wheel import Distributions, build_distributions
 
+pytestmark = pytest.mark.install
+
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 PIP = (

@@ -18,6 +18,8 @@ import pytest
 from tests.e2e.aws import moto
 from tests.e2e.wheel import Distributions, build_distributions, found_on_path, install
 
+pytestmark = pytest.mark.install
+
 ROOT = Path(__file__).parents[2]
 SPEC = """\
 version: 1

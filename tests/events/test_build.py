@@ -60,7 +60,10 @@ for service in os.listdir(os.path.join(folder, "botocore", "data")):
 print(json.dumps({"modules": found, "last": modules()}))
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the packages are those of Linux")
+pytestmark = [
+    pytest.mark.install,
+    pytest.mark.skipif(sys.platform != "linux", reason="the packages are those of Linux"),
+]
 
 
 @dataclass(frozen=True, slots=True)

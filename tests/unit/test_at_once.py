@@ -25,6 +25,8 @@ from tests.fake_aws.traffic import Fault, killed, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.renderers.plans import whole
 
+pytestmark = pytest.mark.threads
+
 DOCUMENTS, TARGETS = 8, 40
 PATIENCE = 20.0
 """Seconds after which reads that wait for each other are taken for reads one after the other."""

@@ -63,7 +63,10 @@ SAM = """\
 for file in template.yaml "$(sed -n 's/.*CodeUri: //p' template.yaml | head -n 1)"; do test -f "$file"; done
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the packages are those of Linux")
+pytestmark = [
+    pytest.mark.install,
+    pytest.mark.skipif(sys.platform != "linux", reason="the packages are those of Linux"),
+]
 
 
 @pytest.fixture(scope="module")

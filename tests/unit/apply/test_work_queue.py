@@ -11,6 +11,8 @@ import pytest
 from ssm_reconcile.apply import work_queue
 from ssm_reconcile.apply.work_queue import run_queues
 
+pytestmark = pytest.mark.threads
+
 PATIENCE = 20.0
 
 
