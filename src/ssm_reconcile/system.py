@@ -186,7 +186,9 @@ def read_at_once(read: Callable[[_Item], _T], wanted: Iterable[_Item], most: int
     """
     items = list(wanted)
     if len(items) <= 1:
-        return [read(item) for item in items]  # a thread would cost more than many reads of a test or an event
+        return [
+            read(item) for item in items
+        ]  # a thread would cost more than many reads of a test or an event
     failed: list[int] = []
 
     def read_item(position: int) -> _T:
