@@ -1,6 +1,6 @@
 """Thread pools that run each call at once, in the thread that submits it.
 
-A run of the simulated AWS takes milliseconds, most of them the start of threads and the switches between them.
+A run of the simulated AWS takes milliseconds, most of them the start of threads and switches between them.
 In one thread its calls also have the same order each time.
 """
 
