@@ -32,6 +32,8 @@ LAST = {"e2e", "workflows"}
 FILE_SECONDS = 0.1
 """About the time to collect a test file."""
 RECORD_SECONDS = 900.0
+MOST = 0.9
+"""A process that executes lines of nearly all modules is the command server: its forks save its lines too."""
 PROCESS = """\
 [run]
 parallel = true
@@ -67,6 +69,7 @@ class Recorder:
         self.source = f"{tree}/"
         self.folder = folder
         self.coverage = coverage.Coverage(data_file=None, config_file=False, include=[f"{tree}/src/*"])
+        self.modules = len(list((tree / "src").rglob("*.py")))
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
         self.lines: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -83,8 +86,10 @@ class Recorder:
             found = coverage.CoverageData(str(path))
             try:
                 found.read()
-                for name in found.measured_files():
-                    self._add(item.nodeid, name, found.lines(name) or ())
+                names = found.measured_files()
+                if len(names) < MOST * self.modules:
+                    for name in names:
+                        self._add(item.nodeid, name, found.lines(name) or ())
             except coverage.CoverageException:
                 continue  # the process still writes it
             path.unlink()
@@ -202,14 +207,13 @@ class Records:
         """Return the tests of the first round, the others, and whether the limit leaves out some."""
         place = site.place
         groups = [self.tests_of(place.path, range(site.line, site.last + 1))]
-        if not groups[0] or place.at_import:
-            groups.append(self.tests_of(place.path, [place.statement]))
-        if place.at_import:
-            groups += (
-                [self.tests_of(place.path, range(place.body[0], place.body[1] + 1))] if place.body else []
+        groups += [self.tests_of(place.path, [place.statement])] if place.at_import or not groups[0] else []
+        if place.at_import:  # a test that imports the module executes the line too, and may not depend on it
+            groups.insert(0, self._tests_of_names(place.names))
+            groups.insert(
+                0, self.tests_of(place.path, range(place.body[0], place.body[1] + 1)) if place.body else set()
             )
-            groups += [self._tests_of_names(place.names)]
-            groups += [self.tests_of(place.path, self.functions[place.path])]
+            groups.append(self.tests_of(place.path, self.functions[place.path]))
         ordered: dict[str, None] = {}
         for group in groups:
             ordered |= dict.fromkeys(self._spread(group, Path(place.path)))
