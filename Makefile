@@ -21,7 +21,7 @@ SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
 
-.PHONY: help demo test test-fast test-install test-wheel bench mutate check fix lock clean lint types architecture documents workflows templates
+.PHONY: help demo test test-fast test-slow test-wheel bench mutate check fix lock clean lint types architecture documents workflows templates
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,8 +35,8 @@ test: .venv/dev.stamp ## tests in parallel; PYTEST="-k name" passes options to p
 test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/cases tests/contract $(PYTEST)
 
-test-install: .venv/dev.stamp ## tests that build and install wheel and function; takes 4 minutes
-	$(BIN)/python -m pytest -n auto --dist worksteal -m install tests/e2e tests/events tests/workflows $(PYTEST)
+test-slow: .venv/dev.stamp ## tests that install wheel and function, and histories of pull requests; takes 8 minutes
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow tests/e2e tests/events tests/workflows $(PYTEST)
 
 test-wheel: .venv/dev.stamp ## end-to-end tests with the command of an installed wheel; takes 10 minutes
 	INSTALLED_WHEEL=1 $(BIN)/python -m pytest -n auto --dist worksteal tests/e2e $(PYTEST)

@@ -14,7 +14,7 @@ import yaml
 
 from tests.e2e.wheel import Distributions, build_distributions, install
 
-pytestmark = pytest.mark.install
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 

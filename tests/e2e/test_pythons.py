@@ -14,7 +14,7 @@ import pytest
 from ssm_reconcile import __version__
 from tests.e2e.wheel import Distributions, build_distributions
 
-pytestmark = pytest.mark.install
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")

@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.aws import moto
 from tests.e2e.wheel import Distributions, build_distributions, found_on_path, install
 
-pytestmark = pytest.mark.install
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SPEC = """\

@@ -61,7 +61,7 @@ print(json.dumps({"modules": found, "last": modules()}))
 """
 
 pytestmark = [
-    pytest.mark.install,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="the packages are those of Linux"),
 ]
 

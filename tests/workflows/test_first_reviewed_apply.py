@@ -46,6 +46,8 @@ from tests.workflows.stage import (
     results,
 )
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "ghp-token-of-alice"
 ZEROS = "0" * 40
 """The commit before the first push of a branch."""

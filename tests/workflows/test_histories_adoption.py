@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.workflows.stage import SECRET, TARGET, Stage, log_of, results, spec
+
+pytestmark = pytest.mark.slow
 
 KEY = "/app/key"
 

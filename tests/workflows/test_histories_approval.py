@@ -9,6 +9,8 @@ import pytest
 from tests.workflows.prepared import prepared
 from tests.workflows.stage import APPLY_ROLE, APPLYING, PLAN_ROLE, Stage, log_of, results, spec
 
+pytestmark = pytest.mark.slow
+
 ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"
 REFUSED = {"merged": "success", "approval": "success", "changed": "failure"}

@@ -12,6 +12,8 @@ from tests.workflows.schedule import StartupFailure
 from tests.workflows.stage import CALLED, CALLER, WORKFLOWS, Stage, log_of, results, spec
 from tests.workflows.test_histories_specs import call_specs
 
+pytestmark = pytest.mark.slow
+
 ALL = spec("/app/**", "/shop/**")
 
 

@@ -11,6 +11,8 @@ from tests.workflows import stage as stage_module
 from tests.workflows.prepared import prepared
 from tests.workflows.stage import CALLED, CALLER, TARGET, WORKFLOWS, Stage, log_of, results, spec
 
+pytestmark = pytest.mark.slow
+
 
 @prepared
 def drifted(stage: Stage) -> None:

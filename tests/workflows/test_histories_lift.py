@@ -13,6 +13,8 @@ from tests.e2e.aws import Answer, Asked, proxied
 from tests.workflows.prepared import prepared
 from tests.workflows.stage import Stage, log_of, results, spec
 
+pytestmark = pytest.mark.slow
+
 GONE = [f"/app/p{number:02}" for number in range(12)]
 LIFTS = 'lifts: [{{guard: max-deletes, target: us-east-2, count: {count}, changes: "{changes}", {more}}}]\n'
 

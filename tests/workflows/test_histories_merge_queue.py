@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.workflows.stage import PLAN_ROLE, Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
+
+pytestmark = pytest.mark.slow
 
 ALL = spec("/app/**", "/shop/**")
 PASSED = {"touched": "success", "validate": "success", "queued": "success", "check": "success"}

@@ -8,6 +8,8 @@ from tests.workflows.prepared import prepared
 from tests.workflows.stage import Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
 
+pytestmark = pytest.mark.slow
+
 ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"
 

@@ -10,6 +10,8 @@ from tests.workflows.prepared import prepared
 from tests.workflows.stage import PLAN_ROLE, REPLANNING, SECRET, Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
 
+pytestmark = pytest.mark.slow
+
 ALL = spec("/app/**", "/shop/**")
 PLANNED = {"open": "success", "replan (7)": "success", "check": "success"}
 NOTHING = {"open": "success", "check": "success"}

@@ -6,6 +6,8 @@ import pytest
 
 from tests.workflows.stage import Stage, log_of, results, spec
 
+pytestmark = pytest.mark.slow
+
 BOTH = spec("/app/**", "/shop/**")
 LESS = spec("/app/**", "/shop/none")
 

@@ -7,6 +7,8 @@ import pytest
 from tests.workflows.prepared import prepared
 from tests.workflows.stage import Stage, log_of, results, spec
 
+pytestmark = pytest.mark.slow
+
 ALL = spec("/app/**", "/shop/**")
 WAITING = {"merged": "success", "approval": "waiting", "changed": "queued"}
 ROTATED = "https://rotated.example.org"

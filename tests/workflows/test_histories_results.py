@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.workflows.prepared import prepared
 from tests.workflows.stage import APPLYING, Stage, log_of, results, spec
+
+pytestmark = pytest.mark.slow
 
 ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.github.content import stamp
 from tests.workflows.stage import Stage, log_of, results, spec
+
+pytestmark = pytest.mark.slow
 
 ALL = spec("/app/**", "/shop/**")
 WAITING = {"merged": "success", "approval": "waiting", "changed": "queued"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from tests.workflows.expressions import filled
 from tests.workflows.prepared import prepared
 from tests.workflows.stage import APPLYING, CALLED, WORKFLOWS, Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
+
+pytestmark = pytest.mark.slow
 
 CHANGED = "ssm-apply-changed"
 BASE, MORE = RULES % ("", ""), RULES % ("", '    - "/more/**"\n')

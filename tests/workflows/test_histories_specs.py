@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from ssm_reconcile.github.workflow_run import artifact_suffix
 from tests.workflows.prepared import prepared
 from tests.workflows.schedule import StartedRun
 from tests.workflows.stage import APPLYING, CALLED, CALLER, WORKFLOWS, Stage, log_of, results, spec
+
+pytestmark = pytest.mark.slow
 
 A, B = "specs/a.yaml", "specs/b.yaml"
 SUFFIX = {one: artifact_suffix([one]) for one in (A, B)}

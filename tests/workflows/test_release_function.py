@@ -64,7 +64,7 @@ for file in template.yaml "$(sed -n 's/.*CodeUri: //p' template.yaml | head -n 1
 """
 
 pytestmark = [
-    pytest.mark.install,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="the packages are those of Linux"),
 ]
 
