@@ -30,6 +30,8 @@ ISSUER = "token.actions.githubusercontent.com"
 HOME, OTHER, THIRD = "123456789012", "210987654321", "333333333333"
 HERE = "{ region: us-east-2 }"
 PROVIDER = f"arn:aws:iam::{HOME}:oidc-provider/{ISSUER}"
+REGIONS = ("us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1",
+           "ap-south-1", "sa-east-1", "ca-central-1")  # fmt: skip
 
 
 def examples() -> dict[str, Sequence[Replication]]:
@@ -301,9 +303,7 @@ def patterns(number: int, name: str) -> str:
 
 def wide(number: int, regions: int = 10, name: str = "prod") -> list[Replication]:
     """Return a spec with some patterns, and some targets under the default credentials."""
-    names = ("us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1",
-             "ap-south-1", "sa-east-1", "ca-central-1")[:regions]  # fmt: skip
-    targets = ", ".join(f"{{ region: {one}, kms: {{ default: alias/app }} }}" for one in names)
+    targets = ", ".join(f"{{ region: {one}, kms: {{ default: alias/app }} }}" for one in REGIONS[:regions])
     return load(spec(targets, name).replace('"/prod/**"', patterns(number, name)))
 
 
@@ -376,7 +376,7 @@ def test_cfn_lint_has_nothing_to_report(tmp_path: Path) -> None:
     every = {
         f"{name}-{account}": one for name, specs in ALL.items() for account, one in stacks(specs).items()
     }
-    every["split"] = own_stack(wide(6), REPOSITORY)
+    every["split"] = own_stack(wide(15), REPOSITORY)
     assert len(every) >= 15
     files = []
     for name, template in every.items():

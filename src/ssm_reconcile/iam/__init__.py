@@ -52,11 +52,7 @@ AUDIENCE = "sts.amazonaws.com"
 """The default of aws-actions/configure-aws-credentials, in every partition."""
 ACCOUNT = "ACCOUNT_ID"
 """Placeholder for the account in a trust policy, where none is given."""
-SHORTER = (
-    "use fewer patterns in `parameters.include`, or a role for each target, such as"
-    " `role/ssm-reconcile-{target.region}`"
-)
-"""Remedy for a policy that is too long."""
+_ASSUME = ("sts:AssumeRole",)
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}")
 """An owner has `_` before the short code of its enterprise, if the enterprise manages its users."""
 _IDS = re.compile(r"\d{1,20}/\d{1,20}")
@@ -117,7 +113,7 @@ def policies(
             grant(target, target_statements(spec, target, source, phase, undo=undo))
     assumed = tuple(sorted(set(statements) - {DEFAULT}))
     if assumed:
-        statements[DEFAULT].append(Statement("AssumeRolesOfTheSpec", ("sts:AssumeRole",), assumed))
+        statements[DEFAULT].append(Statement("AssumeRolesOfTheSpec", _ASSUME, assumed))
     if no_decrypt:
         # Each principal of an account may use its AWS managed key, unless a policy denies it.
         never = Statement("NeverDecrypt", DECRYPT, ("*",), effect="Deny")
@@ -148,6 +144,20 @@ def document_length(document: Mapping[str, Any]) -> int:
     return len(json.dumps(document, separators=(",", ":")))
 
 
+def shorter(policy: Policy) -> str:
+    """Return the remedy for a policy that is too long.
+
+    A role for each target shortens the policies of parameters, and lengthens the list of roles to assume.
+    """
+    longest = max(policy.statements, key=lambda one: document_length(one.document()))
+    if longest.actions == _ASSUME:
+        return "use one role for all regions of an account, such as `role/ssm-reconcile`"
+    return (
+        "use fewer patterns in `parameters.include`, or a role for each target, such as"
+        " `role/ssm-reconcile-{target.region}`"
+    )
+
+
 def too_long(policies: Sequence[Policy]) -> list[str]:
     """Return a sentence for each policy that is too long for a managed policy."""
     found = []
@@ -157,7 +167,7 @@ def too_long(policies: Sequence[Policy]) -> list[str]:
             inline = f" (an inline policy may have {INLINE:,})" if length <= INLINE else ""
             found.append(
                 f"the policy for {policy.identity} has {length:,} characters, and a managed policy may have"
-                f" {MANAGED:,}{inline}: {SHORTER}"
+                f" {MANAGED:,}{inline}: {shorter(policy)}"
             )
     return found
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ssm_reconcile.errors import UsageError, unknown_name
@@ -25,7 +25,6 @@ from ssm_reconcile.iam import (
     INLINE,
     ISSUER,
     MANAGED,
-    SHORTER,
     WIDER,
     Policy,
     TrustedWorkflows,
@@ -33,9 +32,10 @@ from ssm_reconcile.iam import (
     document_length,
     partition_for,
     policies,
+    shorter,
     trust_of,
 )
-from ssm_reconcile.iam.statements import PolicyPhase, place_of
+from ssm_reconcile.iam.statements import PolicyPhase, Statement, place_of
 from ssm_reconcile.record import digest
 from ssm_reconcile.spec import Replication, Source, Target
 
@@ -46,6 +46,10 @@ BODY = 51_200
 _ROLE_NAME = 64
 _ATTACHED = 10
 """Managed policies of a role (IAM quotas, the default)."""
+_LENGTHS = (MANAGED, MANAGED // 2, MANAGED // 4)
+"""Lengths of a document with one piece, in the order in which they are tried."""
+_ANY_OF = frozenset({"StringEquals", "StringLike", "ForAnyValue:StringEquals"})
+"""Operators that match if one of their values does (IAM user guide, conditions with multiple values)."""
 _SESSION = "ApplySessionSeconds"
 _NEW_PROVIDER = "CreateOidcProvider"
 _PROVIDER = {"Fn::If": [_NEW_PROVIDER, {"Ref": "OidcProvider"}, {"Ref": "OidcProviderArn"}]}
@@ -295,7 +299,7 @@ def _add_role(template: dict[str, Any], logical: str, properties: dict[str, Any]
     if document_length(document) <= INLINE:
         granted: dict[str, Any] = {"Policies": [{"PolicyName": "ssm-reconcile", "PolicyDocument": document}]}
     else:
-        attached = {f"Policy{n}{logical}": part for n, part in enumerate(_parts(policy), 1)}
+        attached = {f"Policy{n}{logical}": part for n, part in enumerate(managed_documents(policy), 1)}
         for name, part in attached.items():
             about = {"Description": f"Part of the policy of {properties['RoleName']}."}
             resources[name] = {
@@ -306,27 +310,82 @@ def _add_role(template: dict[str, Any], logical: str, properties: dict[str, Any]
     resources[logical] = {"Type": "AWS::IAM::Role", "Properties": properties | granted}
 
 
-def _parts(policy: Policy) -> list[dict[str, Any]]:
-    """Return the statements of a policy as documents that each fit a managed policy, in their order.
+def managed_documents(policy: Policy) -> list[dict[str, Any]]:
+    """Return documents that each fit a managed policy, and together grant what a policy does.
+
+    A statement that is too long is cut in halves, over its resources or over the values of a condition,
+    whichever list is longer. IAM evaluates the statements of all policies of a role together, so the pieces
+    of a statement allow, or deny, exactly what the statement does. The pieces are smaller where larger ones
+    do not fit a role.
+
+    Args:
+        policy: The policy to split.
 
     Raises:
-        UsageError: A statement is too long, or there are more documents than a role may have.
+        UsageError: The policy does not fit the managed policies of a role.
     """
-    whole = policy.document()
-    found: list[dict[str, Any]] = []
-    for statement in whole["Statement"]:
-        longer = whole | {"Statement": [*(found[-1]["Statement"] if found else ()), statement]}
-        if found and document_length(longer) <= MANAGED:
-            found[-1] = longer
-        else:
-            found.append(whole | {"Statement": [statement]})
-    if len(found) > _ATTACHED or any(document_length(one) > MANAGED for one in found):
-        message = (
-            f"the policy for {policy.identity} has {document_length(whole):,} characters, and does not fit"
-            f" {_ATTACHED} managed policies of {MANAGED:,}"
-        )
-        raise UsageError(message, SHORTER)
+    for length in _LENGTHS:
+        pieces = [piece for one in policy.statements for piece in _pieces(one, length)]
+        found = [_document(held) for held in _packed(pieces)]
+        if len(found) <= _ATTACHED and all(document_length(one) <= MANAGED for one in found):
+            return found
+    total = document_length(policy.document())
+    message = (
+        f"the policy for {policy.identity} has {total:,} characters, and does not fit {_ATTACHED} managed"
+        f" policies of {MANAGED:,}"
+    )
+    raise UsageError(message, shorter(policy))
+
+
+def _document(statements: Sequence[Statement]) -> dict[str, Any]:
+    return Policy("", "", tuple(statements)).document()
+
+
+def _fits(statements: Sequence[Statement], length: int) -> bool:
+    return document_length(_document(statements)) <= length
+
+
+def _packed(pieces: Sequence[Statement]) -> list[list[Statement]]:
+    """Return the pieces in documents: each in the first one with room, else in a new one."""
+    found: list[list[Statement]] = []
+    for piece in pieces:
+        room = next((held for held in found if _fits([*held, piece], MANAGED)), None)
+        if room is None:
+            found.append(room := [])
+        room.append(piece)
     return found
+
+
+def _pieces(statement: Statement, length: int) -> list[Statement]:
+    """Return a statement, or its pieces of at most a length where they can be cut so far."""
+    if _fits([statement], length):
+        return [statement]
+    found, rest = [], [replace(statement, sid=f"{statement.sid}Part999")]
+    while rest:
+        piece = rest.pop()
+        halves = () if _fits([piece], length) else tuple(_halves(piece))
+        rest += reversed(halves)
+        found += [] if halves else [piece]
+    if not found[1:]:
+        return [statement]
+    return [replace(piece, sid=f"{statement.sid}Part{n}") for n, piece in enumerate(found, 1)]
+
+
+def _halves(statement: Statement) -> Iterator[Statement]:
+    """Yield the two halves of a statement by its longest list; none if each list has one item."""
+    lists = [statement.resources] + [
+        values if operator in _ANY_OF else () for operator, _, values in statement.conditions
+    ]
+    cut = max(range(len(lists)), key=lambda n: len("".join(lists[n])) if lists[n][1:] else -1)
+    middle = len(lists[cut]) // 2
+    for half in (lists[cut][:middle], lists[cut][middle:]) if middle else ():
+        if cut == 0:
+            yield replace(statement, resources=half)
+        else:
+            conditions = list(statement.conditions)
+            operator, key, _ = conditions[cut - 1]
+            conditions[cut - 1] = (operator, key, half)
+            yield replace(statement, conditions=tuple(conditions))
 
 
 def _check_names(template: Mapping[str, Any]) -> None:
