@@ -11,7 +11,7 @@ import pytest
 
 from tools import mutate
 from tools.mutation_records import Records
-from tools.mutation_sites import Site, load_equivalents, sites_of
+from tools.mutation_sites import load_equivalents, sites_of
 
 ROOT = Path(__file__).parents[2]
 MODULE = b'''\
@@ -104,8 +104,9 @@ def test_an_entry_whose_line_has_changed_stops_the_run(tmp_path: Path) -> None:
         load_equivalents(entries, tmp_path)
 
 
+RATES = "RATE = 2\n"
 SHOP = """\
-RATE = 2
+from ssm_reconcile.rates import RATE
 
 
 def price(count):
@@ -127,6 +128,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "src/ssm_reconcile").mkdir(parents=True)
     (root / "tests/unit").mkdir(parents=True)
     (root / "src/ssm_reconcile/__init__.py").write_text("")
+    (root / "src/ssm_reconcile/rates.py").write_text(RATES)
     (root / "src/ssm_reconcile/shop.py").write_text(SHOP)
     (root / "tests/unit/test_shop.py").write_text(
         "from ssm_reconcile.shop import price\n\n\ndef test_price():\n    assert price(2) == 4\n"
@@ -159,9 +161,8 @@ def test_lines_of_a_record_follow_the_text(shop: Path) -> None:
         path.write_text(SHOP)
 
 
-def test_a_constant_has_the_tests_of_the_functions_that_use_it(shop: Path) -> None:
+def test_a_constant_has_the_tests_of_functions_of_other_modules_that_use_it(shop: Path) -> None:
     store = shop / ".mutate/records"
     records = Records(shop, store, store.glob("*.gz"))
-    (constant,) = (s for s in sites_of("src/ssm_reconcile/shop.py", SHOP.encode()) if s.line == 1)
-    assert isinstance(constant, Site)
+    (constant,) = sites_of("src/ssm_reconcile/rates.py", RATES.encode())
     assert records.choose(constant, 6, 60) == (["tests/unit/test_shop.py::test_price"], [], False)
