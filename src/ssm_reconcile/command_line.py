@@ -97,22 +97,30 @@ class CommandLine:
         """Return the command that writes the files for a repository; with `--apply`, the settings."""
         return _joined(["init", "--github", repository, *words, *self._specs])
 
-    def role_steps(self, repository: str, stack: str, ids: str | None = None) -> str:
+    def role_steps(self, repository: str, stack: str, region: str, ids: str | None = None) -> str:
         """Return the commands that create the roles, one a line.
 
         Args:
             repository: The repository on GitHub, as OWNER/REPO.
             stack: The name of the stack.
+            region: The region of the stack: the AWS CLI may have no default.
             ids: The ids of the repository, as OWNER_ID/REPO_ID; None: the command reads them with `gh`.
         """
         template = self.iam("stack", "--github", repository, "--github-ids", ids or "IDS")
         if ids is None:
             template = template.replace(" IDS", f""" "$(gh api repos/{repository} --jq '{_IDS}')\"""", 1)
-        deploy = f"aws cloudformation deploy --template-file roles.json --stack-name {stack}"
+        deploy = (
+            f"aws cloudformation deploy --region {region} --template-file roles.json --stack-name {stack}"
+        )
         return f"  {template} > roles.json\n  {deploy} --capabilities CAPABILITY_NAMED_IAM"
 
     def github_steps(
-        self, repository: str, stack: str, words: Iterable[str] = ("--apply",), branch: str = "main"
+        self,
+        repository: str,
+        stack: str,
+        region: str,
+        words: Iterable[str] = ("--apply",),
+        branch: str = "main",
     ) -> str:
         """Return the commands for the roles, the files, the settings and the check, one a line.
 
@@ -121,11 +129,12 @@ class CommandLine:
         Args:
             repository: The repository on GitHub, as OWNER/REPO.
             stack: The name of the stack of its roles.
+            region: The region of the stack.
             words: The options that make the settings.
             branch: The default branch.
         """
         return (
-            f"{self.role_steps(repository, stack)}\n"
+            f"{self.role_steps(repository, stack, region)}\n"
             f"  git add .github && git commit -m 'Plan and apply on GitHub' && git push origin {branch}\n"
             f"  {self.init_github(repository, *words)}\n"
             f"  {self.doctor_github()}"

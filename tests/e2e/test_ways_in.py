@@ -15,6 +15,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from ssm_reconcile import __version__
+from tests.docs.pages import blocks_of
 from tests.e2e.aws import moto
 from tests.e2e.wheel import Distributions, build_distributions, found_on_path, install
 
@@ -70,6 +72,15 @@ def passed(words: list[str], folder: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
+def copy_checkout(folder: Path) -> None:
+    """Copy the files from which the package is built."""
+    folder.mkdir()
+    for path in ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml"):
+        shutil.copy(ROOT / path, folder / path)
+    for path in ("schema", "src", "tools"):
+        shutil.copytree(ROOT / path, folder / path, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 @pytest.mark.parametrize("extra", ["", "[demo]"])
 def test_uvx_runs_the_wheel(distributions: Distributions, tmp_path: Path, extra: str) -> None:
     uvx = found_on_path("uvx")
@@ -92,16 +103,36 @@ def test_pipx_runs_and_installs_the_wheel(distributions: Distributions, tmp_path
     assert passed([command, "schema"], tmp_path, environment).startswith("{")
 
 
+def test_the_first_command_of_the_readme_installs_the_checkout(
+    distributions: Distributions, tmp_path: Path
+) -> None:
+    """`python3` is this Python. Outside of an environment pip refuses to install, as in Debian."""
+    readme = blocks_of(ROOT / "README.md")
+    blocks = [commands for why, commands in readme if why and Path(__file__).name in why]
+    command = blocks[0][0].text
+    assert "pip install" in command
+    home, programs, clone = (tmp_path / name for name in ("home", "programs", "params"))
+    for folder in (home, programs, clone):
+        folder.mkdir()
+    copy_checkout(tmp_path / "ssm-reconcile")
+    (programs / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (programs / "python3").chmod(0o755)
+    environment = environment_of(home, distributions) | {
+        "PATH": f"{programs}:/usr/bin:/bin", "PIP_REQUIRE_VIRTUALENV": "1",
+    }  # fmt: skip
+    words = ["bash", "-c", f"{command}\nssm-reconcile --version && command -v ssm-reconcile"]
+    version, path = passed(words, clone, environment).splitlines()[-2:]
+    assert version == f"ssm-reconcile, version {__version__}"
+    assert path.startswith(f"{home}/")
+    assert list(clone.iterdir()) == []
+
+
 def test_pre_commit_runs_the_hook_of_this_repository(distributions: Distributions, tmp_path: Path) -> None:
     pre_commit = found_on_path("pre-commit")
     environment = environment_of(tmp_path, distributions)
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
     hooks, user = tmp_path / "hooks", tmp_path / "user"
-    for path in ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml"):
-        hooks.mkdir(exist_ok=True)
-        shutil.copy(ROOT / path, hooks / path)
-    for path in ("schema", "src", "tools"):
-        shutil.copytree(ROOT / path, hooks / path, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_checkout(hooks)
     user.mkdir()
     for folder in (hooks, user):
         passed([*git, "init", "--quiet"], folder, environment)

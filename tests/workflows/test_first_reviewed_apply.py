@@ -194,22 +194,26 @@ class Newcomer:
     def run(self, line: str) -> None:
         """Run one command line; GitHub notices a push before the next program starts."""
         self.commands.append(line)
-        if line.startswith("pip install "):  # tests/e2e/test_installed.py installs the package
-            self.programs += 1
+        if "pip install " in line:  # tests/e2e/test_ways_in.py runs this line
+            self.programs += len(line.split(" && "))
             return
         for name, value in NAMES.items():
             line = line.replace(name, value)
-        for part in line.split(" && ") if not line.startswith("for ") else [line]:
+        for part in line.split(" && ") if not line.startswith("(for ") else [line]:
             self.programs += 1 + part.count("$(") + part.count("; do")
-            done = subprocess.run(
-                ["bash", "-e", "-c", part],
-                cwd=self.clone, env=self.environment, capture_output=True, text=True, check=False,
-                timeout=120, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-            self.printed += f"$ {part}\n{done.stdout}{done.stderr}"
-            assert done.returncode == 0, self.printed
+            assert self.execute(part) == 0, self.printed
             self.stage.notice_pushes()
             self.stage.notice_pulls()
+
+    def execute(self, part: str) -> int:
+        """Run a command as a shell does that a person types into, without `-e`; return its status."""
+        done = subprocess.run(
+            ["bash", "-c", part],
+            cwd=self.clone, env=self.environment, capture_output=True, text=True, check=False,
+            timeout=120, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.printed += f"$ {part}\n{done.stdout}{done.stderr}"
+        return done.returncode
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
         """Change a file in an editor."""
@@ -251,7 +255,7 @@ def newcomer(
         "GH_TOKEN": TOKEN, "GH_TEST_API": stage.hub.api_url, "GH_TEST_REPOSITORY": REPOSITORY,
         "GITHUB_API_URL": stage.hub.api_url, "GITHUB_SERVER_URL": "https://github.com",
         "AWS_ENDPOINT_URL": aws, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": SOURCE, "AWS_CONFIG_FILE": str(home / "aws"), "AWS_PAGER": "",
+        "AWS_CONFIG_FILE": str(home / "aws"), "AWS_PAGER": "",
         "AWS_EC2_METADATA_DISABLED": "true", "PYTHONWARNINGS": "ignore",
     }  # fmt: skip
     for words in (("init", "--quiet", "--initial-branch=main", str(clone)),
@@ -289,6 +293,25 @@ def journey(person: Newcomer, accounts: tuple[str, ...]) -> None:
         if accounts and "cloudformation deploy" in command:
             for one in for_others:
                 person.run(one)
+
+
+def test_an_account_whose_roles_are_not_made_stops_those_of_the_next_accounts(newcomer: Newcomer) -> None:
+    commands, (for_others,) = commands_of_readme()
+    for command in commands[1:3]:
+        newcomer.run(command)
+        if " init --source-region" in f" {command}":
+            newcomer.edit("replication.yaml", use_other_accounts)
+    line = for_others.replace("ACME/PARAMS", REPOSITORY)
+    profiles = newcomer.environment["AWS_CONFIG_FILE"]
+    with_both = Path(profiles).read_text()
+    Path(profiles).write_text(with_both.replace(f"[profile {OTHERS[0]}]", "[profile other]"))
+    assert newcomer.execute(line) != 0
+    assert f"profile ({OTHERS[0]}) could not be found" in newcomer.printed
+    client = client_of("iam", newcomer.stage.endpoint, OTHERS[1])
+    assert client.list_roles()["Roles"] == []
+    Path(profiles).write_text(with_both)
+    assert newcomer.execute(line) == 0, newcomer.printed
+    assert [one["RoleName"] for one in client.list_roles()["Roles"]] == ["ssm-reconcile"]
 
 
 @pytest.mark.parametrize("accounts", [(), OTHERS], ids=["one account", "three accounts"])

@@ -30,7 +30,7 @@ Examples:
       --environment prod
   ssm-reconcile iam trust --github acme/parameters --partition aws-cn
   ssm-reconcile iam stack --github acme/parameters > roles.json
-  aws cloudformation deploy --template-file roles.json \\
+  aws cloudformation deploy --region us-east-1 --template-file roles.json \\
       --stack-name ssm-reconcile-prod --capabilities CAPABILITY_NAMED_IAM
 """
 EXIT_CODES = {

@@ -198,7 +198,8 @@ def command(
     if output != "-" and not common.quiet:
         repository = propose_repository(Path.cwd())
         terminal.log(f"{GITHUB_STEPS}\n  {again.init_github(repository)}")
-        terminal.log(again.github_steps(repository, role_names(found, repository).stack))
+        region = found[0].source.access.region
+        terminal.log(again.github_steps(repository, role_names(found, repository).stack, region))
     return 0
 
 

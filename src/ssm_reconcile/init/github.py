@@ -422,14 +422,15 @@ def next_steps(
         ids: The ids of the repository if the settings are made, else None.
         is_new: Whether this run wrote the workflow.
     """
-    stack, branch, check = setup.roles.stack, setup.branch, f"Then:\n  {again.doctor_github()}"
+    stack, branch, region = setup.roles.stack, setup.branch, setup.region
     pull = (
         f"Then open a pull request to {branch} with the spec, and without a change of .github/: its plan is"
         " applied on merge."
     )
     if ids is None:
-        return f"Next:\n{again.github_steps(setup.repository, stack, words, branch)}\n{pull}"
-    roles = f"Next, unless the stack has these roles:\n{again.role_steps(setup.repository, stack, ids)}"
+        return f"Next:\n{again.github_steps(setup.repository, stack, region, words, branch)}\n{pull}"
+    commands = again.role_steps(setup.repository, stack, region, ids)
+    roles, check = f"Next, unless the stack has these roles:\n{commands}", f"Then:\n  {again.doctor_github()}"
     if not is_new:
         return f"{roles}\n{check}\n{pull}"
     return (

@@ -304,6 +304,7 @@ def test_the_next_steps_are_in_order_and_have_the_ids_of_the_repository(fresh: H
     for text in (printed, applied):
         assert "a second person must approve the last push" in text
         assert "--stack-name ssm-reconcile-prod " in text
+        assert "aws cloudformation deploy --region us-east-1 " in text
     order = (" iam stack ", "cloudformation deploy", "merge it", "doctor --github")
     steps = [applied.index(word) for word in order]
     assert steps == sorted(steps)
