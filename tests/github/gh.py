@@ -1,6 +1,6 @@
 """A `gh` for tests: `gh api` -> a request to the local GitHub at GH_TEST_API, with the token GH_TOKEN.
 
-    gh api [--include] [--method METHOD] [--input -] [--jq .KEY|"\\(.KEY)/\\(.KEY)"] PATH
+    gh api [--include] [--method METHOD] [--input -] [--jq EXPRESSION] PATH
     gh auth token
     gh pr create --fill          of the branch that is checked out, which must be pushed
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 from http.client import HTTPConnection
@@ -59,15 +58,11 @@ def _send(method: str, path: str, body: bytes | None) -> tuple[int, str]:
 
 
 def _select(document: Any, jq: str) -> str:
-    """Return the value of a path, or a text with values in it."""
-
-    def value(path: str) -> str:
-        found = document
-        for key in path.removeprefix(".").split("."):
-            found = found[key]
-        return str(found)
-
-    return re.sub(r"\\\(([.\w]+)\)", lambda one: value(one[1]), jq[1:-1]) if jq[0] == '"' else value(jq)
+    """Return the output of jq, which `gh` contains."""
+    words = ["jq", "--raw-output", jq]
+    return subprocess.run(
+        words, input=json.dumps(document), capture_output=True, text=True, check=True
+    ).stdout
 
 
 def _create_pull() -> int:

@@ -125,9 +125,11 @@ def remove_branch_policy(environment: Environment, number: str) -> tuple[int, No
 
 def _list_rulesets(hub: Hub, asked: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return a page of the rulesets of the repository, and by default also those of its organization."""
-    keys = ("id", "name", "enforcement", "source_type")
+    keys = ("id", "name", "target", "enforcement", "source_type")
     kinds = {"Repository"} if asked.get("includes_parents") == "false" else {"Repository", "Organization"}
-    found = [{key: one[key] for key in keys} for one in hub.rulesets if one["source_type"] in kinds]
+    found = [
+        {key: one[key] for key in keys if key in one} for one in hub.rulesets if one["source_type"] in kinds
+    ]
     size, page = min(int(asked.get("per_page", "30")), 100), int(asked.get("page", "1"))
     return found[(page - 1) * size : page * size]
 
@@ -192,10 +194,16 @@ def rules_of_branch(hub: Hub) -> list[dict[str, Any]]:
         one
         for one in hub.rulesets
         if one["enforcement"] == "active"
+        and one.get("target", "branch") == "branch"
         and named & set(one["conditions"]["ref_name"]["include"])
         and not named & set(one["conditions"]["ref_name"]["exclude"])
     ]
-    return [*hub.branch_rules, *(rule for one in active for rule in one["rules"])]
+    own = [
+        rule | {"ruleset_id": one["id"], "ruleset_source_type": one["source_type"]}
+        for one in active
+        for rule in one["rules"]
+    ]
+    return [*hub.branch_rules, *own]
 
 
 def find_account(hub: Hub, path: str) -> dict[str, Any] | None:

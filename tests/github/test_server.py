@@ -282,7 +282,8 @@ def test_a_ruleset_has_a_name_of_its_own_and_its_rules_hold_while_it_is_active(h
     status, made = ask("POST", "rulesets", RULESET | {"rules": [rule]})
     assert status == 201
     assert ask("POST", "rulesets", RULESET)[0] == 422
-    assert ask("GET", "rules/branches/main")[1] == [rule]
+    origin = {"ruleset_id": made["id"], "ruleset_source_type": "Repository"}
+    assert ask("GET", "rules/branches/main")[1] == [rule | origin]
     assert ask("PUT", f"rulesets/{made['id']}", RULESET | {"enforcement": "disabled"})[0] == 200
     assert ask("GET", "rules/branches/main")[1] == []
     assert ask("GET", "rulesets/1")[0] == 404

@@ -2,8 +2,7 @@
 
 A token may read a part of the settings only. A read that GitHub denies is a `DeniedRead`, and its check is
 unknown. GitHub reports a missing permission as 403 or as 404. So an object counts as missing only if its list
-could be read. Cost: about 15
-requests, and one for each workflow.
+could be read. Cost: about 15 requests, and one for each workflow.
 
 Sources: REST reference, "Repositories" (Get a repository), "Branches", "Protected branches", "Rules" (Get
 rules for a branch), "Deployment environments", "Deployment branch policies", "GitHub Actions variables",
@@ -16,7 +15,7 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
@@ -25,8 +24,10 @@ from ssm_reconcile.iam.stack import APPLY_ENVIRONMENT, PLAN_ENVIRONMENT
 PLAN, APPLY, APPROVAL = PLAN_ENVIRONMENT, APPLY_ENVIRONMENT, "ssm-apply-changed"
 ENVIRONMENTS = (PLAN, APPLY, APPROVAL)
 WORKFLOWS = ".github/workflows"
-MOST_WORKFLOWS = 50
+MOST_WORKFLOWS = 200
 """Maximum workflows that are read."""
+FIRST_WORKFLOWS = tuple(f"{WORKFLOWS}/{name}.yml" for name in ("ssm-reconcile", "plan", "apply"))
+"""The workflows that are read first."""
 CODEOWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
 """GitHub uses the first of these files that exists."""
 REPOSITORY, ORGANIZATION = "repository", "organization"
@@ -47,13 +48,31 @@ class EnvironmentSettings:
 
     Attributes:
         reviewers: The number of required reviewers: people and teams.
+        wait_minutes: The minutes that each job waits.
         has_branch_rule: Whether the environment admits some branches only.
         branches: The names and patterns that it admits; empty if it admits all protected branches.
     """
 
     reviewers: int
+    wait_minutes: int
     has_branch_rule: bool
     branches: tuple[str, ...] | DeniedRead
+
+
+class RequiredCheck(NamedTuple):
+    """A check that a merge needs, by one rule.
+
+    Attributes:
+        name: The name of the check.
+        app: The id of the only app that may report it; None: everyone with write access may.
+        ruleset: The id of the ruleset; None: the classic branch protection.
+        is_editable: Whether the rule belongs to the repository, and not to its organization.
+    """
+
+    name: str
+    app: int | None
+    ruleset: int | None
+    is_editable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +83,7 @@ class MergeRules:
     approvals: int = 0
     last_push: bool = False
     code_owners: bool = False
-    checks: frozenset[str] = frozenset()
+    checks: frozenset[RequiredCheck] = frozenset()
 
     def __or__(self, other: MergeRules) -> MergeRules:
         return MergeRules(
@@ -84,7 +103,7 @@ class RepositorySettings:
         name: The repository, as OWNER/REPO.
         rules: The requirements of rulesets, and those of the classic branch protection.
         files: The texts of CODEOWNERS, the workflows and `action.yml` on the default branch; None: no file.
-            The key `WORKFLOWS` has a denied read of their list.
+            The key `WORKFLOWS` has a denied read of their list, or of some of them.
         faulty_lines: The lines of CODEOWNERS that GitHub ignores.
         variables: Names and values of each environment, of the repository and of the organization.
     """
@@ -98,6 +117,22 @@ class RepositorySettings:
     files: Mapping[str, str | DeniedRead | None] | DeniedRead
     faulty_lines: frozenset[int] | DeniedRead
     variables: Mapping[str, Mapping[str, str] | DeniedRead]
+
+    def find_variable(self, name: str, environment: str) -> str | DeniedRead | None:
+        """Return a variable that jobs of an environment see; None if it is not set, or empty.
+
+        Args:
+            name: The name of the variable.
+            environment: The environment of the jobs; empty for the conditions of jobs.
+        """
+        remedies: list[str] = []
+        for scope in (environment, REPOSITORY, ORGANIZATION):
+            variables = self.variables.get(scope, {})
+            if isinstance(variables, DeniedRead):
+                remedies.append(variables.remedy)
+            elif value := variables.get(name):
+                return value
+        return DeniedRead("; ".join(dict.fromkeys(remedies))) if remedies else None
 
 
 def _attempt(read: Callable[[], _T], permission: str) -> _T | DeniedRead:
@@ -159,14 +194,17 @@ def _read_environments(github: GitHub) -> dict[str, EnvironmentSettings]:
 
 
 def _environment_of(github: GitHub, found: Mapping[str, Any]) -> EnvironmentSettings:
-    rules = [rule for rule in found.get("protection_rules") or () if rule["type"] == "required_reviewers"]
-    reviewers = sum(len(rule.get("reviewers") or ()) for rule in rules)
+    rules = found.get("protection_rules") or ()
+    reviewers = sum(
+        len(rule.get("reviewers") or ()) for rule in rules if rule["type"] == "required_reviewers"
+    )
+    minutes = max((int(rule["wait_timer"]) for rule in rules if rule["type"] == "wait_timer"), default=0)
     policy = found.get("deployment_branch_policy")
     branches: tuple[str, ...] | DeniedRead = ()
     if policy and policy["custom_branch_policies"]:
         path = f"{github.repository}/environments/{quote(str(found['name']), safe='')}"
         branches = _attempt(lambda: _read_admitted(github, path), "actions: read")
-    return EnvironmentSettings(reviewers, has_branch_rule=bool(policy), branches=branches)
+    return EnvironmentSettings(reviewers, minutes, has_branch_rule=bool(policy), branches=branches)
 
 
 def _read_admitted(github: GitHub, path: str) -> tuple[str, ...]:
@@ -188,8 +226,12 @@ def _read_rules(github: GitHub, branch: str) -> MergeRules:
                 code_owners=bool(parameters.get("require_code_owner_review")),
             )
         elif rule["type"] == "required_status_checks":
-            checks = parameters.get("required_status_checks") or ()
-            rules |= MergeRules(checks=frozenset(str(check["context"]) for check in checks))
+            number, is_own = rule.get("ruleset_id"), rule.get("ruleset_source_type") == "Repository"
+            checks = (
+                RequiredCheck(str(one["context"]), one.get("integration_id"), number, is_editable=is_own)
+                for one in parameters.get("required_status_checks") or ()
+            )
+            rules |= MergeRules(checks=frozenset(checks))
     return rules
 
 
@@ -207,14 +249,18 @@ def _read_classic(github: GitHub, branch: str) -> MergeRules | DeniedRead:
 
 def _classic_of(found: Mapping[str, Any]) -> MergeRules:
     reviews, checks = found.get("required_pull_request_reviews"), found.get("required_status_checks") or {}
-    contexts = {str(context) for context in checks.get("contexts") or ()}
-    contexts |= {str(check["context"]) for check in checks.get("checks") or ()}
+    apps = {str(context): None for context in checks.get("contexts") or ()}
+    apps |= {str(check["context"]): check.get("app_id") for check in checks.get("checks") or ()}
     return MergeRules(
         pull_request=reviews is not None,
         approvals=int((reviews or {}).get("required_approving_review_count") or 0),
         last_push=bool((reviews or {}).get("require_last_push_approval")),
         code_owners=bool((reviews or {}).get("require_code_owner_reviews")),
-        checks=frozenset(contexts),
+        checks=frozenset(
+            # The id -1 stands for each app.
+            RequiredCheck(name, None if app == -1 else app, None, is_editable=True)
+            for name, app in apps.items()
+        ),
     )
 
 
@@ -230,6 +276,9 @@ def _read_files(github: GitHub) -> Mapping[str, str | DeniedRead | None] | Denie
     )
     if isinstance(listed, DeniedRead):
         found[WORKFLOWS], listed = listed, ()
+    if len(listed) > MOST_WORKFLOWS:
+        remedy = f"look at them yourself: of {len(listed)} workflows, at most {MOST_WORKFLOWS} are read"
+        found[WORKFLOWS], listed = DeniedRead(remedy), listed[:MOST_WORKFLOWS]
     for path in (*CODEOWNERS, *listed, "action.yml"):
         present = path.partition("/")[0] in root
         read = partial(_read_text, github, f"{contents}/{path}")
@@ -245,8 +294,9 @@ def _list_workflows(github: GitHub, contents: str) -> tuple[str, ...]:
         if error.status == _NOT_FOUND:
             return ()
         raise
-    names = sorted(str(one["name"]) for one in found)
-    return tuple(f"{WORKFLOWS}/{name}" for name in names if name.endswith((".yml", ".yaml")))[:MOST_WORKFLOWS]
+    names = (str(one["name"]) for one in found)
+    paths = (f"{WORKFLOWS}/{name}" for name in names if name.endswith((".yml", ".yaml")))
+    return tuple(sorted(paths, key=lambda path: (path not in FIRST_WORKFLOWS, path)))
 
 
 def _read_text(github: GitHub, path: str) -> str | DeniedRead | None:

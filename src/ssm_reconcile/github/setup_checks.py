@@ -6,42 +6,41 @@ that use the action instead are accepted as well, with variables for the roles.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
-from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.doctor import Answer, Check, Needed
+from ssm_reconcile.github.call_checks import (
+    APPLIES,
+    CALLER,
+    OWN_WORKFLOWS,
+    REUSABLE,
+    check_calls,
+    find_calls,
+    is_partial,
+    setup_command,
+    without_comments,
+)
 from ssm_reconcile.github.code_owners import check_owners, read_entries
 from ssm_reconcile.github.settings import (
     APPLY,
     APPROVAL,
     CODEOWNERS,
     ENVIRONMENTS,
-    ORGANIZATION,
     PLAN,
-    REPOSITORY,
     WORKFLOWS,
     DeniedRead,
     EnvironmentSettings,
     MergeRules,
     RepositorySettings,
+    RequiredCheck,
 )
-from ssm_reconcile.github.workflow_calls import (
-    DEFAULT_SPEC,
-    PERMISSIONS,
-    REQUIRED_CHECK,
-    WorkflowCall,
-    missing_triggers,
-    read_calls,
-)
-from ssm_reconcile.github.workflow_run import paths_below
+from ssm_reconcile.github.workflow_calls import ACTIONS_APP, OWN_CHECK, REQUIRED_CHECK
 from ssm_reconcile.wording import plural
 
-CALLER = f"{WORKFLOWS}/ssm-reconcile.yml"
-REUSABLE = f"{WORKFLOWS}/replicate.yml"
-"""The reusable workflow itself, in the repository of this project and in its copies."""
-OWN_WORKFLOWS = {f"{WORKFLOWS}/plan.yml": Needed.PLAN, f"{WORKFLOWS}/apply.yml": Needed.APPLY}
-"""The workflows of a repository that uses the action instead of the reusable workflow."""
 VARIABLES = {
     "SSM_PLAN_ROLE": Needed.PLAN,
     "SSM_APPLY_ROLE": Needed.APPLY,
@@ -50,28 +49,13 @@ VARIABLES = {
 }
 _IN_CONDITIONS = {"SSM_PLAN_ROLE", "SSM_APPLY_ROLE"}
 """Conditions of jobs use these variables, and a variable of an environment is unknown there."""
-_SHA = re.compile("[0-9a-f]{40}")
-_VARIABLE = re.compile(r"\$\{\{\s*vars\.(\w+)\s*\}\}")
-_COMMENT = re.compile(r"(^|\s)#.*$", re.MULTILINE)
-_FORMER = re.compile(r"ssm-reconcile|SSM check|SSM_(PLAN|APPLY)_ROLE")
-_APPLIES = re.compile(r"\bssm-apply\b|\bcommand:\s*['\"]?apply\b")
-"""Signs of a workflow that applies by the action: the environment, or the command."""
+_CHECK_JOB = re.compile(rf"^\s+name:\s*(['\"]?){re.escape(REQUIRED_CHECK)}\1\s*(#.*)?$", re.MULTILINE)
 _PLAN_WORKFLOW = re.compile(r"^\s+plan-workflow:\s*['\"]?(\.github/workflows/)?plan\.ya?ml\b", re.MULTILINE)
-_DECRYPTS = re.compile(r"\$\{\{\s*vars\.(\w+)\s*!=\s*'false'\s*\}\}")
-
-
-def _find_calls(settings: RepositorySettings) -> tuple[WorkflowCall, ...]:
-    texts = {} if isinstance(settings.files, DeniedRead) else settings.files
-    found: list[WorkflowCall] = []
-    for path, text in texts.items():
-        if path.startswith(f"{WORKFLOWS}/") and isinstance(text, str):
-            found += read_calls(path, text) or ()
-    return tuple(found)
 
 
 def _has_own_workflows(settings: RepositorySettings) -> bool:
     files = {} if isinstance(settings.files, DeniedRead) else settings.files
-    return not _find_calls(settings) and any(files.get(path) is not None for path in OWN_WORKFLOWS)
+    return not find_calls(settings) and any(files.get(path) is not None for path in OWN_WORKFLOWS)
 
 
 def judge(settings: RepositorySettings | DeniedRead, specs: Sequence[str]) -> tuple[Check, ...]:
@@ -85,9 +69,10 @@ def judge(settings: RepositorySettings | DeniedRead, specs: Sequence[str]) -> tu
         message = "the repository could not be read, so nothing was checked"
         remedy = f"check the name, and that the token is valid: {settings.remedy}"
         return (Check("repository", "access", Answer.UNKNOWN, message, remedy),)
-    words = () if settings.default_branch == "main" else ("--branch", settings.default_branch)
-    again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
-    setup = again.init_github(settings.name, *words)
+    calls = find_calls(settings)
+    called = tuple(dict.fromkeys(spec for call in calls for spec in call.specs))
+    # With the specs of all calls, `init --github --apply` keeps their workflows and requires their checks.
+    setup = setup_command(settings, called if calls and all(call.specs for call in calls) else specs)
     return (
         *_of_environments(settings, setup),
         *_of_merges(settings, setup),
@@ -95,7 +80,7 @@ def judge(settings: RepositorySettings | DeniedRead, specs: Sequence[str]) -> tu
         *(
             _of_own_workflows(settings, setup)
             if _has_own_workflows(settings)
-            else _of_calls(settings, specs, setup)
+            else check_calls(settings, specs)
         ),
     )
 
@@ -124,8 +109,45 @@ def _of_environments(settings: RepositorySettings, setup: str) -> Iterator[Check
         yield Check(where, "environment", Answer.OK, "it exists", "", needed)
         if name == APPROVAL:
             yield _of_reviewers(where, found, settings.visibility, setup, page)
-        if name != PLAN:
+        if name == PLAN:
+            yield from _of_plans(where, found, settings, page)
+        else:
             yield _of_branches(where, found, settings.default_branch, setup, page)
+        if name == APPLY:
+            yield from _of_waits(where, found, page)
+
+
+def _of_plans(
+    where: str, found: EnvironmentSettings, settings: RepositorySettings, page: str
+) -> Iterator[Check]:
+    """Judge the environment for plans: a pull request of each branch uses it, and waits for no one."""
+    body = '{"reviewers": null, "deployment_branch_policy": null}'
+    command = f"gh api --method PUT repos/{settings.name}/environments/{PLAN} --input - <<< '{body}'"
+    remedy = f"remove all of its rules: {page}, or `{command}`"
+    if found.has_branch_rule:
+        message = "it does not admit every branch: the plans of the other branches fail"
+        yield Check(where, "branches", Answer.FAILED, message, remedy, Needed.PLAN)
+    else:
+        yield Check(where, "branches", Answer.OK, "every branch", "", Needed.PLAN)
+    if found.reviewers:
+        message = "it has reviewers: each plan of a pull request waits for one of them"
+        yield Check(where, "required reviewers", Answer.FAILED, message, remedy, Needed.PLAN)
+    if found.wait_minutes:
+        message = f"each plan waits {plural(found.wait_minutes, 'minute')}"
+        yield Check(where, "wait timer", Answer.WARNING, message, remedy)
+
+
+def _of_waits(where: str, found: EnvironmentSettings, page: str) -> Iterator[Check]:
+    """Warn of rules that let each apply wait, also that of a schedule: approvals are those of `APPROVAL`."""
+    if found.reviewers:
+        message = (
+            f"each apply waits for one of them, also one of a schedule; {APPROVAL} has those that approve"
+        )
+        remedy = f"remove them: {page}"
+        yield Check(where, "required reviewers", Answer.WARNING, message, remedy)
+    if found.wait_minutes:
+        message = f"each apply waits {plural(found.wait_minutes, 'minute')}, also that of a schedule"
+        yield Check(where, "wait timer", Answer.WARNING, message, f"remove it: {page}")
 
 
 def _of_reviewers(where: str, found: EnvironmentSettings, visibility: str, setup: str, page: str) -> Check:
@@ -184,8 +206,9 @@ def _of_merges(settings: RepositorySettings, setup: str) -> Iterator[Check]:
         "last push": (rules.last_push, "the last push needs the approval of another person"),
         "code owners": (rules.code_owners, "a change of an owned file needs the review of an owner"),
     }
-    for name in _required_checks(settings):
-        requirements[f"check `{name}`"] = (name in rules.checks, f"a merge needs `{name}`")
+    expected, held = _expected_checks(settings), {one.name for one in rules.checks}
+    for name in expected:
+        requirements[f"check `{name}`"] = (name in held, f"a merge needs `{name}`")
     where, page = f"branch {settings.default_branch}", f"{settings.page}/settings/rules"
     for subject, (holds, requirement) in requirements.items():
         if holds:
@@ -193,16 +216,82 @@ def _of_merges(settings: RepositorySettings, setup: str) -> Iterator[Check]:
         elif denied:
             message = f"whether {requirement} could not be read"
             yield Check(where, subject, Answer.UNKNOWN, message, denied)
+        elif subject.startswith("check ") and not find_calls(settings) and is_partial(settings):
+            message = f"no rule says that {requirement}; a workflow that could not be read may name it"
+            yield Check(where, subject, Answer.UNKNOWN, message, "read that workflow, and require its check")
         else:
             remedy = f"run `{setup} --apply`, or require it in a ruleset: {page}"
             yield Check(where, subject, Answer.FAILED, f"no rule says that {requirement}", remedy)
+    for name in expected:
+        yield from _of_app(settings, [one for one in rules.checks if one.name == name], setup)
+    yield from _of_unreported(settings, rules)
 
 
-def _required_checks(settings: RepositorySettings) -> tuple[str, ...]:
+def _expected_checks(settings: RepositorySettings) -> tuple[str, ...]:
+    """Return the checks to require: those that the workflows report."""
     if _has_own_workflows(settings):
         return (REQUIRED_CHECK,)
-    calls = _find_calls(settings)
-    return tuple(check for call in calls for check in call.checks) if calls else (f"ssm / {REQUIRED_CHECK}",)
+    calls = find_calls(settings)
+    found = (check for call in calls for check in call.checks)
+    return tuple(dict.fromkeys(found)) if calls else (f"ssm / {REQUIRED_CHECK}",)
+
+
+def _of_app(settings: RepositorySettings, rules: Sequence[RequiredCheck], setup: str) -> Iterator[Check]:
+    """Judge who may report a check. The id of GitHub Actions is known on github.com only."""
+    apps = {one.app for one in rules}
+    where, page = f"branch {settings.default_branch}", f"{settings.page}/settings/rules"
+    others = apps - {None, ACTIONS_APP} if settings.page.startswith("https://github.com/") else set()
+    remedy = f"run `{setup} --apply`, or select GitHub Actions as its source in the ruleset: {page}"
+    if others:
+        message = f"only the app {min(map(str, others))} may report it, and GitHub Actions reports it"
+        yield Check(
+            where, f"source of `{rules[0].name}`", Answer.FAILED, message, f"select GitHub Actions: {page}"
+        )
+    elif apps == {None}:
+        message = "everyone with write access may report it, since its rule names no app"
+        yield Check(where, f"source of `{rules[0].name}`", Answer.WARNING, message, remedy)
+
+
+def _of_unreported(settings: RepositorySettings, rules: MergeRules) -> Iterator[Check]:
+    """Report required checks with a name of ours that no call reports: a merge waits for them forever."""
+    calls, where = find_calls(settings), f"branch {settings.default_branch}"
+    if not calls and not _has_own_workflows(settings):
+        return
+    reported = set(_expected_checks(settings))
+    files = {} if isinstance(settings.files, DeniedRead) else settings.files
+    texts = [text for path, text in files.items() if path.startswith(WORKFLOWS) and path != REUSABLE]
+    is_known = (
+        all(call.checks for call in calls)
+        and not is_partial(settings)
+        and not (calls and any(isinstance(text, str) and _CHECK_JOB.search(text) for text in texts))
+    )
+    found = sorted(rules.checks, key=lambda one: (one.name, one.ruleset or 0))
+    for rule in found:
+        if rule.name in reported or not OWN_CHECK.fullmatch(rule.name):
+            continue
+        message = f"no workflow on {settings.default_branch} reports it, so no pull request can be merged"
+        if not is_known:
+            message = "no call that could be read reports it: without a report, no pull request can be merged"
+        answer = Answer.FAILED if is_known else Answer.UNKNOWN
+        yield Check(where, f"check `{rule.name}`", answer, message, _removal_of(settings, rule))
+
+
+def _removal_of(settings: RepositorySettings, rule: RequiredCheck) -> str:
+    """Return how to remove a required check: the command for bash, unless the organization has the rule."""
+    name, base = json.dumps(rule.name, ensure_ascii=False), f"repos/{settings.name}"
+    if rule.ruleset is not None and rule.is_editable:
+        path = f"{base}/rulesets/{rule.ruleset}"
+        kept = f"map(select(.context != {name}))"
+        checks = '(.rules[] | select(.type == "required_status_checks").parameters.required_status_checks)'
+        body = f"{{name, target, enforcement, bypass_actors, conditions, rules}} | {checks} |= {kept}"
+        read = f"gh api {path} --jq {shlex.quote(body)}"
+        return f"remove it: `{read} | gh api --method PUT {path} --input -`"
+    if rule.ruleset is None and rule.is_editable:
+        branch = quote(settings.default_branch, safe="")
+        path = f"{base}/branches/{branch}/protection/required_status_checks/contexts"
+        body = json.dumps({"contexts": [rule.name]}, ensure_ascii=False)
+        return f"remove it: `gh api --method DELETE {path} --input - <<< {shlex.quote(body)}`"
+    return f"remove it from the ruleset, which may be one of the organization: {settings.page}/settings/rules"
 
 
 def _of_code_owners(settings: RepositorySettings, specs: Sequence[str], setup: str) -> Iterator[Check]:
@@ -213,6 +302,9 @@ def _of_code_owners(settings: RepositorySettings, specs: Sequence[str], setup: s
     path = next((path for path in CODEOWNERS if files[path] is not None), None)
     if path is None:
         remedy = f"run `{setup} --code-owner @OWNER`, and push .github/CODEOWNERS"
+        if find_calls(settings):  # the command could refuse a workflow that a person wrote
+            lines = ", ".join(f"`/{one} @OWNER`" for one in (*specs, ".github/"))
+            remedy = f"push .github/CODEOWNERS with the lines {lines}"
         yield Check(where, "file", Answer.FAILED, "the default branch has none", remedy)
         return
     text = files[path]
@@ -242,7 +334,7 @@ def _of_variables(settings: RepositorySettings) -> Iterator[Check]:
     where, page = "variables", f"{settings.page}/settings/variables/actions"
     for name, needed in VARIABLES.items():
         users = [""] if name in _IN_CONDITIONS else [PLAN, APPLY]
-        found = [_find_variable(settings, name, user) for user in users]
+        found = [settings.find_variable(name, user) for user in users]
         if all(isinstance(one, str) for one in found):
             yield Check(where, name, Answer.OK, "it is set", "", needed)
         elif denied := [one for one in found if isinstance(one, DeniedRead)]:
@@ -252,28 +344,10 @@ def _of_variables(settings: RepositorySettings) -> Iterator[Check]:
     yield _of_decryption(settings, page)
 
 
-def _find_variable(settings: RepositorySettings, name: str, environment: str) -> str | DeniedRead | None:
-    """Return a variable that jobs of an environment see; None if it is not set, or empty.
-
-    Args:
-        settings: The settings of the repository.
-        name: The name of the variable.
-        environment: The environment of the jobs; empty for the conditions of jobs.
-    """
-    remedies: list[str] = []
-    for scope in (environment, REPOSITORY, ORGANIZATION):
-        variables = settings.variables.get(scope, {})
-        if isinstance(variables, DeniedRead):
-            remedies.append(variables.remedy)
-        elif value := variables.get(name):
-            return value
-    return DeniedRead("; ".join(dict.fromkeys(remedies))) if remedies else None
-
-
 def _of_decryption(settings: RepositorySettings, page: str) -> Check:
     """Judge whether plans decrypt. They do not unless the variable says so."""
     name, where, remedy = "SSM_NO_DECRYPT", "variables", f"remove it, or set it to true: {page}"
-    value = _find_variable(settings, name, PLAN)
+    value = settings.find_variable(name, PLAN)
     if isinstance(value, DeniedRead):
         return Check(where, name, Answer.UNKNOWN, "it could not be read", value.remedy)
     by_environment = settings.variables.get(PLAN)
@@ -290,7 +364,6 @@ def _of_decryption(settings: RepositorySettings, page: str) -> Check:
 def _of_own_workflows(settings: RepositorySettings, setup: str) -> Iterator[Check]:
     """Judge two workflows that use the action by a search: the name of the job is a line of its own."""
     yield from _of_variables(settings)
-    job = re.compile(rf"^\s+name:\s*(['\"]?){re.escape(REQUIRED_CHECK)}\1\s*(#.*)?$", re.MULTILINE)
     for path, needed in OWN_WORKFLOWS.items():
         text = settings.files if isinstance(settings.files, DeniedRead) else settings.files.get(path)
         if isinstance(text, DeniedRead):
@@ -298,10 +371,10 @@ def _of_own_workflows(settings: RepositorySettings, setup: str) -> Iterator[Chec
         elif text is None:
             message = f"it is not on {settings.default_branch}"
             yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`", needed)
-        elif needed is Needed.PLAN and not job.search(text):
+        elif needed is Needed.PLAN and not _CHECK_JOB.search(text):
             message = f"it has no job `{REQUIRED_CHECK}`: a required check of that name stays pending"
             yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`")
-        elif needed is Needed.APPLY and not _APPLIES.search(_without_comments(text)):
+        elif needed is Needed.APPLY and not APPLIES.search(without_comments(text)):
             message = "no job of it applies: it has neither the environment ssm-apply nor `command: apply`"
             yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`", needed)
         elif needed is Needed.APPLY and not _PLAN_WORKFLOW.search(text):
@@ -312,151 +385,3 @@ def _of_own_workflows(settings: RepositorySettings, setup: str) -> Iterator[Chec
             )
         else:
             yield Check("workflows", path, Answer.OK, "it exists", "", needed)
-
-
-def _without_comments(text: str) -> str:
-    return _COMMENT.sub("", text)
-
-
-def _of_calls(settings: RepositorySettings, specs: Sequence[str], setup: str) -> Iterator[Check]:
-    """Judge the workflows that call the reusable workflow."""
-    calls, files = _find_calls(settings), settings.files
-    write_again = f"write it again: `{setup} --force`"
-    texts = {WORKFLOWS: files} if isinstance(files, DeniedRead) else files
-    for path, text in texts.items():
-        if not path.startswith(WORKFLOWS):
-            continue
-        if isinstance(text, DeniedRead):
-            yield Check("workflows", path, Answer.UNKNOWN, "it could not be read", text.remedy, Needed.PLAN)
-        elif text is not None and read_calls(path, text) is None and "replicate.yml" in text:
-            message = "it calls the reusable workflow and cannot be read as YAML"
-            yield Check("workflows", path, Answer.UNKNOWN, message, write_again, Needed.PLAN)
-    if not calls and not any(isinstance(text, DeniedRead) for text in texts.values()):
-        message = f"no workflow on {settings.default_branch} calls the reusable workflow"
-        remedy = f"write it with `{setup}`, and push it to {settings.default_branch}"
-        yield Check("workflows", CALLER, Answer.FAILED, message, remedy, Needed.PLAN)
-    folders = frozenset(spec.rstrip("/") for spec in specs if spec.endswith("/"))
-    for call in calls:
-        yield from _of_triggers(call, settings.default_branch, folders, write_again)
-        yield from _of_call(settings, call, write_again)
-    if calls:
-        yield from _of_specs(calls, specs, write_again)
-        yield from _of_shared(calls)
-        yield from _of_others(calls, texts)
-
-
-def _of_triggers(
-    call: WorkflowCall, branch: str, folders: frozenset[str], write_again: str
-) -> Iterator[Check]:
-    where = f"workflow {call.path}"
-    found = missing_triggers(call, branch, folders)
-    for event, (message, line) in found.items():
-        needed = Needed.NOTHING if event == "schedule" else Needed.PLAN
-        remedy = f"{line}, or {write_again}"
-        yield Check(where, f"{call.job}: {event}", Answer.FAILED, message, remedy, needed)
-    if not found:
-        yield Check(where, f"{call.job}: triggers", Answer.OK, "each event that is needed starts it")
-
-
-def _of_specs(calls: Sequence[WorkflowCall], specs: Sequence[str], write_again: str) -> Iterator[Check]:
-    """Judge whether a call names each spec."""
-    for spec in specs:
-        path = spec.rstrip("/")
-        callers = [call for call in calls if paths_below([path], call.specs)]
-        if callers:
-            yield Check("workflows", spec, Answer.OK, f"{callers[0].path} plans and applies it")
-        elif all(call.specs for call in calls):
-            message = "no call of the reusable workflow names it, so it is neither planned nor applied"
-            remedy = f"write `spec: {path}` in {calls[0].path}, or {write_again}"
-            yield Check("workflows", spec, Answer.FAILED, message, remedy, Needed.PLAN)
-        else:
-            message = "an expression makes the specs of a call, so it is unknown whether it is one of them"
-            remedy = "list the specs in the matrix, and write `spec: ${{ matrix.spec }}`"
-            yield Check("workflows", spec, Answer.UNKNOWN, message, remedy, Needed.PLAN)
-
-
-def _of_shared(calls: Sequence[WorkflowCall]) -> Iterator[Check]:
-    """Report specs and checks that belong to several calls."""
-    named = [(spec, call) for call in calls for spec in call.specs]
-    for number, (spec, call) in enumerate(named):
-        for other, second in named[:number]:
-            if paths_below([spec], [other]) or paths_below([other], [spec]):
-                places = f"{second.path} ({second.job}) and {call.path} ({call.job})"
-                message, remedy = f"each of its merges is applied twice, by {places}", "remove one of them"
-                yield Check("workflows", f"{spec}: calls", Answer.FAILED, message, remedy)
-    checks = [check for call in calls for check in call.checks]
-    for name in sorted({check for check in checks if checks.count(check) > 1}):
-        paths = ", ".join(dict.fromkeys(call.path for call in calls if name in call.checks))
-        message = f"several calls report it ({paths}): the success of one passes for that of the other"
-        remedy = "give the job of one of them another id, and require its check, too"
-        yield Check("workflows", f"check `{name}`", Answer.FAILED, message, remedy)
-
-
-def _of_others(
-    calls: Sequence[WorkflowCall], texts: Mapping[str, str | DeniedRead | None]
-) -> Iterator[Check]:
-    """Report the workflows beside a call that apply, too, such as those before an upgrade."""
-    known = {REUSABLE, *(call.path for call in calls)}
-    for path, text in texts.items():
-        if path in known or not path.startswith(f"{WORKFLOWS}/") or not isinstance(text, str):
-            continue
-        code = _without_comments(text)
-        is_former = path in OWN_WORKFLOWS and _FORMER.search(code)
-        if is_former or ("ssm-reconcile" in code and _APPLIES.search(code)):
-            message = f"it also plans or applies, beside {calls[0].path}: two workflows act on each merge"
-            yield Check("workflows", path, Answer.FAILED, message, f"remove it: git rm {path}")
-
-
-def _of_call(settings: RepositorySettings, call: WorkflowCall, write_again: str) -> Iterator[Check]:
-    where = f"workflow {call.path}"
-    if call.version and not _SHA.fullmatch(call.version):
-        message = f"{call.version} can be moved to other code, which then has your roles"
-        remedy = f"name a full commit id, with the version as a comment: {write_again}"
-        yield Check(where, f"{call.job}: version", Answer.FAILED, message, remedy)
-    else:
-        yield Check(where, f"{call.job}: version", Answer.OK, "it is a commit")
-    missing = _missing_permissions(call)
-    if missing:
-        message = f"it does not grant {', '.join(missing)}: GitHub refuses each of its runs"
-        remedy = f"add them to `permissions` of the job {call.job}"
-        yield Check(where, f"{call.job}: permissions", Answer.FAILED, message, remedy, Needed.PLAN)
-    else:
-        yield Check(where, f"{call.job}: permissions", Answer.OK, "they are sufficient", "", Needed.PLAN)
-    for name, needed in {"plan-role": Needed.PLAN, "apply-role": Needed.APPLY, "region": Needed.PLAN}.items():
-        yield _of_input(settings, call, name, needed, write_again)
-    if not call.checks:
-        message = "an expression makes its matrix or name, so the names of its checks are unknown"
-        remedy = f"require `NAME / {REQUIRED_CHECK}` for each spec, and list the specs in the matrix"
-        yield Check(where, f"{call.job}: checks", Answer.UNKNOWN, message, remedy)
-    if _may_decrypt(settings, call.inputs.get("no-decrypt", "")):
-        message = "plans decrypt, so everyone who can push a branch can read the secrets"
-        yield Check(where, f"{call.job}: no-decrypt", Answer.WARNING, message, "remove the input no-decrypt")
-
-
-def _may_decrypt(settings: RepositorySettings, text: str) -> bool:
-    variable = _DECRYPTS.fullmatch(text)
-    return (_find_variable(settings, variable[1].upper(), "") if variable else text) == "false"
-
-
-def _missing_permissions(call: WorkflowCall) -> list[str]:
-    granted = call.permissions
-    return [
-        f"{name}: {level}" for name, level in PERMISSIONS.items() if granted.get(name) not in {level, "write"}
-    ]
-
-
-def _of_input(
-    settings: RepositorySettings, call: WorkflowCall, name: str, needed: Needed, write_again: str
-) -> Check:
-    """Judge an input that must have a value; that of a variable is looked up."""
-    where, subject, text = f"workflow {call.path}", f"{call.job}: {name}", call.inputs.get(name, "")
-    variable = _VARIABLE.fullmatch(text)
-    value = _find_variable(settings, variable[1].upper(), "") if variable else text
-    if isinstance(value, DeniedRead):
-        message = f"the variable {variable[1] if variable else ''} could not be read"
-        return Check(where, subject, Answer.UNKNOWN, message, value.remedy, needed)
-    if not value:
-        message = f"the variable {variable[1]} is not set" if variable else "it is not given"
-        remedy = f"set it: {settings.page}/settings/variables/actions" if variable else write_again
-        return Check(where, subject, Answer.FAILED, message, remedy, needed)
-    return Check(where, subject, Answer.OK, "it is given", "", needed)

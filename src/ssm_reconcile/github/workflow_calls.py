@@ -9,17 +9,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ssm_reconcile.load.messages import SpecFindings
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarNode, documents
 
 REQUIRED_CHECK = "SSM check"
+OWN_CHECK = re.compile(r"([^/]+( \(.*\))? / )?SSM check")
+"""The names that the check has: in a job, by a call, and by a call for one spec of a matrix."""
+ACTIONS_APP = 15368
+"""The id of the app GitHub Actions on github.com, which reports the check."""
 PERMISSIONS = {
     "actions": "read", "checks": "write", "contents": "read", "id-token": "write", "issues": "write",
     "pull-requests": "write",
 }  # fmt: skip
 """The permissions of the jobs of the reusable workflow together."""
+INPUTS = frozenset({
+    "spec", "plan-role", "apply-role", "region", "account", "schedule", "no-decrypt", "session-seconds",
+})  # fmt: skip
+"""The inputs of the reusable workflow."""
+DISPATCH_INPUTS = {
+    "mode": "{ type: choice, options: [drift, apply], default: drift }",
+    "plan-id": '{ type: string, default: "" }',
+    "lift": '{ type: string, default: "" }',
+}
+"""The inputs of a start by hand that the reusable workflow reads, each with its lines."""
 DEFAULT_SPEC = "replication.yaml"
 """The spec of a call that names none."""
 _USES = re.compile(r"(?P<local>\./)?(?:[^@]+/)?\.github/workflows/replicate\.yml(?:@(?P<version>.+))?")
@@ -28,6 +42,12 @@ _PATTERN = re.compile(r"[A-Za-z0-9._/* -]+")
 _MOST_STARS = 4
 """Maximum wildcards of a pattern: the time of a comparison grows with their number."""
 _PULL_REQUEST_TYPES = frozenset({"opened", "synchronize", "reopened"})
+_CRON = re.compile(r"\s*[^\s]+(\s+[^\s]+){4}\s*")
+_GENERATED_KEYS = (
+    frozenset({"name", "on", "permissions", "jobs"}),
+    frozenset({"strategy", "uses", "permissions", "with"}),
+)
+"""The keys of the workflow, and of its job, that `init --github` writes."""
 _Filters = Mapping[str, tuple[str, ...]]
 
 
@@ -43,7 +63,11 @@ class WorkflowCall:
         inputs: The text of each input.
         checks: The checks to require, one for each value of a matrix; empty if an expression makes them.
         specs: The specs, one for each value of a matrix; empty if another expression makes them.
-        triggers: The filters of each event that starts the workflow.
+        triggers: The filters of each event that starts the workflow; those of `schedule` are its cron lines.
+        condition: The text of `if` of the job; empty without it.
+        cancels: The text of `cancel-in-progress` of the job and of the workflow, for each that has it.
+        is_fail_fast: Whether the failure of one spec of a matrix cancels the others.
+        is_generated: Whether the workflow has the keys and the job that `init --github` writes, and no other.
     """
 
     path: str
@@ -54,6 +78,10 @@ class WorkflowCall:
     checks: tuple[str, ...]
     specs: tuple[str, ...]
     triggers: Mapping[str, _Filters]
+    condition: str = ""
+    cancels: tuple[str, ...] = ()
+    is_fail_fast: bool = False
+    is_generated: bool = False
 
 
 def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
@@ -73,7 +101,16 @@ def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
         _call_of(path, name, {"permissions": root.get("permissions"), **job}, triggers)
         for name, job in jobs.items()
     )
-    return tuple(call for call in calls if call is not None)
+    shared, keys = _cancels(root), root.keys() - _GENERATED_KEYS[0]
+    return tuple(
+        replace(
+            call,
+            cancels=(*call.cancels, *shared),
+            is_generated=list(jobs) == ["ssm"] and not keys | (jobs["ssm"].keys() - _GENERATED_KEYS[1]),
+        )
+        for call in calls
+        if call is not None
+    )
 
 
 def _entries(node: Node | None) -> dict[str, Node]:
@@ -85,7 +122,9 @@ def _text(node: Node | None) -> str:
 
 
 def _texts(node: Node | None) -> tuple[str, ...]:
-    """Return the texts of a list, or that of one value."""
+    """Return the texts of a list, the keys of a mapping, or the text of one value."""
+    if isinstance(node, MappingNode):
+        return tuple(_entries(node))
     items = node.items if isinstance(node, ListNode) else () if node is None else (node,)
     return tuple(_text(item) for item in items if isinstance(item, ScalarNode))
 
@@ -93,10 +132,18 @@ def _texts(node: Node | None) -> tuple[str, ...]:
 def _triggers_of(node: Node | None) -> dict[str, _Filters]:
     if not isinstance(node, MappingNode):
         return {event: {} for event in _texts(node)}
-    return {
-        event: {name: _texts(values) for name, values in _entries(filters).items()}
-        for event, filters in _entries(node).items()
-    }
+    found: dict[str, _Filters] = {}
+    for event, filters in _entries(node).items():
+        found[event] = {name: _texts(values) for name, values in _entries(filters).items()}
+        if isinstance(filters, ListNode):
+            found[event] = {"cron": tuple(_text(_entries(one).get("cron")) for one in filters.items)}
+    return found
+
+
+def _cancels(entries: Mapping[str, Node | None]) -> tuple[str, ...]:
+    """Return the text of `cancel-in-progress`, if there is one."""
+    node = _entries(entries.get("concurrency")).get("cancel-in-progress")
+    return () if node is None else (_text(node),)
 
 
 def _call_of(
@@ -111,7 +158,8 @@ def _call_of(
     if _text(granted) == "write-all":
         permissions = dict(PERMISSIONS)
     label = _text(job.get("name")) or name
-    matrix = _entries(_entries(job.get("strategy")).get("matrix"))
+    strategy = _entries(job.get("strategy"))
+    matrix = _entries(strategy.get("matrix"))
     values: tuple[str, ...] = ("",)
     if "strategy" in job:
         lists = list(matrix.values())
@@ -123,7 +171,12 @@ def _call_of(
         checks = ()
     version = "" if uses["local"] else uses["version"] or "unknown"
     specs = _specs_of(inputs.get("spec", DEFAULT_SPEC), matrix)
-    return WorkflowCall(path, name, version, permissions, inputs, checks, specs, triggers)
+    is_fail_fast = len(values) != 1 and _text(strategy.get("fail-fast")) != "false"
+    condition = _text(job.get("if"))
+    return WorkflowCall(
+        path, name, version, permissions, inputs, checks, specs, triggers, condition, _cancels(job),
+        is_fail_fast,
+    )  # fmt: skip
 
 
 def _specs_of(given: str, matrix: Mapping[str, Node]) -> tuple[str, ...]:
@@ -169,9 +222,31 @@ def missing_triggers(call: WorkflowCall, branch: str, folders: frozenset[str]) -
         if not _admits(filters, "paths", f"{spec}/new.yaml" if is_folder[spec] else spec)
     ]:
         found["push"] = (f"its filter of paths leaves out {missed[0]}: a merge of it applies nothing", line)
-    if "schedule" not in call.triggers:
-        line = 'write `schedule: [{ cron: "23 4/6 * * *" }]` under `on`'
+    return found | _missing_starts(call)
+
+
+def _missing_starts(call: WorkflowCall) -> dict[str, tuple[str, str]]:
+    """Return the faults of the events that are neither a pull request nor a merge."""
+    found: dict[str, tuple[str, str]] = {}
+    lines = call.triggers.get("schedule", {}).get("cron", ())
+    line = 'write `schedule: [{ cron: "23 4/6 * * *" }]` under `on`'
+    if not lines:
         found["schedule"] = ("no schedule starts it, so drift is not detected", line)
+    elif wrong := [one for one in lines if not _CRON.fullmatch(one)]:
+        found["schedule"] = (f"{wrong[0] or 'an empty text'} is not a schedule", line)
+    filters = call.triggers.get("workflow_dispatch")
+    missing = [name for name in DISPATCH_INPUTS if name not in (filters or {}).get("inputs", ())]
+    inputs = ", ".join(f"{name}: {DISPATCH_INPUTS[name]}" for name in missing)
+    line = f"write `workflow_dispatch: {{ inputs: {{ {inputs} }} }}` under `on`, with its other inputs"
+    if filters is None:
+        message = "no one can start it by hand, such as to apply a plan that a merge refused"
+        found["workflow_dispatch"] = (message, line)
+    elif missing:
+        message = f"a start by hand has no input {', '.join(missing)}"
+        found["workflow_dispatch"] = (message, line)
+    if "pull_request_target" in call.triggers:
+        message = "a pull request of a fork starts it with the permissions of the default branch"
+        found["pull_request_target"] = (message, "remove `pull_request_target` under `on`")
     return found
 
 

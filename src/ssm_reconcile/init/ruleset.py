@@ -6,16 +6,13 @@ Source: REST reference, "Rules".
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from ssm_reconcile.github.workflow_calls import ACTIONS_APP, OWN_CHECK
+
 NAME = "ssm-reconcile"
-_ACTIONS_APP = 15368
-"""The id of the app GitHub Actions on github.com: no other app may report the required check."""
-_CHECK = re.compile(r"ssm( \(.*\))? / SSM check")
-"""The names of the check, for one spec and for those of a matrix."""
 
 
 class RulesetExcess(NamedTuple):
@@ -57,7 +54,7 @@ def complete_body(before: Mapping[str, Any], checks: Sequence[str]) -> dict[str,
         "strict_required_status_checks_policy": False,
         **status,
         "required_status_checks": [
-            *others, *({"context": check, "integration_id": _ACTIONS_APP} for check in checks),
+            *others, *({"context": check, "integration_id": ACTIONS_APP} for check in checks),
         ],
     }  # fmt: skip
     return {
@@ -81,7 +78,7 @@ def find_excess(found: Mapping[str, Any], branch: str, checks: Sequence[str]) ->
     names = (found.get("conditions") or {}).get("ref_name") or {}
     excluded = [one for one in names.get("exclude") or () if _covers(one, branch)]
     contexts = [one["context"] for rule in found.get("rules") or () for one in _required_checks(rule)]
-    others = [one for one in contexts if _CHECK.fullmatch(one) and one not in checks]
+    others = [one for one in contexts if OWN_CHECK.fullmatch(one) and one not in checks]
     phrases = []
     if excluded:
         phrases.append(f"excludes {', '.join(excluded)}: it does not hold for {branch}")

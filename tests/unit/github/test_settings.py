@@ -12,6 +12,7 @@ import pytest
 
 from ssm_reconcile.cli.doctor import repository_of
 from ssm_reconcile.errors import UsageError
+from ssm_reconcile.github import settings
 from ssm_reconcile.github.code_owners import is_owned, read_entries
 from tests.github.content import REPOSITORY, Hub
 from tests.unit.cli.conftest import Cli
@@ -30,8 +31,9 @@ PULL_REQUEST = {
 }  # fmt: skip
 STATUS = {
     "type": "required_status_checks",
-    "parameters": {"required_status_checks": [{"context": "SSM check"}]},
+    "parameters": {"required_status_checks": [{"context": "SSM check", "integration_id": 15368}]},
 }
+ACTIONS = {"context": "SSM check", "app_id": 15368}
 OWNERS = b"* @acme/all\n/replication.yaml @acme/ops\n/.github/ @acme/ops # all workflows\n"
 ALL = {
     "actions": "read", "contents": "read", "variables": "read", "environments": "read",
@@ -108,7 +110,7 @@ def test_a_complete_repository_passes_every_check(complete: Hub, cli: Cli) -> No
     result = cli("doctor", "--github")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == "acme/params: 0 missing, 0 could not be read, 0 warnings."
-    assert result.stdout.count("  ok      ") == 20
+    assert result.stdout.count("  ok      ") == 21
     assert [request.method for request in complete.requests] == ["GET"] * len(complete.requests)
 
 
@@ -215,6 +217,36 @@ class TestEnvironments:
         complete.environment("ssm-apply").protected_branches = True
         assert states() == {"environment ssm-apply: branches": "failed"}
 
+    @pytest.mark.parametrize(
+        ("rule", "subject", "state"),
+        [
+            ({"branches": ["main"]}, "branches", "failed"),
+            ({"branches": ["**"]}, "branches", "failed"),
+            ({"branches": [], "protected_branches": True}, "branches", "failed"),
+            ({"reviewers": ["bob"]}, "required reviewers", "failed"),
+            ({"wait_timer": 5}, "wait timer", "warning"),
+        ],
+    )
+    def test_a_rule_that_stops_plans_is_reported_with_the_command_that_removes_it(
+        self, complete: Hub, states: States, cli: Cli, rule: dict[str, Any], subject: str, state: str
+    ) -> None:
+        for name, value in rule.items():
+            setattr(complete.environment("ssm-plan"), name, value)
+        assert states() == {f"environment ssm-plan: {subject}": state}
+        command = f"gh api --method PUT repos/{REPOSITORY}/environments/ssm-plan --input - <<<"
+        assert command in " ".join(cli("doctor", "--github").stdout.split())
+
+    @pytest.mark.parametrize(
+        ("rule", "subject"),
+        [({"reviewers": ["bob"]}, "required reviewers"), ({"wait_timer": 5}, "wait timer")],
+    )
+    def test_a_rule_that_lets_each_apply_wait_is_a_warning(
+        self, complete: Hub, states: States, rule: dict[str, Any], subject: str
+    ) -> None:
+        for name, value in rule.items():
+            setattr(complete.environment("ssm-apply"), name, value)
+        assert states() == {f"environment ssm-apply: {subject}": "warning"}
+
     def test_branches_that_cannot_be_read_are_unknown(self, complete: Hub, states: States) -> None:
         complete.fail("GET", "environments/ssm-apply/deployment-branch-policies", 404)
         assert states() == {"environment ssm-apply: branches": "unknown"}
@@ -255,7 +287,7 @@ class TestRulesOfTheDefaultBranch:
         assert states() == branch("last push")
         complete.branch_rules = []
         reviews["require_last_push_approval"] = True
-        complete.protection["required_status_checks"] = {"contexts": [], "checks": [{"context": "SSM check"}]}
+        complete.protection["required_status_checks"] = {"contexts": [], "checks": [ACTIONS]}
         assert states() == {}
 
     @pytest.mark.parametrize("status", [403, 404])
@@ -454,6 +486,7 @@ on:
   pull_request: {branches: [main]}
   push: {branches: [main], paths: [replication.yaml, .github/workflows/params.yml]}
   schedule: [{cron: "23 4/6 * * *"}]
+  workflow_dispatch: {inputs: {mode: {type: string}, plan-id: {type: string}, lift: {type: string}}}
 permissions: {}
 jobs:
   ssm:
@@ -465,6 +498,8 @@ jobs:
       apply-role: arn:aws:iam::123456789012:role/apply
       region: us-east-1
 """ % ("a" * 40)
+TRIGGERS = CALL[: CALL.index("permissions")]
+(DISPATCH,) = (line + "\n" for line in CALL.splitlines() if "workflow_dispatch" in line)
 
 
 class TestCalls:
@@ -519,6 +554,111 @@ class TestCalls:
         called.contents[CALLER] = CALL.replace(old, new).encode()
         assert states() == {f"workflow {CALLER}: ssm: {subject}": state}
 
+    @pytest.mark.parametrize(
+        ("line", "subject", "state"),
+        [
+            ("if: false", "if", "failed"),
+            ("if: ${{ false }}", "if", "failed"),
+            ("if: github.event_name != 'pull_request'", "if", "unknown"),
+            ("if: ${{ github.repository == 'acme/params' }}", None, None),
+            ("if: github.repository_owner == 'other'", "if", "unknown"),
+            ("if: ${{ !cancelled() }}", None, None),
+            ("concurrency: {group: a, cancel-in-progress: true}", "concurrency", "failed"),
+            ("concurrency: {group: a, cancel-in-progress: '${{ vars.A }}'}", "concurrency", "unknown"),
+            (
+                "concurrency: {group: a, cancel-in-progress: \"${{ github.event_name == 'pull_request' }}\"}",
+                None, None,
+            ),
+            ("concurrency: {group: a, cancel-in-progress: false}", None, None),
+            ("concurrency: a", None, None),
+            ("strategy: {matrix: {spec: [replication.yaml, b.yaml]}}", "fail-fast", "failed"),
+            ("strategy: {fail-fast: true, matrix: {spec: [a, replication.yaml]}}", "fail-fast", "failed"),
+            ("strategy: {matrix: {spec: [replication.yaml]}}", None, None),
+        ],
+    )  # fmt: skip
+    def test_what_skips_or_cancels_a_call_is_reported(
+        self, called: Hub, states: States, line: str, subject: str | None, state: str | None
+    ) -> None:
+        called.contents[CALLER] = CALL.replace("  ssm:\n", f"  ssm:\n    {line}\n").encode()
+        if "matrix" in line:
+            listed = line.partition("[")[2].partition("]")[0].split(", ")
+            require(called, *(f"ssm ({one}) / SSM check" for one in listed))
+        assert states() == ({f"workflow {CALLER}: ssm: {subject}": state} if subject else {})
+
+    @pytest.mark.parametrize(
+        ("old", "new", "subject"),
+        [
+            ("permissions: {}", "concurrency: {group: a, cancel-in-progress: true}", "concurrency"),
+            ("      region", "      regoin: x\n      region", "inputs"),
+            ("      region", "      schedule: aply\n      region", "schedule input"),
+            ("on:\n", "on:\n  pull_request_target:\n", "pull_request_target"),
+        ],
+    )
+    def test_a_setting_that_github_refuses_or_that_stops_an_apply_fails(
+        self, called: Hub, states: States, old: str, new: str, subject: str
+    ) -> None:
+        called.contents[CALLER] = CALL.replace(old, new, 1).encode()
+        assert states() == {f"workflow {CALLER}: ssm: {subject}": "failed"}
+
+    def test_more_workflows_than_are_read_leave_unknown_what_the_others_may_have(
+        self, called: Hub, states: States, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(settings, "MOST_WORKFLOWS", 2)
+        called.contents |= {f".github/workflows/a{one}.yml": b"on: push\njobs: {}\n" for one in "12"}
+        called.contents[".github/CODEOWNERS"] = b"* @acme/ops\n"
+        assert states() == {"workflows: .github/workflows": "unknown"}, "no call is not said to be missing"
+        called.branch_rules = [PULL_REQUEST]
+        unknown = {"workflows: .github/workflows": "unknown", **branch(CALLED_CHECK, state="unknown")}
+        assert states() == unknown
+        require(called, "ssm / SSM check")
+        first = ".github/workflows/ssm-reconcile.yml"
+        called.contents[first] = CALL.encode()
+        assert states() == {"workflows: .github/workflows": "unknown"}
+        unknown = {"workflows: .github/workflows": "unknown", "workflows: other.yaml": "unknown"}
+        assert states("other.yaml") == unknown
+
+    @pytest.mark.parametrize(
+        "name",
+        ["ssm-a / SSM check", "ssm (specs/old.yaml) / SSM check", "params (a) / SSM check", "SSM check"],
+    )
+    def test_a_required_check_that_no_call_reports_is_named_with_the_command_that_removes_it(
+        self, called: Hub, states: States, cli: Cli, name: str
+    ) -> None:
+        require(called, "ssm / SSM check", "lint / check", "a / b / SSM check", name)
+        assert states() == branch(f"check `{name}`")
+        text = " ".join(cli("doctor", "--github").stdout.split())
+        assert "no workflow on main reports it, so no pull request can be merged" in text
+        assert "remove it from the ruleset, which may be one of the organization" in text
+        require(called, "ssm / SSM check")
+        called.protection = {"required_status_checks": {"contexts": [name]}}
+        assert states() == branch(f"check `{name}`")
+        path = f"repos/{REPOSITORY}/branches/main/protection/required_status_checks/contexts"
+        text = " ".join(cli("doctor", "--github").stdout.split())
+        assert f"""`gh api --method DELETE {path} --input - <<< '{{"contexts": ["{name}"]}}'`""" in text
+        called.contents[".github/workflows/own.yml"] = b"jobs:\n  x:\n    name: SSM check\n"
+        assert states() == branch(f"check `{name}`", state="unknown")
+
+    def test_a_check_that_everyone_may_report_is_a_warning_and_one_of_another_app_fails(
+        self, called: Hub, states: States, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        status = {"required_status_checks": [{"context": "ssm / SSM check"}]}
+        rule = {"type": "required_status_checks", "parameters": status}
+        called.branch_rules = [PULL_REQUEST, rule]
+        subject = "branch main: source of `ssm / SSM check`"
+        assert states() == {subject: "warning"}
+        called.protection = {
+            "required_status_checks": {"checks": [{"context": "ssm / SSM check", "app_id": 15368}]}
+        }
+        assert states() == {}, "one of the rules names the app"
+        called.protection = {
+            "required_status_checks": {"checks": [{"context": "ssm / SSM check", "app_id": -1}]}
+        }
+        assert states() == {subject: "warning"}
+        status["required_status_checks"][0]["integration_id"] = 7  # type: ignore[assignment] # a number
+        assert states() == {}, "the id of GitHub Actions on another server is unknown"
+        monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+        assert states() == {subject: "failed"}
+
     def test_the_permissions_of_the_workflow_count_for_a_job_without_its_own(
         self, called: Hub, states: States
     ) -> None:
@@ -530,22 +670,26 @@ class TestCalls:
         assert states() == {}
 
     def test_each_spec_of_a_matrix_has_a_check_to_require(self, called: Hub, states: States) -> None:
-        matrix = "  ssm:\n    strategy: {matrix: {spec: [specs/a.yaml, specs/b.yaml]}}\n"
+        matrix = "  ssm:\n    strategy: {fail-fast: false, matrix: {spec: [specs/a.yaml, specs/b.yaml]}}\n"
         called.contents[CALLER] = CALL.replace("  ssm:\n", matrix).encode()
         names = [f"check `ssm (specs/{one}.yaml) / SSM check`" for one in "ab"]
         found = {key: one for key, one in states().items() if key.startswith("branch")}
-        assert found == branch(*names)
+        assert found == branch(*names, CALLED_CHECK), "no call reports the former check"
         require(called, "ssm (specs/a.yaml) / SSM check")
         found = {key: one for key, one in states().items() if key.startswith("branch")}
         assert found == branch(names[1])
 
     @pytest.mark.parametrize(
         "line",
-        ['    strategy: {matrix: {spec: "${{ fromJSON(vars.S) }}"}}\n', "    name: ${{ github.ref }}\n"],
+        [
+            '    strategy: {fail-fast: false, matrix: {spec: "${{ fromJSON(vars.S) }}"}}\n',
+            "    name: ${{ github.ref }}\n",
+        ],
     )
     def test_the_checks_of_an_expression_are_unknown(self, called: Hub, states: States, line: str) -> None:
         called.contents[CALLER] = CALL.replace("  ssm:\n", f"  ssm:\n{line}").encode()
-        assert states() == {f"workflow {CALLER}: ssm: checks": "unknown"}
+        unknown = branch(CALLED_CHECK, state="unknown")
+        assert states() == {f"workflow {CALLER}: ssm: checks": "unknown", **unknown}
 
     def test_a_repository_without_a_call_gets_the_command(
         self, called: Hub, states: States, cli: Cli
@@ -561,9 +705,9 @@ class TestCalls:
     @pytest.mark.parametrize(
         ("old", "new", "event"),
         [
-            (CALL[: CALL.index("permissions")], "on: {workflow_dispatch: }\n", "pull_request push schedule"),
-            (CALL[: CALL.index("permissions")], "on: [pull_request, schedule]\n", "push"),
-            (CALL[: CALL.index("permissions")], "on: push\n", "pull_request schedule"),
+            (TRIGGERS, "on: {workflow_dispatch: }\n", "pull_request push schedule workflow_dispatch"),
+            (TRIGGERS, "on: [pull_request]\n", "push schedule workflow_dispatch"),
+            (TRIGGERS, "on: push\n", "pull_request schedule workflow_dispatch"),
             ("request: {branches: [main]}", "request: {branches: [dev]}", "pull_request"),
             ("request: {branches: [main]}", "request: {branches-ignore: [m*]}", "pull_request"),
             ("request: {branches: [main]}", "request: {branches: [main], paths: [a.yaml]}", "pull_request"),
@@ -575,6 +719,12 @@ class TestCalls:
             ("push: {branches: [main], paths", "push: {tags: [v1], paths", "push"),
             ("push: {branches: [main], paths", "push: {tags-ignore: [v1], paths", "push"),
             ('  schedule: [{cron: "23 4/6 * * *"}]\n', "", "schedule"),
+            ('[{cron: "23 4/6 * * *"}]', "[]", "schedule"),
+            ("23 4/6 * * *", "nonsense", "schedule"),
+            (DISPATCH, "", "workflow_dispatch"),
+            (DISPATCH, "  workflow_dispatch:\n", "workflow_dispatch"),
+            ("plan-id: {type: string}", "planid: {type: string}", "workflow_dispatch"),
+            (", lift: {type: string}", "", "workflow_dispatch"),
         ],
     )
     def test_an_event_that_does_not_start_the_call_fails(
@@ -589,7 +739,7 @@ class TestCalls:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            (CALL[: CALL.index("permissions")], "on: [pull_request, push, schedule]\n"),
+            (CALL[: CALL.index("  schedule")], "on:\n  pull_request:\n  push:\n"),
             (
                 "push: {branches: [main], paths: [replication.yaml,",
                 "push: {branches: ['**'], paths: ['*.yaml',",
@@ -662,7 +812,7 @@ class TestCalls:
     def test_the_specs_of_a_matrix_are_those_of_its_list(
         self, called: Hub, states: States, listed: str, bad: int
     ) -> None:
-        matrix = f"  ssm:\n    strategy: {{matrix: {{one: [{listed}]}}}}\n"
+        matrix = f"  ssm:\n    strategy: {{fail-fast: false, matrix: {{one: [{listed}]}}}}\n"
         text = CALL.replace("  ssm:\n", matrix).replace(
             "    with:", "    with:\n      spec: ${{ matrix.one }}"
         )
@@ -701,7 +851,7 @@ class TestCalls:
 
 def require(hub: Hub, *names: str) -> None:
     """Let a ruleset require checks."""
-    checks = [{"context": name} for name in names]
+    checks = [{"context": name, "integration_id": 15368} for name in names]
     parameters = {"required_status_checks": checks}
     hub.branch_rules = [PULL_REQUEST, {"type": "required_status_checks", "parameters": parameters}]
 
