@@ -119,6 +119,7 @@ class CommandLine:
         repository: str,
         stack: str,
         region: str,
+        files: Iterable[str],
         words: Iterable[str] = ("--apply",),
         branch: str = "main",
     ) -> str:
@@ -130,12 +131,14 @@ class CommandLine:
             repository: The repository on GitHub, as OWNER/REPO.
             stack: The name of the stack of its roles.
             region: The region of the stack.
+            files: The paths of the files to push, from the current directory.
             words: The options that make the settings.
             branch: The default branch.
         """
         return (
             f"{self.role_steps(repository, stack, region)}\n"
-            f"  git add .github && git commit -m 'Plan and apply on GitHub' && git push origin {branch}\n"
+            f"  git add {shlex.join(files)} && git commit -m 'Plan and apply on GitHub'"
+            f" && git push origin {branch}\n"
             f"  {self.init_github(repository, *words)}\n"
             f"  {self.doctor_github()}"
         )

@@ -94,14 +94,16 @@ def test_no_package_has_more_than_a_fifth_of_the_lines() -> None:
     assert {package: size for package, size in sizes.items() if size * 5 > whole} == {}
 
 
-MOST_FILES = 129
+MOST_FILES = 131
 """Maximum files of the package outside of `FAMILIES`, whose members are added as files of their own.
 
 `init/github.py` is pure and has nothing in common with the survey of parameters. `github/settings.py` reads
 what `github/setup_checks.py` judges, and together they are too long. So are `undo/effects.py` and
 `undo/former.py`, which it calls for the version, tags and record that a parameter returns to.
 `github/workflow_calls.py` parses the workflows that `github/setup_checks.py` judges. `init/ruleset.py` is the
-part of `init/github.py` about the ruleset, and together they are too long.
+part of `init/github.py` about the ruleset, and together they are too long. `github/call_checks.py` judges the
+workflows and `github/setup_checks.py` the settings, and together they are too long. `init/callers.py` reads
+the workflows that exist, and `init/github.py` the files and settings to make.
 """
 SMALL_LINES = 60
 FAMILIES = {"cli", "publishers", "renderers"}

@@ -17,6 +17,7 @@ from ssm_reconcile.cli import command_run, init_github, options, terminal, text_
 from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import log_opening, show_progress
+from ssm_reconcile.cli.repository_files import find_root
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.model import Access
@@ -180,6 +181,7 @@ def command(
     if chosen.repository:
         init_github.check_new(chosen, output, force=force)
     from ssm_reconcile.iam.stack import role_names
+    from ssm_reconcile.init.github import WORKFLOW
     from ssm_reconcile.load import load_text
 
     text = _new_text(wanted, output, common, force=force, yes=yes)
@@ -199,7 +201,8 @@ def command(
         repository = propose_repository(Path.cwd())
         terminal.log(f"{GITHUB_STEPS}\n  {again.init_github(repository)}")
         region = found[0].source.access.region
-        terminal.log(again.github_steps(repository, role_names(found, repository).stack, region))
+        files = [os.path.relpath(find_root() / WORKFLOW)]
+        terminal.log(again.github_steps(repository, role_names(found, repository).stack, region, files))
     return 0
 
 

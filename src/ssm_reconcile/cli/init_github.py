@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssm_reconcile import __version__
-from ssm_reconcile.cli import command_run, gh, terminal, text_files
+from ssm_reconcile.cli import command_run, gh, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
+from ssm_reconcile.cli.repository_files import FileWriter, find_root
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.errors import ReconcileError, UsageError
+from ssm_reconcile.errors import UsageError
 
 if TYPE_CHECKING:
     from ssm_reconcile.init.github import ApiRequest, GitHubState, RepositorySetup, ToolCommit
@@ -32,10 +33,8 @@ _NAME = re.compile(r"@?([A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9._-]+)?)")
 """A login has `_` before the short code of its enterprise, if the enterprise manages its users."""
 _MOST_REVIEWERS = 6
 """Reviewers of an environment (REST reference)."""
-_MOST_OWNERS_BYTES = 3_000_000
-"""Bytes of CODEOWNERS that GitHub reads."""
-_MOST_WORKFLOW_BYTES = 1_000_000
 _SECONDS = 60
+_UNKNOWN_CHECKS = "overwrite it with --force, or write its specs as a list in the matrix"
 _PAID = "a private repository has this setting on a paid plan of GitHub only"
 
 
@@ -121,102 +120,6 @@ def add_options(command: Any) -> Any:
     return command
 
 
-@dataclass(slots=True)
-class FileWriter:
-    """The files in a repository that are about to be written, each with its text."""
-
-    root: Path
-    force: bool
-
-    @property
-    def code_owners(self) -> Path:
-        """The first file that GitHub would use; a new one would replace it."""
-        from ssm_reconcile.github.settings import CODEOWNERS
-
-        paths = [self.root / name for name in CODEOWNERS]
-        return next((path for path in paths if path.exists()), paths[0])
-
-    def check(self, path: Path, text: str | None = None) -> None:
-        """Check that a file may be written: it is new, or has the same text, or `--force` is given.
-
-        Raises:
-            UsageError: The file has another text, or cannot be written.
-        """
-        folder = next(one for one in path.parents if one.exists())
-        is_present = path.exists()
-        access = os.access(path, os.R_OK | os.W_OK) if is_present else os.access(folder, os.W_OK)
-        if not folder.is_dir() or (is_present and not path.is_file()) or not access:
-            message = f"{self.shown(path)} cannot be read or written"
-            raise UsageError(message, "check that it is a file, and its permissions and those of its folder")
-        if is_present and not self.force and (text is None or not _has_text(path, text)):
-            raise UsageError(f"{self.shown(path)} already exists", "overwrite it with --force")
-
-    def read_code_owners(self) -> str:
-        """Return the text of CODEOWNERS; empty if there is none.
-
-        Raises:
-            UsageError: It is not a text, cannot be written, or is longer than GitHub reads.
-        """
-        path = self.code_owners
-        FileWriter(self.root, force=True).check(path)
-        if not path.exists():
-            return ""
-        self.check_length(path, path.stat().st_size)
-        return text_files.read_text(str(path), _MOST_OWNERS_BYTES)
-
-    def check_length(self, path: Path, length: int) -> None:
-        """Check the number of bytes of CODEOWNERS.
-
-        Raises:
-            UsageError: GitHub does not read a file with so many.
-        """
-        if length > _MOST_OWNERS_BYTES:
-            message = (
-                f"{self.shown(path)} has {length:,} bytes, and GitHub reads at most {_MOST_OWNERS_BYTES:,}"
-            )
-            raise UsageError(message, "shorten it, or leave out --code-owner")
-
-    def is_kept(self, path: Path, text: str) -> bool:
-        """Return whether a file exists with another text and is not to be overwritten."""
-        return path.is_file() and not self.force and not _has_text(path, text)
-
-    def save(self, path: Path, text: str, common: CommonOptions) -> None:
-        """Write a file that has another text, with its folders, and log its path.
-
-        Args:
-            path: The file.
-            text: Its new text.
-            common: The options of all commands.
-
-        Raises:
-            ReconcileError: The file could not be written.
-        """
-        is_same = path.exists() and _has_text(path, text)
-        if not is_same:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                message = f"{self.shown(path.parent)} could not be created: {error.strerror}"
-                raise ReconcileError(message, "check the permissions of its folder") from error
-            text_files.save(path, text)
-        if not common.quiet:
-            terminal.log(f"{'Unchanged:' if is_same else 'Wrote'} {self.shown(path)}")
-
-    def shown(self, path: Path) -> str:
-        """Return the path of a file as a person sees it, from the current directory if it is below."""
-        return os.path.relpath(path)
-
-
-def _has_text(path: Path, text: str) -> bool:
-    return path.read_bytes() == text.encode()
-
-
-def find_root() -> Path:
-    """Return the root of the repository in which this process runs; without one the current directory."""
-    here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-
-
 def check_new(github: GitHubOptions, output: str, *, force: bool) -> None:
     """Check the files before a spec is made, which takes longer.
 
@@ -230,12 +133,15 @@ def check_new(github: GitHubOptions, output: str, *, force: bool) -> None:
             or `gh` is missing.
     """
     from ssm_reconcile.github.workflow_run import repository_paths
+    from ssm_reconcile.init.callers import other_callers
     from ssm_reconcile.init.github import WORKFLOW, check_words
 
     if output == "-":
         raise UsageError("--github needs a file for the spec, not `-`")
     files = FileWriter(find_root(), force)
-    check_words(github.branch or "main", repository_paths([output], {"GITHUB_WORKSPACE": str(files.root)}))
+    paths = repository_paths([output], {"GITHUB_WORKSPACE": str(files.root)})
+    check_words(github.branch or "main", paths)
+    other_callers(WORKFLOW, files.read_workflows(), paths, may_keep=False)
     files.check(files.root / WORKFLOW)
     if github.code_owners:
         files.read_code_owners()
@@ -260,16 +166,12 @@ def run(github: GitHubOptions, specs: Sequence[str], *, force: bool, common: Com
     from ssm_reconcile.init import github as content
 
     files = FileWriter(find_root(), force)
-    setup = _setup_of(github, specs, files.root)
-    workflow, text = files.root / content.WORKFLOW, content.workflow_text(setup)
-    is_new, is_kept = not workflow.exists(), github.is_applied and files.is_kept(workflow, text)
-    texts = {} if is_kept else {workflow: text}
-    if is_kept:
-        kept = text_files.read_text(str(workflow), _MOST_WORKFLOW_BYTES)
-        setup = replace(setup, kept_checks=content.checks_of(files.shown(workflow), kept))
-    for path in texts:
+    setup, texts, kept = _plan_workflow(github, _setup_of(github, specs, files.root), files)
+    for path, text in texts.items():
         files.check(path, text)
+    is_new = any(not path.exists() for path in texts)
     owners, notes = _owners_of(setup, files)
+    notes += _losses(texts, files)
     ids, state, requests = None, content.GitHubState(), []
     if github.is_applied:
         ids = _check_gh(github)
@@ -284,16 +186,57 @@ def run(github: GitHubOptions, specs: Sequence[str], *, force: bool, common: Com
     else:
         terminal.write(content.script(setup))
     if not common.quiet:
-        if is_kept:
-            terminal.log(f"Kept {files.shown(workflow)}, which has another text; --force overwrites it.")
+        for line in kept:
+            terminal.log(line)
         for note in (*notes, *content.setup_notes(setup, state, has_owners=files.code_owners.exists())):
             terminal.log(f"Note: {note}")
         if github.is_applied and content.is_complete(setup, state):
             terminal.log("All settings on GitHub are complete.")
         words = (*github.apply_words, "--apply")
         again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
-        terminal.log(content.next_steps(setup, again, words, ids, is_new=is_new))
+        shown = [files.shown(path) for path in texts | owners]
+        terminal.log(content.next_steps(setup, again, words, ids, files=shown, is_new=is_new))
     return 0
+
+
+def _plan_workflow(
+    github: GitHubOptions, setup: RepositorySetup, files: FileWriter
+) -> tuple[RepositorySetup, dict[Path, str], list[str]]:
+    """Return the setup with the checks of all workflows, the workflow to write, and notes on those kept.
+
+    Raises:
+        UsageError: Another workflow calls for one of the specs, or its checks are unknown.
+    """
+    from ssm_reconcile.init import callers
+    from ssm_reconcile.init.github import WORKFLOW, workflow_text
+
+    found, name = files.read_workflows(), files.shown(files.root / WORKFLOW)
+    may_keep = github.is_applied and not files.force
+    others = callers.other_callers(WORKFLOW, found, setup.specs, may_keep=may_keep)
+    setup = replace(setup, other_checks=callers.checks_of_others(WORKFLOW, found))
+    text = workflow_text(setup)
+    if others:
+        kept = [f"Kept {path}, which calls for {', '.join(specs)}." for path, specs in others.items()]
+        own = callers.checks_of(name, found[WORKFLOW], _UNKNOWN_CHECKS) if WORKFLOW in found else ()
+        return replace(setup, kept_checks=own or setup.other_checks), {}, kept
+    if github.is_applied and files.is_kept(files.root / WORKFLOW, text):
+        own = callers.checks_of(name, found[WORKFLOW], _UNKNOWN_CHECKS)
+        kept = [f"Kept {name}, which has another text; --force overwrites it."]
+        return replace(setup, kept_checks=own), {}, kept
+    shared = set(setup.written_checks) & set(setup.other_checks)
+    if shared:
+        message = f"another workflow also reports `{min(shared)}`: the success of one passes for the other"
+        raise UsageError(message, "give the job of that workflow another id, and require its check")
+    return setup, {files.root / WORKFLOW: text}, []
+
+
+def _losses(texts: Mapping[Path, str], files: FileWriter) -> list[str]:
+    """Return notes on what the workflow no longer has after it is overwritten."""
+    from ssm_reconcile.init.callers import lost_parts
+    from ssm_reconcile.init.github import WORKFLOW
+
+    before = files.read_workflows().get(WORKFLOW, "")
+    return [note for text in texts.values() for note in lost_parts(WORKFLOW, before, text)]
 
 
 def _owners_of(setup: RepositorySetup, files: FileWriter) -> tuple[dict[Path, str], list[str]]:
@@ -464,6 +407,9 @@ def _read_state(setup: RepositorySetup) -> GitHubState:
     remedy = f"{gh.ADMINISTER}; {_PAID}"
     rulesets = gh.read_pages(f"{base}/rulesets?includes_parents=false", "rulesets", remedy=remedy)
     mine = next((one for one in rulesets if one["name"] == rules.NAME), None)
+    if mine is not None and mine.get("target", "branch") != "branch":
+        message = f"the ruleset {rules.NAME} of {setup.repository} is not for branches"
+        raise UsageError(message, "rename it: init --github makes one with this name for the default branch")
     ruleset = (
         None if mine is None else gh.read_object(f"{base}/rulesets/{mine['id']}", f"ruleset {rules.NAME}")
     )

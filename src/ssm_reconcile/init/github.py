@@ -1,7 +1,6 @@
 """Specs in a repository -> its files and settings on GitHub for reviewed applies. Pure.
 
     workflow_text       the workflow that calls the reusable workflow of this project
-    checks_of           the text of a workflow -> the checks that it reports
     code_owners_text    CODEOWNERS with owners of the specs and of `.github/`
     missing_requests    the settings that GitHub has -> the requests that complete them
     excess_requests     the settings that GitHub has -> the requests that remove what admits too much
@@ -28,7 +27,6 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.github.code_owners import is_owned, read_entries
 from ssm_reconcile.github.settings import APPLY, APPROVAL, PLAN
-from ssm_reconcile.github.workflow_calls import read_calls
 from ssm_reconcile.iam.stack import RoleNames
 from ssm_reconcile.init import ruleset
 
@@ -72,6 +70,7 @@ class RepositorySetup:
         code_owners: The owners of the specs and of `.github/`, each with `@`.
         reviewers: The reviewers of a plan that changed: users, and teams as ORGANIZATION/TEAM.
         kept_checks: The checks of the workflow that stays as it is; empty if it is written.
+        other_checks: The checks of the other workflows of the repository.
     """
 
     repository: str
@@ -85,15 +84,19 @@ class RepositorySetup:
     code_owners: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
     kept_checks: tuple[str, ...] = ()
+    other_checks: tuple[str, ...] = ()
 
     @property
     def checks(self) -> list[str]:
         """The names of the checks that a merge needs."""
-        if self.kept_checks:
-            return list(self.kept_checks)
+        return list(dict.fromkeys((*(self.kept_checks or self.written_checks), *self.other_checks)))
+
+    @property
+    def written_checks(self) -> tuple[str, ...]:
+        """The names of the checks of the workflow that is written."""
         if len(self.specs) == 1:
-            return ["ssm / SSM check"]
-        return [f"ssm ({spec.rstrip('/')}) / SSM check" for spec in self.specs]
+            return ("ssm / SSM check",)
+        return tuple(f"ssm ({spec.rstrip('/')}) / SSM check" for spec in self.specs)
 
 
 def check_words(branch: str, specs: Sequence[str]) -> None:
@@ -179,23 +182,6 @@ jobs:
       region: {setup.region}
       account: "{setup.account}"
 """
-
-
-def checks_of(path: str, text: str) -> tuple[str, ...]:
-    """Return the checks that a workflow reports.
-
-    Args:
-        path: The path of the workflow.
-        text: Its text.
-
-    Raises:
-        UsageError: They are not known, so a ruleset would require the wrong ones.
-    """
-    calls = read_calls(path, text)
-    if not calls or not all(call.checks for call in calls):
-        message = f"{path} exists, and the checks that it reports could not be read"
-        raise UsageError(message, "overwrite it with --force, or write its specs as a list in the matrix")
-    return tuple(dict.fromkeys(check for call in calls for check in call.checks))
 
 
 def _scalar(text: str) -> str:
@@ -367,6 +353,13 @@ def excess_requests(setup: RepositorySetup, state: GitHubState) -> dict[str, Api
                 found[f"{where} also admits the {kind} {one['name']}"] = ApiRequest(
                     "DELETE", path, None, where
                 )
+    plans = _environment_body(state.environments.get(PLAN, {}))
+    if plans.get("reviewers") or plans.get("deployment_branch_policy"):
+        where = f"environment {PLAN}"
+        body = {key: value for key, value in plans.items() if key in {"wait_timer", "can_admins_bypass"}}
+        body |= {"reviewers": None, "deployment_branch_policy": None}
+        sentence = f"{where} has reviewers or does not admit every branch, so plans wait or fail"
+        found[sentence] = ApiRequest("PUT", f"{base}/environments/{PLAN}", body, where)
     if state.ruleset is not None:
         excess = ruleset.find_excess(state.ruleset, setup.branch, setup.checks)
         if excess is not None:
@@ -411,7 +404,13 @@ def setup_notes(setup: RepositorySetup, state: GitHubState, *, has_owners: bool)
 
 
 def next_steps(
-    setup: RepositorySetup, again: CommandLine, words: Sequence[str], ids: str | None, *, is_new: bool
+    setup: RepositorySetup,
+    again: CommandLine,
+    words: Sequence[str],
+    ids: str | None,
+    *,
+    files: Sequence[str],
+    is_new: bool,
 ) -> str:
     """Return what is left, in its order: before the settings are made, or after.
 
@@ -420,6 +419,7 @@ def next_steps(
         again: The specs.
         words: The options that make the settings.
         ids: The ids of the repository if the settings are made, else None.
+        files: The paths of the files to push, from the current directory.
         is_new: Whether this run wrote the workflow.
     """
     stack, branch, region = setup.roles.stack, setup.branch, setup.region
@@ -428,7 +428,7 @@ def next_steps(
         " applied on merge."
     )
     if ids is None:
-        return f"Next:\n{again.github_steps(setup.repository, stack, region, words, branch)}\n{pull}"
+        return f"Next:\n{again.github_steps(setup.repository, stack, region, files, words, branch)}\n{pull}"
     commands = again.role_steps(setup.repository, stack, region, ids)
     roles, check = f"Next, unless the stack has these roles:\n{commands}", f"Then:\n  {again.doctor_github()}"
     if not is_new:
