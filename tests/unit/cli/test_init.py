@@ -99,7 +99,7 @@ def test_the_commands_after_a_new_spec_run_as_they_are_printed(years: SimulatedA
     assert template.exit_code == 0, template.output
     assert "PlanRole" in json.loads(template.stdout)["Resources"]
     assert deploy[:5] == ["aws", "cloudformation", "deploy", "--template-file", "roles.json"]
-    assert push[:3] == ["git", "add", ".github"]
+    assert push[:3] == ["git", "add", ".github/workflows/ssm-reconcile.yml"]
     assert settings == ["ssm-reconcile", "init", "--github", "OWNER/REPO", "--apply", "a.yaml"]
     assert check == ["ssm-reconcile", "doctor", "--github", "a.yaml"]
     assert "GitHub" not in cli(*LOOK, "--quiet").output
