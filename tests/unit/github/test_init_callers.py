@@ -61,12 +61,9 @@ def test_the_remedies_of_doctor_keep_a_workflow_for_each_spec(fresh: Hub, cli: C
     assert not Path(WORKFLOW).exists()
     assert problems(fresh, cli, "specs/a.yaml") == set()
     assert cli(*INIT, "specs/b.yaml").exit_code == 0
-    (command,) = {
-        command
-        for one in (problems(fresh, cli, *SPECS) and found(cli, *SPECS))
-        for command in COMMAND.findall(one["remedy"])
-        if "--apply" in command
-    }
+    assert problems(fresh, cli, *SPECS)
+    remedies = [one["remedy"] for one in found(cli, *SPECS)]
+    (command,) = {one for remedy in remedies for one in COMMAND.findall(remedy) if "--apply" in one}
     assert cli(*shlex.split(command), "--ref", COMMIT).exit_code == 0
     assert sorted(contexts(fresh)) == [CHECK, "ssm-a / SSM check"]
     assert problems(fresh, cli, *SPECS) == set()
