@@ -576,7 +576,7 @@ class TestCalls:
             ("strategy: {matrix: {spec: [replication.yaml]}}", None, None),
         ],
     )  # fmt: skip
-    def test_what_skips_or_cancels_a_call_is_reported(
+    def test_a_condition_a_matrix_or_a_queue_that_skips_or_cancels_a_call_is_reported(
         self, called: Hub, states: States, line: str, subject: str | None, state: str | None
     ) -> None:
         called.contents[CALLER] = CALL.replace("  ssm:\n", f"  ssm:\n    {line}\n").encode()
@@ -606,7 +606,7 @@ class TestCalls:
         monkeypatch.setattr(settings, "MOST_WORKFLOWS", 2)
         called.contents |= {f".github/workflows/a{one}.yml": b"on: push\njobs: {}\n" for one in "12"}
         called.contents[".github/CODEOWNERS"] = b"* @acme/ops\n"
-        assert states() == {"workflows: .github/workflows": "unknown"}, "no call is not said to be missing"
+        assert states() == {"workflows: .github/workflows": "unknown"}, "a call is not reported as missing"
         called.branch_rules = [PULL_REQUEST]
         unknown = {"workflows: .github/workflows": "unknown", **branch(CALLED_CHECK, state="unknown")}
         assert states() == unknown
