@@ -186,6 +186,7 @@ def test_the_locked_packages_are_installed_by_hash() -> None:
     ("name", "pattern", "count"),
     [
         (".pre-commit-hooks.yaml", r"rev: v(\S+)", 1),
+        ("docs/github-actions.md", r"rev: v(\S+)", 1),
         ("docs/event-driven.md", r"gh release download v(\S+)|refs/tags/v([^\s;]+)|, `(\S+)` the version", 3),
         ("docs/upgrading.md", r"refs/tags/v([^\s;]+)|ghcr\.io/\S+:(\S+)", 2),
         ("Containerfile", r"ssm_reconcile-(\d\S+)-py3-none-any\.whl", 1),
