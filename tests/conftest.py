@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,11 +36,18 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return processors + (processors + 1) // 2
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for a random order."""
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run in the random order of a seed")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each worker an equal part of the long tests first: a run then ends with tests of milliseconds.
 
     `--dist worksteal` cuts the list into as many equal parts as there are workers, in its order.
     """
+    if config.option.shuffle is not None:
+        random.Random(config.option.shuffle).shuffle(items)  # noqa: S311 - an order, the same for each worker
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     quick = [item for item in items if item.path.relative_to(TESTS).parts[0] in QUICK]
     long = [item for item in items if item.path.relative_to(TESTS).parts[0] not in QUICK]
