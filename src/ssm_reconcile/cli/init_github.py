@@ -222,6 +222,9 @@ def _plan_workflow(
     if github.is_applied and files.is_kept(files.root / WORKFLOW, text):
         own = callers.checks_of(name, found[WORKFLOW], _UNKNOWN_CHECKS)
         kept = [f"Kept {name}, which has another text; --force overwrites it."]
+        missing = callers.specs_without_call(found[WORKFLOW], setup.specs)
+        if missing:
+            kept.append(f"Note: {name} does not call for {', '.join(missing)}: add it there.")
         return replace(setup, kept_checks=own), {}, kept
     shared = set(setup.written_checks) & set(setup.other_checks)
     if shared:

@@ -7,6 +7,7 @@ inputs.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from ssm_reconcile.command_line import CommandLine
@@ -196,6 +197,10 @@ def _of_specs(
             message = "no call that could be read names it, and a workflow could not be read"
             remedy = "read that workflow yourself"
             yield Check("workflows", spec, Answer.UNKNOWN, message, remedy, Needed.PLAN)
+        elif below := [one for call in calls for one in call.specs if paths_below([one], [path])]:
+            message = "no call names the folder; calls name specs in it"
+            remedy = f"check these specs: `ssm-reconcile doctor --github {shlex.join(below)}`"
+            yield Check("workflows", spec, Answer.UNKNOWN, message, remedy, Needed.PLAN)
         else:
             message = "no call of the reusable workflow names it, so it is neither planned nor applied"
             first = next((call for call in calls if call.path == CALLER), calls[0])
@@ -216,6 +221,9 @@ def _of_shared(calls: Sequence[WorkflowCall]) -> Iterator[Check]:
                 places = f"{second.path} ({second.job}) and {call.path} ({call.job})"
                 message, remedy = f"each of its merges is applied twice, by {places}", "remove one of them"
                 yield Check("workflows", f"{spec}: calls", Answer.FAILED, message, remedy)
+            elif spec.lower() == other.lower():
+                message = f"its path and {other} differ in case only: GitHub gives both the same queue"
+                yield Check("workflows", f"{spec}: path", Answer.FAILED, message, "rename one of them")
     checks = [check for call in calls for check in call.checks]
     for name in sorted({check for check in checks if checks.count(check) > 1}):
         paths = ", ".join(dict.fromkeys(call.path for call in calls if name in call.checks))

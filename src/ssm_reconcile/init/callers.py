@@ -83,6 +83,17 @@ def checks_of_others(workflow: str, texts: Mapping[str, str]) -> tuple[str, ...]
     return tuple(dict.fromkeys(found))
 
 
+def specs_without_call(text: str, specs: Sequence[str]) -> list[str]:
+    """Return the specs that no call of a workflow names.
+
+    Args:
+        text: The text of the workflow.
+        specs: The paths of the specs in the repository; that of a folder may end with `/`.
+    """
+    known = [spec for call in read_calls("", text) or () for spec in call.specs]
+    return [spec for spec in specs if not paths_below([spec.rstrip("/")], known)]
+
+
 def lost_parts(path: str, before: str, after: str) -> list[str]:
     """Return notes on the specs and inputs that a workflow no longer has.
 

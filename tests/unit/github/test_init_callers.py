@@ -149,6 +149,40 @@ def test_a_spec_that_no_call_names_is_added_to_the_others(fresh: Hub, cli: Cli) 
     assert problems(fresh, cli, *SPECS) == {f"branch main: check `{CHECK}`"}
 
 
+def test_a_kept_workflow_without_a_call_for_a_spec_is_noted(fresh: Hub, cli: Cli) -> None:
+    assert cli(*INIT, "specs/a.yaml").exit_code == 0
+    text = cli(*INIT, "--apply", *SPECS).stderr
+    assert f"Note: {WORKFLOW} does not call for specs/b.yaml: add it there." in text
+    path = Path(WORKFLOW)
+    path.write_text(path.read_text() + "# mine\n")
+    assert "does not call for" not in cli(*INIT, "--apply", "specs/a.yaml").stderr
+
+
+def test_a_folder_whose_specs_are_called_one_by_one_is_unknown(fresh: Hub, cli: Cli) -> None:
+    assert cli(*INIT, *REVIEWERS, "--apply", *SPECS).exit_code == 0
+    assert problems(fresh, cli, "specs") >= {"workflows: specs/"}
+    (one,) = (one for one in found(cli, "specs") if one["where"] == "workflows")
+    assert one["answer"] == "unknown"
+    (command,) = COMMAND.findall(one["remedy"])
+    assert cli(*shlex.split(command)).exit_code == 0
+
+
+def test_paths_of_specs_that_differ_in_case_only_are_reported(fresh: Hub, cli: Cli) -> None:
+    assert cli(*INIT, *REVIEWERS, "--apply", *SPECS).exit_code == 0
+    path = Path(WORKFLOW)
+    path.write_text(path.read_text().replace("specs/b.yaml", "specs/A.yaml"))
+    assert "workflows: specs/A.yaml: path" in problems(fresh, cli, "specs/a.yaml")
+
+
+def test_a_remedy_for_one_spec_names_those_of_all_workflows(fresh: Hub, cli: Cli) -> None:
+    write_other(cli)
+    assert cli(*INIT, "specs/b.yaml").exit_code == 0
+    assert problems(fresh, cli, "specs/b.yaml")
+    remedies = [one["remedy"] for one in found(cli, "specs/b.yaml")]
+    commands = {one for remedy in remedies for one in COMMAND.findall(remedy) if one.endswith("--apply")}
+    assert commands == {f"init --github {REPOSITORY} specs/b.yaml specs/a.yaml --apply"}
+
+
 def test_a_workflow_that_is_overwritten_loses_no_part_without_a_note(fresh: Hub, cli: Cli) -> None:
     assert cli(*INIT, *SPECS).exit_code == 0
     path = Path(WORKFLOW)
