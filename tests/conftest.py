@@ -49,8 +49,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.shuffle is not None:
         random.Random(config.option.shuffle).shuffle(items)  # noqa: S311 - an order, the same for each worker
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    quick = [item for item in items if item.path.relative_to(TESTS).parts[0] in QUICK]
-    long = [item for item in items if item.path.relative_to(TESTS).parts[0] not in QUICK]
+    folders = {path: _folder(path) for path in {item.path for item in items}}
+    quick = [item for item in items if folders[item.path] in QUICK]
+    long = [item for item in items if folders[item.path] not in QUICK]
     items[:] = [
         item
         for n in range(workers)
@@ -59,8 +60,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
 
 
+def _folder(path: Path) -> str:
+    return path.relative_to(TESTS).parts[0]
+
+
 def pytest_configure() -> None:
     """Prepare the process before any test module reads the environment or imports boto3."""
+    gc.disable()  # almost nothing is garbage before the first test
     for name in list(os.environ):
         if name.startswith(("GITHUB_", "ACTIONS_", "RUNNER_")):
             del os.environ[name]
@@ -81,14 +87,14 @@ def pytest_collection_finish() -> None:
     """Exclude tests and libraries from garbage collection: a full collection takes most of its time there."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
 def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run thread pools in one thread where the test is not about threads."""
-    folder = request.path.relative_to(TESTS).parts[0]
-    if folder in IN_ONE_THREAD and request.node.get_closest_marker("threads") is None:
+    if _folder(request.path) in IN_ONE_THREAD and request.node.get_closest_marker("threads") is None:
         run_in_one_thread(monkeypatch)
 
 

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from ssm_reconcile.cli import demo
+from ssm_reconcile.errors import ReconcileError
+from tests.doubles.once import make_once
 from tools import session
 
 TOKEN = re.compile(r"[\w-]{24}")
 """The form of the secrets of the demo."""
 
 
+def record(factory: pytest.TempPathFactory, width: int) -> str:
+    """Return the output with colours of one demo, which all workers share."""
+
+    def run(folder: Path) -> None:
+        (folder / "output").write_text(session.record(width), encoding="utf-8")
+
+    return (make_once(factory, f"demo-{width}", run) / "output").read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
-def recorded() -> str:
-    """The output with colours, of a terminal with 100 columns."""
-    return session.record()
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The output of a terminal with 100 columns."""
+    return record(tmp_path_factory, session.WIDTH)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +51,10 @@ def test_each_statement_of_the_demo_holds(shown: str) -> None:
 
 
 @pytest.mark.parametrize("width", [100, 80])
-def test_the_demo_has_at_most_120_lines_that_fit_the_terminal(shown: str, width: int) -> None:
-    lines = (shown if width == session.WIDTH else session.COLOR.sub("", session.record(width))).splitlines()
+def test_the_demo_has_at_most_120_lines_that_fit_the_terminal(
+    tmp_path_factory: pytest.TempPathFactory, width: int
+) -> None:
+    lines = session.COLOR.sub("", record(tmp_path_factory, width)).splitlines()
     assert len(lines) <= 120
     assert [line for line in lines if len(line) > width] == []
 
@@ -71,35 +90,72 @@ def test_the_demo_prints_no_token_and_no_path_of_this_machine(shown: str) -> Non
     assert f"{tempfile.gettempdir()}/" not in shown
 
 
-CHANGED_SPEC = 'demo.SPEC = demo.SPEC.replace("{}", "{}")'
-CHANGED_COMMAND = """
-command = demo._Demo._command
-demo._Demo._command = lambda self, *words: command(self, *(("plan", {}) if words == ("plan",) else words))
-"""
-
-
-@pytest.mark.parametrize(
-    ("change", "statement"),
-    [
-        (CHANGED_SPEC.format("/prod/**", "/prod/flags/*"), "the plan leaves the conflict to the user"),
-        (
-            CHANGED_SPEC.format("delete: owned", r"delete: owned\nadopt: overwrite"),
-            "the plan leaves the conflict to the user",
-        ),
-        (CHANGED_COMMAND.format('"--verify-values"'), "the second plan decrypts no secret"),
-        (CHANGED_SPEC.format("max_deletes: 1", "max_deletes: 2"), "only deletes are withheld"),
-        (CHANGED_SPEC.format("/prod/**", "/prod/orders/*"), "the plan creates 7 parameters"),
-    ],
-    ids=["selection", "adopt", "decryption", "guard", "creates"],
-)
-def test_a_statement_that_does_not_hold_ends_the_demo_with_an_error(change: str, statement: str) -> None:
+def test_a_statement_that_does_not_hold_ends_the_demo_with_an_error() -> None:
+    change = 'demo.SPEC = demo.SPEC.replace("/prod/**", "/prod/flags/*")'
     program = f"from ssm_reconcile.cli import demo, root\n{change}\nroot.main(['demo'])"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=240,
         stdin=subprocess.DEVNULL, env=os.environ,
     )  # fmt: skip
     assert done.returncode == 1
-    assert f"the demo failed at this statement: {statement}" in done.stderr
+    assert "the demo failed at this statement: the plan leaves the conflict to the user" in done.stderr
+
+
+CREATED = "/prod/orders/url"
+NO_REQUEST: dict[str, Any] = {"headers": {}}
+UPDATED = [
+    {"name": name, "action": "update", "withheld_by": []}
+    for name in (demo.LIMITS, demo.PASSWORD, demo.EDITED)
+]
+DELETED = [{"name": name, "action": "delete", "withheld_by": []} for name in demo.FLAGS]
+CONFLICT = [{"name": demo.LIMITS, "row": "conflict"}]
+
+
+@pytest.mark.parametrize(
+    ("step", "document", "statement"),
+    [
+        ("_plan", {"others": [], "changes": []}, "the plan leaves the conflict to the user"),
+        ("_plan", {"others": CONFLICT, "changes": []}, "the plan creates 1 parameters"),
+        ("_plan_again", {"changes": []}, "the second plan decrypts no secret"),
+        ("_plan_changes", {"changes": UPDATED + DELETED}, "only deletes are withheld"),
+    ],
+    ids=["conflict", "creates", "decryption", "guard"],
+)
+def test_each_step_checks_its_document_and_its_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, document: dict[str, Any], statement: str
+) -> None:
+    body = base64.b64encode(b'{"WithDecryption": true}').decode()
+    request = {"headers": {"X-Amz-Target": "AmazonSSM.GetParameters"}, "body": body}
+    monkeypatch.setattr(demo, "_recorded_requests", lambda: nullcontext([NO_REQUEST, request]))
+    steps: Any = demo._Demo(tmp_path, "never")
+    steps._command = lambda *_: document
+    steps.account = SimpleNamespace(
+        values=lambda region: {demo.LIMITS: "1"} | ({CREATED: "x"} if region == demo.SOURCE else {}),
+        change_source=lambda: None,
+        edit_target=lambda: None,
+    )
+    with pytest.raises(ReconcileError, match=f"the demo failed at this statement: {statement}"):
+        getattr(steps, step)()
+
+
+RECORDED = """
+import tempfile, pathlib
+from ssm_reconcile.cli import demo
+with tempfile.TemporaryDirectory() as name, demo._simulator(pathlib.Path(name)):
+    account = demo.Account()
+    account.fill()
+    for with_decryption in (False, True):
+        with demo._recorded_requests() as requests:
+            account._ssm(demo.SOURCE).get_parameters(Names=[demo.LIMITS], WithDecryption=with_decryption)
+        print(*map(demo._is_decryption, requests))
+"""
+
+
+def test_a_decryption_is_found_in_the_requests_that_the_simulator_records() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RECORDED], capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.stdout.split() == ["False", "True"], done.stderr
 
 
 def test_the_picture_of_the_session_is_current(recorded: str) -> None:

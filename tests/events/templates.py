@@ -35,7 +35,7 @@ REQUIRED = {
 _NO_VALUE = object()
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
     """YAML with CloudFormation's tags."""
 
 

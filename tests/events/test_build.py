@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import fcntl
 import json
 import os
 import platform
@@ -18,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.doubles.once import make_once
 from tests.e2e.aws import moto
 
 ROOT = Path(__file__).parents[2]
@@ -141,16 +141,13 @@ def run_function(package: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     """Two builds and one run, shared by the workers of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "function"
-    folder.mkdir(exist_ok=True)
-    report = folder / "report.json"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not report.exists():
-            build_twice(folder)
-            report.write_text(json.dumps(run_function(folder / "first")))
-    return Packages(folder / "first", folder / "second", json.loads(report.read_text()))
+
+    def build(folder: Path) -> None:
+        build_twice(folder)
+        (folder / "report.json").write_text(json.dumps(run_function(folder / "first")))
+
+    folder = make_once(tmp_path_factory, "function", build)
+    return Packages(folder / "first", folder / "second", json.loads((folder / "report.json").read_text()))
 
 
 def contents(folder: Path) -> dict[str, tuple[int, float, bytes]]:

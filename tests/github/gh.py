@@ -5,7 +5,7 @@
     gh pr create --fill          of the branch that is checked out, which must be pushed
 
 It exits 1 for an error of the API, whose body is on stdout and whose message is on stderr, and 4 without a
-token, as the manual of `gh` says.
+token, as the manual of `gh` says. `run` does the same without a process.
 """
 
 from __future__ import annotations
@@ -15,15 +15,28 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from http.client import HTTPConnection
 from typing import Any
 
 
+def run(command: Sequence[str], *, input: str = "", **_: object) -> subprocess.CompletedProcess[str]:  # noqa: A002
+    """Answer in this process, in the place of `subprocess.run`."""
+    code, out, error = _answer(command[1:], input.encode)
+    return subprocess.CompletedProcess(command, code, out, error)
+
+
 def main() -> int:
-    words = sys.argv[1:]
+    code, out, error = _answer(sys.argv[1:], sys.stdin.buffer.read)
+    sys.stdout.write(out)
+    sys.stderr.write(error)
+    return code
+
+
+def _answer(words: Sequence[str], read: Callable[[], bytes]) -> tuple[int, str, str]:
+    """Return exit code, stdout and stderr; `read` returns stdin."""
     if words == ["auth", "token"]:
-        sys.stdout.write(f"{os.environ['GH_TOKEN']}\n")
-        return 0
+        return 0, f"{os.environ['GH_TOKEN']}\n", ""
     if words == ["pr", "create", "--fill"]:
         return _create_pull()
     parser = argparse.ArgumentParser("gh", allow_abbrev=False)
@@ -33,28 +46,27 @@ def main() -> int:
     parser.add_argument("--method", default="GET")
     parser.add_argument("--input", choices=["-"])
     parser.add_argument("--jq")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     if not os.environ.get("GH_TOKEN"):
-        sys.stderr.write("To get started with GitHub CLI, please run:  gh auth login\n")
-        return 4
-    body = sys.stdin.buffer.read() if given.input else None
-    status, text = _send(given.method, given.path, body)
+        return 4, "", "To get started with GitHub CLI, please run:  gh auth login\n"
+    status, text = _send(given.method, given.path, read() if given.input else None)
     failed = status >= 400
-    if given.include:
-        sys.stdout.write(f"HTTP/2.0 {status} Status\r\nContent-Type: application/json\r\n\r\n")
-    sys.stdout.write(_select(json.loads(text), given.jq) if given.jq and not failed else text)
-    if failed:
-        sys.stderr.write(f"gh: {json.loads(text).get('message')} (HTTP {status})\n")
-    return 1 if failed else 0
+    head = f"HTTP/2.0 {status} Status\r\nContent-Type: application/json\r\n\r\n" if given.include else ""
+    body = _select(json.loads(text), given.jq) if given.jq and not failed else text
+    error = f"gh: {json.loads(text).get('message')} (HTTP {status})\n" if failed else ""
+    return int(failed), head + body, error
 
 
 def _send(method: str, path: str, body: bytes | None) -> tuple[int, str]:
     host = os.environ["GH_TEST_API"].removeprefix("http://")
     connection = HTTPConnection(host, timeout=10)
     headers = {"Authorization": f"Bearer {os.environ['GH_TOKEN']}", "Content-Type": "application/json"}
-    connection.request(method, f"/{path}", body, headers)
-    response = connection.getresponse()
-    return response.status, response.read().decode()
+    try:
+        connection.request(method, f"/{path}", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
 
 
 def _select(document: Any, jq: str) -> str:
@@ -65,7 +77,7 @@ def _select(document: Any, jq: str) -> str:
     ).stdout
 
 
-def _create_pull() -> int:
+def _create_pull() -> tuple[int, str, str]:
     """Open a pull request of the current branch; print its address."""
     branch = subprocess.run(
         ["git", "branch", "--show-current"], capture_output=True, text=True, check=True
@@ -73,10 +85,8 @@ def _create_pull() -> int:
     path = f"repos/{os.environ['GH_TEST_REPOSITORY']}/pulls"
     status, text = _send("POST", path, json.dumps({"head": branch, "base": "main", "title": branch}).encode())
     if status >= 400:
-        sys.stderr.write(f"pull request create failed: {json.loads(text).get('message')} (HTTP {status})\n")
-        return 1
-    sys.stdout.write(f"{json.loads(text)['html_url']}\n")
-    return 0
+        return 1, "", f"pull request create failed: {json.loads(text).get('message')} (HTTP {status})\n"
+    return 0, f"{json.loads(text)['html_url']}\n", ""
 
 
 if __name__ == "__main__":

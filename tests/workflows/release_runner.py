@@ -69,14 +69,16 @@ def git(folder: Path, *words: str) -> str:
 
 
 class Runner:
-    """A clone of the repository, and what a runner sets for its scripts."""
+    """A clone of the repository, and what a runner sets for its scripts; also one that exists already."""
 
     def __init__(self, place: Path) -> None:
         self.folder, self.temp, self.standins = (place / name for name in ("clone", "temp", "standins"))
         for folder in (self.folder, self.temp, self.standins):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         for name, body in (("docker", DOCKER), ("gh", GH)):
             standin = self.standins / name
+            if standin.exists():  # another worker runs it
+                continue
             standin.write_text(f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >> "$STANDINS/calls"\n{body}')
             standin.chmod(0o755)
         self.calls_file, self.output = self.standins / "calls", self.standins / "output"
@@ -146,13 +148,13 @@ def clone_into(folder: Path) -> None:
 
 
 def clean_environments(runner: Runner) -> None:
-    """Make what the step installs from the index: the locked packages of this environment, without ours."""
+    """Make what the step installs from the index: the packages of this environment, without our own."""
     borrowed = runner.temp / "borrowed"
     borrowed.mkdir()
     for path in Path(sysconfig.get_path("purelib")).iterdir():
         if "ssm_reconcile" not in path.name and path.suffix != ".pth":
             (borrowed / path.name).symlink_to(path)
     for name in ("wheel", "sdist"):
-        venv.create(runner.temp / name, with_pip=True, symlinks=True)
+        venv.create(runner.temp / name, symlinks=True)
         (site,) = (runner.temp / name / "lib").glob("python*/site-packages")
         (site / "borrowed.pth").write_text(f"{borrowed}\n")

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.docs.pages import blocks_of
+from tests.doubles.once import make_once
 from tests.workflows.release_runner import (
     DIGEST,
     JOBS,
@@ -92,15 +93,18 @@ def runner(tmp_path: Path) -> Runner:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    """The job `build` until the distributions are installed."""
-    runner = Runner(tmp_path_factory.mktemp("release"))
-    clone_into(runner.folder)
-    clean_environments(runner)
-    job = "build"
-    passed(runner.run(job, "Refuse a commit that is not on the default branch"))
-    passed(runner.run(job, "Write the release notes, if the tag is the version"))
-    passed(runner.run(job, "Build twice, and compare"))
-    return runner
+    """The job `build` until the distributions are installed, for all workers: tests change copies."""
+
+    def build(place: Path) -> None:
+        runner = Runner(place)
+        clone_into(runner.folder)
+        clean_environments(runner)
+        job = "build"
+        passed(runner.run(job, "Refuse a commit that is not on the default branch"))
+        passed(runner.run(job, "Write the release notes, if the tag is the version"))
+        passed(runner.run(job, "Build twice, and compare"))
+
+    return Runner(make_once(tmp_path_factory, "release", build))
 
 
 # The workflow
@@ -251,11 +255,13 @@ def test_the_notes_are_the_section_of_the_version(built: Runner) -> None:
 # The distributions
 
 
-def test_another_folder_another_umask_and_the_sdist_give_the_same_bytes(built: Runner) -> None:
+def test_another_folder_another_umask_and_the_sdist_give_the_same_bytes(
+    built: Runner, tmp_path: Path
+) -> None:
     """The script compares; a file that is not committed is in one of its builds only, and must fail it."""
     names = sorted(path.name for path in (built.folder / "dist").iterdir())
     assert names == [f"ssm_reconcile-{VERSION}-py3-none-any.whl", f"ssm_reconcile-{VERSION}.tar.gz"]
-    second = Runner(built.temp / "again-changed")
+    second = Runner(tmp_path)
     shutil.copytree(built.folder, second.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("dist"))
     (second.temp / "wheel").symlink_to(built.temp / "wheel")
     git(second.folder, "worktree", "prune")
@@ -300,7 +306,7 @@ def test_an_sdist_with_other_contents_or_metadata_is_refused(built: Runner, tmp_
             (one, file.read()) for one in old.getmembers() if (file := old.extractfile(one)) is not None
         ]
     stem = f"ssm_reconcile-{VERSION}"
-    with tarfile.open(sdist, "w:gz") as new:
+    with tarfile.open(sdist, "w:gz", compresslevel=1) as new:
         for name in (".github/workflows/ci.yml", ".env"):
             new.addfile(tarfile.TarInfo(f"{stem}/{name}"))
         for member, data in members:
@@ -333,7 +339,7 @@ def test_a_distribution_without_the_owner_of_the_repository_is_refused(built: Ru
         members = [(one, old.extractfile(one)) for one in old.getmembers()]
         contents = [(one, file.read()) for one, file in members if file is not None]
     stem, text = f"ssm_reconcile-{VERSION}", b"gh release download --repo " + release.PLACEHOLDER
-    with tarfile.open(sdist, "w:gz") as new:
+    with tarfile.open(sdist, "w:gz", compresslevel=1) as new:
         for member, data in contents:
             changed = text if member.name == f"{stem}/docs/upgrading.md" else data
             member.size = len(changed)
@@ -342,23 +348,28 @@ def test_a_distribution_without_the_owner_of_the_repository_is_refused(built: Ru
     assert error.startswith(f"{sdist.name}: {stem}/docs/upgrading.md has OWNER/")
 
 
-def test_the_commands_of_the_documentation_build_the_same_bytes(built: Runner) -> None:
+def test_the_commands_of_the_documentation_build_the_same_bytes(built: Runner, tmp_path: Path) -> None:
     (command,) = [
         one.text
         for _, commands in blocks_of(ROOT / "docs/upgrading.md")
         for one in commands
         if "hatchling" in one.text
     ]
-    before = {path.name: path.read_bytes() for path in (built.folder / "dist").iterdir()}
+    clone = tmp_path / "clone"
+    shutil.copytree(built.folder, clone, ignore=shutil.ignore_patterns("dist"))
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "GIT_"))}
     path = f"{built.temp}/wheel/bin:{os.environ['PATH']}"
-    subprocess.run(["bash", "-c", command], cwd=built.folder, env=kept | {"PATH": path}, check=True)
-    assert {path.name: path.read_bytes() for path in (built.folder / "dist").iterdir()} == before
+    subprocess.run(["bash", "-c", command], cwd=clone, env=kept | {"PATH": path}, check=True)
+    first, second = (
+        {path.name: path.read_bytes() for path in (folder / "dist").iterdir()}
+        for folder in (built.folder, clone)
+    )
+    assert second == first
 
 
 def test_each_distribution_is_installed_and_tried(built: Runner) -> None:
     contexts = {"steps.notes.outputs.version": VERSION}
-    out = passed(built.run("build", "Install each distribution, and try it", contexts))
+    out = passed(built.run("build", "Install each distribution, and try it", contexts, PIP_NO_COMPILE="1"))
     assert out.count("replications, valid") == 2
     for name in ("wheel", "sdist"):
         code = "import ssm_reconcile; print(ssm_reconcile.__file__)"

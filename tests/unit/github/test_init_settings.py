@@ -10,12 +10,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ssm_reconcile.cli import gh
 from tests.github.content import REPOSITORY, Environment, Hub
+from tests.github.gh import run as run_gh
 from tests.unit.cli.conftest import SPEC, Cli
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +31,7 @@ COMMAND = re.compile("`ssm-reconcile ([^`]+)`")
 
 @pytest.fixture
 def fresh(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """A public repository without any setting, a spec in its folder, and a `gh` that reaches it."""
+    """A public repository without any setting, and a spec; `gh` answers in process and is on the path too."""
     hub.visibility = "public"
     hub.tokens[TOKEN] = "alice"
     monkeypatch.chdir(tmp_path)
@@ -51,7 +53,15 @@ def fresh(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
         "GITHUB_SERVER_URL": "https://github.example.com",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
+    in_process = SimpleNamespace(run=run_gh, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(gh, "subprocess", in_process)
     return hub
+
+
+@pytest.fixture
+def processes(fresh: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request starts the program `gh`."""
+    monkeypatch.setattr(gh, "subprocess", subprocess)
 
 
 def state(hub: Hub) -> Mapping[str, Any]:
@@ -337,7 +347,7 @@ def test_a_response_of_another_form_is_an_error_of_github(
 
 
 def test_a_gh_that_does_not_end_or_start_is_reported(
-    fresh: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    fresh: Hub, processes: None, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = Path("bin/gh")
     program.write_text("#!/bin/sh\nexec sleep 30\n")
@@ -516,7 +526,7 @@ def test_an_unknown_reviewer_is_named_and_nothing_is_changed(fresh: Hub, cli: Cl
     assert not written()
 
 
-def test_a_token_that_may_only_read_is_reported(fresh: Hub, cli: Cli) -> None:
+def test_a_token_that_may_only_read_is_reported(fresh: Hub, processes: None, cli: Cli) -> None:
     fresh.restrict(TOKEN, {"actions": "write", "contents": "write"}, "alice")
     result = cli(*INIT, "--apply")
     assert result.exit_code == 1

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from ssm_reconcile.change import (
@@ -288,6 +289,7 @@ def name_at(number: int) -> str:
     return f"/{_AREAS[number % 4]}/prod/{_PARTS[number // 4 % 4]}/setting-{number:03}"
 
 
+@cache
 def many(parameters: int, deletes: int = 2) -> Plan:
     """Return changes of `parameters` names in five regions: deletes, one replacement, updates, creates."""
     changes = []
