@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
 from tests.github.content import Hub
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import NUMBER, SPEC, Cli, save
 from tests.unit.renderers import plans
+from tests.unit.renderers.shapes import large_plan
 
 Texts: TypeAlias = dict[str, str]
 PROMISE = "Applied on merge"
@@ -26,8 +29,14 @@ def texts(hub: Hub) -> Texts:
     return found | {"summary": Path("summary.md").read_text()}
 
 
-def plan_file(parameters: int = 0) -> str:
-    return save(plans.document_of(plans.many(parameters) if parameters else plans.twelve()))
+@cache
+def large() -> Plan:
+    """Return a plan whose names have no room in a comment."""
+    return large_plan("long names", 400)
+
+
+def plan_file(*, is_large: bool = False) -> str:
+    return save(plans.document_of(large() if is_large else plans.twelve()))
 
 
 def refused_report() -> str:
@@ -58,16 +67,16 @@ def test_a_refusal_has_its_plan_and_id_below_and_promises_nothing(
         assert PROMISE not in text, place
 
 
-@pytest.mark.parametrize("parameters", [0, 1000])
+@pytest.mark.parametrize("is_large", [False, True])
 def test_a_plan_of_a_pull_request_promises_and_says_where_the_rest_is(
-    hub: Hub, cli: Cli, parameters: int
+    hub: Hub, cli: Cli, is_large: bool
 ) -> None:
-    cli("publish", plan_file(parameters), "--issue")
+    cli("publish", plan_file(is_large=is_large), "--issue")
     found = texts(hub)
     assert f"{PROMISE} only as it is shown here." in found["comment"]
     assert f"{PROMISE} only as it is shown here." in found["summary"]
     rest = "are in the run summary and in the saved plan ([artifacts of the run]"
-    assert (rest in found["comment"]) is bool(parameters)
+    assert (rest in found["comment"]) is is_large
 
 
 @pytest.mark.parametrize("event", ["push", "schedule", "workflow_dispatch", "repository_dispatch"])
@@ -81,15 +90,15 @@ def test_a_plan_outside_of_a_pull_request_promises_nothing(
 
 
 def test_an_issue_names_no_artifact_which_its_run_does_not_have(hub: Hub, cli: Cli, push: None) -> None:
-    cli("publish", plan_file(1000), "--issue", "--comment", "never")
+    cli("publish", plan_file(is_large=True), "--issue", "--comment", "never")
     issue = texts(hub)["issue"]
     assert "The attributes of each change are in the run summary." in issue
     assert "artifacts" not in issue
 
 
 def test_a_long_result_names_the_run_that_made_the_plan(hub: Hub, cli: Cli, push: None) -> None:
-    report = save(plans.report_document_of(plans.reported(plans.many(1000))), "report.json")
-    cli("publish", report, "--plan", plan_file(1000))
+    report = save(plans.report_document_of(plans.reported(large())), "report.json")
+    cli("publish", report, "--plan", plan_file(is_large=True))
     comment = texts(hub)["comment"]
     where = "are in the summary of the run that made the plan and in the saved plan of that run."
     assert where in comment
