@@ -35,7 +35,10 @@ REQUIRED = {
 _NO_VALUE = object()
 
 
-class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
+_Base = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
+class _Loader(_Base):  # type: ignore[misc, valid-type] # one of two classes
     """YAML with CloudFormation's tags."""
 
 

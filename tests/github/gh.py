@@ -20,7 +20,12 @@ from http.client import HTTPConnection
 from typing import Any
 
 
-def run(command: Sequence[str], *, input: str = "", **_: object) -> subprocess.CompletedProcess[str]:  # noqa: A002
+def run(
+    command: Sequence[str],
+    *,
+    input: str = "",  # noqa: A002 - as in `subprocess.run`
+    **_: object,
+) -> subprocess.CompletedProcess[str]:
     """Answer in this process, in the place of `subprocess.run`."""
     code, out, error = _answer(command[1:], input.encode)
     return subprocess.CompletedProcess(command, code, out, error)
