@@ -80,6 +80,7 @@ class TestOpening:
         with pytest.raises(StoreError, match="ExpiredTokenException"):
             open_places([two()], Memory(w).connect, Run())
 
+    @pytest.mark.threads
     def test_places_are_opened_at_the_same_time_in_the_order_of_the_spec(self) -> None:
         connect = Memory(world()).connect
         all_others, names = threading.Barrier(40), [f"us-east-{number}" for number in range(10, 50)]
@@ -93,6 +94,7 @@ class TestOpening:
         opened = open_places([spec], open_with_others, Run()).opened
         assert [access.region for access in opened] == ["us-east-1", *names]
 
+    @pytest.mark.threads
     def test_the_calling_thread_opens_places_until_one_is_open_as_it_may_be_asked_for_an_mfa_code(
         self,
     ) -> None:

@@ -227,6 +227,7 @@ def test_a_rate_that_is_not_found_is_not_proposed() -> None:
     assert report.exit_code == 3
 
 
+@pytest.mark.threads
 def test_a_burst_is_sent_at_the_same_time() -> None:
     """Threads of the real executor: each call waits until all are under way."""
     probed = staged()
@@ -237,6 +238,7 @@ def test_a_burst_is_sent_at_the_same_time() -> None:
     assert plan.burst > 8
 
 
+@pytest.mark.threads
 def test_after_a_throttled_call_only_the_calls_under_way_are_answered() -> None:
     probed = staged()
     together, sent = threading.Barrier(10, timeout=10), list[int]()

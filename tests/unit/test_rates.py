@@ -230,6 +230,7 @@ class WatchedClock(FakeClock):
         super().sleep(seconds)
 
 
+@pytest.mark.threads
 def test_at_most_parallelism_reads_of_a_class_are_open_in_one_place_whoever_reads() -> None:
     shared = Aws(clock=FakeClock(), parallelism=4)._rates
     callers = [Calls(str(HERE), "x", shared.of(HERE), FakeClock()) for _ in range(2)]

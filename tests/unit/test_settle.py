@@ -155,6 +155,7 @@ class TestOwnership:
         assert asked(aws) == CONFIRM_EACH
         assert asked(aws, "DescribeParameters") == 2
 
+    @pytest.mark.threads
     def test_each_target_is_asked_while_the_others_are(self) -> None:
         """None of them is answered before all have been asked."""
         aws = three_places()
@@ -246,6 +247,7 @@ class TestBeforeDangerousChanges:
         assert counted(aws.plan()) == {"retag": count}
         assert asked(aws) == reads
 
+    @pytest.mark.threads
     def test_every_end_is_asked_while_the_others_are(self) -> None:
         """Source and targets have quotas of their own: one after the other would take three times as long."""
         aws = three_places()

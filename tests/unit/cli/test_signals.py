@@ -100,6 +100,7 @@ def test_reading_that_does_not_end_by_itself_is_ended() -> None:
         assert left.wait(10)
 
 
+@pytest.mark.threads
 def test_an_interrupt_does_not_wait_for_threads_that_read() -> None:
     hung = threading.Event()
     start = time.monotonic()
