@@ -84,7 +84,7 @@ def test_a_count_is_used_for_two_schedules_of_the_whole_run() -> None:
     assert Function({"WHOLE_RUN_HOURS": "1.5"}).longest == timedelta(hours=3)
 
 
-def test_without_a_table_there_is_no_state() -> None:
+def test_the_state_needs_a_table() -> None:
     assert Function({}).state() is None
     assert Function({"TABLE": ""}).state() is None
 
