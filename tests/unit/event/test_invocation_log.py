@@ -13,15 +13,15 @@ import pytest
 from aws_lambda_powertools import Logger
 
 from ssm_reconcile.change import Create
-from ssm_reconcile.errors import Finding, Severity, SpecError
-from ssm_reconcile.event.events import FullRun
+from ssm_reconcile.errors import Finding, ReconcileError, Severity, SpecError
+from ssm_reconcile.event.events import FullRun, Message, Reason, Rejected
 from ssm_reconcile.event.full_run import SliceResult
 from ssm_reconcile.event.invocation_log import InvocationLog
 from ssm_reconcile.event.name_run import NameRunResult
 from ssm_reconcile.event.requests import NameResult, Retry, RetryCause
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Report, Result
-from tests.builders import NOW, change, desired, part
+from tests.builders import NOW, change, creates, desired, part
 
 SECOND = timedelta(seconds=1)
 BUSY = Retry(RetryCause.BUSY, "busy")
@@ -111,6 +111,15 @@ class TestNames:
         stage.log.log_names(NameRunResult((), plan, report), NOW)
         assert [one["code"] for one in stage.lines("finding")] == ["one", "two", "three"]
 
+    def test_the_line_of_a_name_has_its_result_in_each_target_and_the_reasons(self, stage: Stage) -> None:
+        found = NameResult("/a", outcomes(Result.FAILED), retry=BUSY, at=NOW - 2.5 * SECOND)
+        stage.log.log_names(NameRunResult((found,)), NOW)
+        (line,) = stage.lines("name")
+        assert {key: line[key] for key in ("parameter", "result", "targets", "reasons", "lag")} == {
+            "parameter": "/a", "result": "again", "targets": {"us-east-2": "create failed"},
+            "reasons": ["busy"], "lag": 2.5,
+        }  # fmt: skip
+
     def test_a_name_with_nothing_to_do_has_no_line(self, stage: Stage) -> None:
         stage.log.log_names(
             NameRunResult((NameResult("/a"), NameResult("/b", outcomes(Result.APPLIED)))), NOW
@@ -131,6 +140,24 @@ class TestSlices:
         }
         assert [one["code"] for one in stage.lines("finding")] == ["one"]
         assert stage.lines("cannot be used")[0]["places"] == ["a", "b"]
+
+    def test_its_line_names_the_plan_the_execution_and_what_is_left(self, stage: Stage) -> None:
+        found = SliceResult(Plan((part(*creates(2)),)), leased=4)
+        for outcome in outcomes(Result.APPLIED, Result.FAILED, Result.FAILED):
+            found.add_outcome(outcome)
+        stage.log.log_slice(found, 9, FullRun("execution", 3))
+        (line,) = stage.lines("whole run")
+        assert line["planned"]["create"] == 2
+        assert {key: count for key, count in line["outcomes"].items() if count} == {"applied": 1, "failed": 2}
+        expected = {
+            "plan_id": found.plan.plan_id, "execution": "execution", "slice": 3, "leased": 4, "remaining": 9,
+            "complete": True,
+        }  # fmt: skip
+        assert {key: line[key] for key in expected} == expected
+        (failed, _) = stage.lines("change")
+        assert {key: failed[key] for key in ("parameter", "target", "action", "result")} == {
+            "parameter": "/p/a", "target": "us-east-2", "action": "create", "result": "failed",
+        }  # fmt: skip
 
     def test_two_hundred_changes_that_were_not_made_have_lines(self, stage: Stage) -> None:
         found = SliceResult(Plan(()))
@@ -158,6 +185,33 @@ class TestOtherValues:
         assert stage.metrics() == {"DeadLettered": ([1, 1], "Count")}
         first = stage.lines("dead letter")[0]
         assert (first["message_id"], first["parameters"], first["reason"]) == ("m0", ["/a"], "why")
+
+    def test_a_rejected_entry_has_its_reason_and_only_one_that_is_not_understood_is_refused(
+        self, stage: Stage
+    ) -> None:
+        reasons = (Rejected(Reason.SCOPE, "/a"), Rejected(Reason.NAME), Rejected(Reason.SHAPE))
+        stage.log.reject([(Message(one, f"m{number}"), one) for number, one in enumerate(reasons)])
+        assert stage.metrics() == {"Rejected": ([3], "Count"), "Refused": ([2], "Count")}
+        lines = [(one["message_id"], one["reason"]) for one in stage.lines("rejected")]
+        assert lines == [(f"m{number}", str(one)) for number, one in enumerate(reasons)]
+
+    def test_a_finding_has_its_code_its_text_and_its_place(self, stage: Stage) -> None:
+        stage.log.log_findings([finding("one")])
+        (line,) = stage.lines("finding")
+        assert (line["code"], line["text"], line["where"]) == ("one", "text of one", "here")
+
+    def test_an_error_of_ours_has_its_remedy_and_a_foreign_one_the_place_of_its_code(
+        self, stage: Stage
+    ) -> None:
+        stage.log.log_error(ReconcileError("it failed", "do this"))
+        with pytest.raises(KeyError) as caught:
+            {}["s3cret"]
+        stage.log.log_error(caught.value)
+        ours, foreign = stage.lines("stopped")
+        assert (ours["reason"], ours["remedy"]) == ("it failed", "do this")
+        assert foreign["reason"] == "unexpected KeyError"
+        assert __file__ in foreign["frames"][0]
+        assert "s3cret" not in json.dumps(foreign)
 
     def test_the_findings_of_an_invalid_spec_are_logged(self, stage: Stage) -> None:
         stage.log.log_error(SpecError([finding("spec-1")]))
