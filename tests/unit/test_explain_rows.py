@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ OTHER = "other@111122223333/eu-west-1"
 Act = Callable[[SimulatedAws], object]
 
 
-def replicated(act: Act, kind: str = "String", run: Run | None = None, **spec: object) -> Explanation:
+def replicated(act: Act, kind: str = "String", run: Run | None = None, **spec: Any) -> Explanation:
     """Explain a replica after an act."""
     aws = SimulatedAws(replication(**spec))
     aws.replicate("/p/z")  # so that no guard takes the source for empty
@@ -136,7 +137,7 @@ class TestWhyEarlierRowsDoNotFit:
         ],
     )
     def test_a_delete_does_not_wait_for_a_reason(
-        self, spec: dict[str, object], act: Act, row: Row, why: str
+        self, spec: dict[str, Any], act: Act, row: Row, why: str
     ) -> None:
         found = replicated(act, **spec)
         assert (found.row, dict(found.ruled_out)["expiring"]) == (row, why)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssm_reconcile.event.events import (
+    LONGEST_TEXT,
     MOST_NAMES,
     Content,
     EventOrigin,
@@ -423,3 +424,73 @@ class TestOwnTags:
         event = tag_call()
         event["detail"]["requestParameters"] |= tags
         assert isinstance(content_of(event), Names if is_read else Rejected)
+
+
+class TestLimits:
+    def test_ten_thousand_records_keep_their_identifiers(self) -> None:
+        records = [{"messageId": str(number), "body": "/foo"} for number in range(MOST_NAMES)]
+        assert [one.identifier for one in read_document(records)] == [
+            str(number) for number in range(MOST_NAMES)
+        ]
+
+    def test_more_events_than_that_are_rejected_as_one(self) -> None:
+        (message,) = read_document([change()] * (MOST_NAMES + 1))
+        assert message.content == Rejected(Reason.SIZE, "more than 10,000 events")
+
+    def test_ten_thousand_names_are_read(self) -> None:
+        names = tuple(f"/{number}" for number in range(MOST_NAMES))
+        assert content_of(list(names)) == Names(names)
+
+    def test_a_text_is_read_up_to_the_size_of_a_message(self) -> None:
+        text = "/foo\n".ljust(LONGEST_TEXT)
+        assert [one.content for one in read_text(text)] == [Names(("/foo",))]
+        (message,) = read_text(text + " ")
+        assert message.content == Rejected(Reason.SIZE, "more than 1,048,576 characters")
+
+    @pytest.mark.parametrize(("envelopes", "is_read"), [(1, True), (2, True), (3, False)])
+    def test_an_event_has_up_to_two_envelopes_in_its_message(self, envelopes: int, *, is_read: bool) -> None:
+        body: Any = change()
+        for _ in range(envelopes - 1):
+            body = {"Type": "Notification", "Message": json.dumps(body)}
+        (message,) = read_document({"Records": [{"messageId": "1", "body": json.dumps(body)}]})
+        assert isinstance(message.content, Names if is_read else Rejected)
+
+    def test_a_rejected_entry_is_cut(self) -> None:
+        for length, end in ((80, ""), (81, "...")):
+            _, rejected = read_document(["/foo", "!" * length])
+            assert rejected.content == Rejected(Reason.NAME, f'"{"!" * 80}{end}" (entry 2 of 2)')
+
+
+class TestTimesOfMessages:
+    def test_the_receives_and_the_time_of_sending_are_read(self) -> None:
+        attributes = {"ApproximateReceiveCount": "12", "SentTimestamp": "1764504000500"}
+        record = {"messageId": "m", "receiptHandle": "r", "body": "/foo", "attributes": attributes}
+        (message,) = read_document({"Records": [record]})
+        assert (message.identifier, message.receipt, message.received, message.body) == ("m", "r", 12, "/foo")
+        assert message.sent == datetime(2025, 11, 30, 12, 0, 0, 500_000, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        "attributes", [None, {}, {"ApproximateReceiveCount": "x", "SentTimestamp": "-1"}]
+    )
+    def test_without_them_it_is_a_first_receive_of_an_unknown_time(self, attributes: object) -> None:
+        (message,) = read_document(
+            {"Records": [{"messageId": "m", "body": "/foo", "attributes": attributes}]}
+        )
+        assert (message.received, message.sent) == (1, None)
+
+    @pytest.mark.parametrize(
+        ("time", "at"),
+        [
+            ("2026-11-30T12:00:00Z", datetime(2026, 11, 30, 12, tzinfo=UTC)),
+            ("2026-11-30T12:00:00", datetime(2026, 11, 30, 12, tzinfo=UTC)),
+            ("2026-11-30T12:00:00+02:00", datetime(2026, 11, 30, 10, tzinfo=UTC)),
+            ("yesterday", None),
+            (1764504000, None),
+        ],
+    )
+    def test_the_time_of_an_event_is_in_utc_unless_it_has_an_offset(
+        self, time: object, at: datetime | None
+    ) -> None:
+        content = content_of(change(time=time))
+        assert isinstance(content, Names)
+        assert content.at == at

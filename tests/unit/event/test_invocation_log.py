@@ -205,7 +205,7 @@ class TestOtherValues:
     ) -> None:
         stage.log.log_error(ReconcileError("it failed", "do this"))
         with pytest.raises(KeyError) as caught:
-            {}["s3cret"]
+            COUNTED["s3cret"]
         stage.log.log_error(caught.value)
         ours, foreign = stage.lines("stopped")
         assert (ours["reason"], ours["remedy"]) == ("it failed", "do this")

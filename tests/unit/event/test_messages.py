@@ -159,6 +159,22 @@ class TestSplit:
         assert [[one.identifier for one in messages] for messages in inbox.passes()] == [["short"]]
         assert inbox.settle() == []
 
+    def test_each_long_record_is_split_also_after_a_short_one_and_after_a_failure(self, stage: Stage) -> None:
+        long = [f"/{i}" for i in range(NAMES_A_PASS + 1)]
+        inbox = stage.inbox(named("short", "/a"), named("first", *long), named("second", *long))
+        send, failures = stage.clients.send, [ReconcileError("SendMessage failed")]
+
+        def fail_once(queue: str, documents: Iterable[Mapping[str, Any]]) -> None:
+            if failures:
+                raise failures.pop()
+            send(queue, documents)
+
+        stage.clients.send = fail_once  # type: ignore[method-assign] # one failure only
+        inbox.split()
+        assert sum(len(one["names"]) for one in stage.clients.sent) == len(long)
+        assert sorted(one.identifier for one in inbox.work) == ["first", "short"]
+        assert inbox.settle() == ["first"]
+
     def test_a_record_with_as_many_names_as_a_pass_is_not_split(self, stage: Stage) -> None:
         inbox = stage.inbox(named("m", *(f"/{i}" for i in range(NAMES_A_PASS))))
         inbox.split()
@@ -267,6 +283,27 @@ class TestPauses:
         assert inbox.settle() == []
         assert stage.clients.dead == [('["/a", "/b", "/c"]', "denied; gone")]
 
+    def test_each_message_ends_by_itself(self, stage: Stage) -> None:
+        """One that is done and one that is a dead letter do not end the others."""
+        assert stage.state is not None
+        stage.state.write_attempts("dead", MessageAttempts(MOST_ATTEMPTS - 1))
+        messages = [
+            named("done", "/a"),
+            named("dead", "/b", received=2),
+            named("busy", "/c"),
+            named("", "/d"),
+        ]
+        inbox = stage.inbox(*messages, named("last", "/e"))
+        retries = {"/b": RetryCause.OWN, "/c": RetryCause.BUSY, "/d": RetryCause.BUSY, "/e": RetryCause.LOOK}
+        for message in messages:
+            (name,) = json.loads(message.body)
+            cause = retries.get(name)
+            take(inbox, message, NameResult(name, retry=None if cause is None else Retry(cause, "why")))
+        take(inbox, named("last", "/e"), NameResult("/e", retry=Retry(RetryCause.LOOK, "why")))
+        assert inbox.settle() == ["busy", "last"]
+        assert stage.clients.dead == [('["/b"]', "why")]
+        assert stage.clients.pauses == {"r-busy": 5, "r-last": 60}
+
     def test_a_dead_letter_that_cannot_be_sent_stays_in_the_queue(self, stage: Stage) -> None:
         assert stage.state is not None
         stage.state.write_attempts("m", MessageAttempts(MOST_ATTEMPTS))
@@ -307,6 +344,20 @@ class TestPauses:
         stage.table.fault = fails
         assert stage.fail(RetryCause.OWN, received) == (["m"], 5 * 2 ** (received - 1))
         assert "InternalServerError" in stage.lines.getvalue()
+
+    def test_attempts_that_cannot_be_read_are_logged_and_counted(
+        self, stage: Stage, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Nothing is written for an outage, so only the read fails."""
+
+        def fails(_: str) -> None:
+            raise TableUnavailableError("DynamoDB: InternalServerError")
+
+        stage.table.fault = fails
+        assert stage.fail(RetryCause.OUTAGE, received=4) == (["m"], 40)
+        assert stage.lines.getvalue().count("InternalServerError") == 1
+        stage.log.flush()
+        assert metrics(capsys.readouterr().out)["TableUnavailable"] == 1
 
     def test_pauses_that_cannot_be_set_are_logged(self, stage: Stage) -> None:
         stage.clients.fails = True
