@@ -14,6 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.docs.pages import blocks_of
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -188,3 +190,10 @@ def test_no_file_cites_a_document_that_a_reader_does_not_have() -> None:
         if notes.search(line)
     ]
     assert found == []
+
+
+def test_the_commands_of_the_readme_have_no_comment() -> None:
+    """An interactive zsh passes `# ...` behind a command as words."""
+    commands = [command for _, found in blocks_of(ROOT / "README.md") for command in found]
+    assert commands
+    assert [one.text for one in commands if re.search(r"\s#", one.text)] == []

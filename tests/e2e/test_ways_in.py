@@ -103,28 +103,45 @@ def test_pipx_runs_and_installs_the_wheel(distributions: Distributions, tmp_path
     assert passed([command, "schema"], tmp_path, environment).startswith("{")
 
 
-def test_the_first_command_of_the_readme_installs_the_checkout(
+def test_the_first_commands_of_the_readme_install_the_checkout_and_call_its_commit(
     distributions: Distributions, tmp_path: Path
 ) -> None:
-    """`python3` is this Python. Outside of an environment pip refuses to install, as in Debian."""
+    """`python3` is this Python. Outside of an environment pip refuses to install, as in Debian.
+
+    Git reaches no other machine, so the commit in the workflow is that of the checkout.
+    """
     readme = blocks_of(ROOT / "README.md")
     blocks = [commands for why, commands in readme if why and Path(__file__).name in why]
-    command = blocks[0][0].text
-    assert "pip install" in command
+    install_line, init_line = (command.text for command in blocks[0][:2])
+    assert "pip install" in install_line
+    assert init_line.startswith("ssm-reconcile init ")
     home, programs, clone = (tmp_path / name for name in ("home", "programs", "params"))
     for folder in (home, programs, clone):
         folder.mkdir()
-    copy_checkout(tmp_path / "ssm-reconcile")
+    checkout = tmp_path / "ssm-reconcile"
+    copy_checkout(checkout)
     (programs / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (programs / "python3").chmod(0o755)
     environment = environment_of(home, distributions) | {
-        "PATH": f"{programs}:/usr/bin:/bin", "PIP_REQUIRE_VIRTUALENV": "1",
+        "PATH": f"{programs}:/usr/bin:/bin", "PIP_REQUIRE_VIRTUALENV": "1", "GIT_ALLOW_PROTOCOL": "file",
+        "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
     }  # fmt: skip
-    words = ["bash", "-c", f"{command}\nssm-reconcile --version && command -v ssm-reconcile"]
-    version, path = passed(words, clone, environment).splitlines()[-2:]
-    assert version == f"ssm-reconcile, version {__version__}"
-    assert path.startswith(f"{home}/")
-    assert list(clone.iterdir()) == []
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "tool"]):
+        passed([*git, *words], checkout, environment)
+    commit = passed(["git", "rev-parse", "HEAD"], checkout, environment).strip()
+    shown = 'test -z "$(ls -A)" && ssm-reconcile --version >&2 && command -v ssm-reconcile >&2'
+    with moto() as url:
+        client = boto3.Session("testing", "testing").client("ssm", "us-east-1", endpoint_url=url)
+        client.put_parameter(Name="/prod/url", Value="one", Type="String")
+        done = subprocess.run(
+            ["bash", "-ec", f"{install_line}\n{shown}\n{init_line}"], cwd=clone, check=False, timeout=120,
+            env=environment | {"AWS_ENDPOINT_URL": url}, capture_output=True, text=True,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"ssm-reconcile, version {__version__}\n{home}/" in done.stderr
+    workflow = (clone / ".github/workflows/ssm-reconcile.yml").read_text()
+    assert f"/ssm-reconcile/.github/workflows/replicate.yml@{commit} #" in workflow
 
 
 def test_pre_commit_runs_the_hook_of_this_repository(distributions: Distributions, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.constants import EDITABLES_REQUIREMENT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -46,7 +47,12 @@ def build_distributions(folder: Path) -> Distributions:
     (wheel,) = folder.glob("*.whl")
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, needed = document["project"], document["build-system"]["requires"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["demo"], *needed]
+    lines = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["demo"],
+        *needed,
+        EDITABLES_REQUIREMENT,
+    ]
     requirements = [Requirement(line) for line in lines]
     borrowed, links = folder / "borrowed", folder / "links"
     for each in (borrowed, links):

@@ -213,24 +213,41 @@ def _plan_workflow(
     found, name = files.read_workflows(), files.shown(files.root / WORKFLOW)
     may_keep = github.is_applied and not files.force
     others = callers.other_callers(WORKFLOW, found, setup.specs, may_keep=may_keep)
-    setup = replace(setup, other_checks=callers.checks_of_others(WORKFLOW, found))
+    setup = replace(setup, other_checks=callers.checks_of_others(WORKFLOW, found, setup.branch))
     text = workflow_text(setup)
     if others:
         kept = [f"Kept {path}, which calls for {', '.join(specs)}." for path, specs in others.items()]
-        own = callers.checks_of(name, found[WORKFLOW], _UNKNOWN_CHECKS) if WORKFLOW in found else ()
-        return replace(setup, kept_checks=own or setup.other_checks), {}, kept
+        return _with_kept_checks(setup, next(iter(others)), found), {}, kept
     if github.is_applied and files.is_kept(files.root / WORKFLOW, text):
-        own = callers.checks_of(name, found[WORKFLOW], _UNKNOWN_CHECKS)
+        after = _with_kept_checks(setup, name, found)
         kept = [f"Kept {name}, which has another text; --force overwrites it."]
         missing = callers.specs_without_call(found[WORKFLOW], setup.specs)
         if missing:
             kept.append(f"Note: {name} does not call for {', '.join(missing)}: add it there.")
-        return replace(setup, kept_checks=own), {}, kept
+        return after, {}, kept
     shared = set(setup.written_checks) & set(setup.other_checks)
     if shared:
         message = f"another workflow also reports `{min(shared)}`: the success of one passes for the other"
         raise UsageError(message, "give the job of that workflow another id, and require its check")
     return setup, {files.root / WORKFLOW: text}, []
+
+
+def _with_kept_checks(setup: RepositorySetup, name: str, texts: Mapping[str, str]) -> RepositorySetup:
+    """Return the setup with the checks of workflows that stay as they are; `name` is one of them.
+
+    Raises:
+        UsageError: They are unknown, or no pull request gets one.
+    """
+    from ssm_reconcile.init.callers import checks_of
+    from ssm_reconcile.init.github import WORKFLOW
+
+    own: tuple[str, ...] = ()
+    if WORKFLOW in texts:
+        own = checks_of(WORKFLOW, texts[WORKFLOW], setup.branch, _UNKNOWN_CHECKS)
+    if not own and not setup.other_checks:
+        message = f"{name} stays as it is, and pull requests to {setup.branch} do not start it"
+        raise UsageError(message, f"write `pull_request: {{ branches: [{setup.branch}] }}` under its `on`")
+    return replace(setup, kept_checks=own or setup.other_checks)
 
 
 def _losses(texts: Mapping[Path, str], files: FileWriter) -> list[str]:

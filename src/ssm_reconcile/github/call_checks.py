@@ -17,6 +17,7 @@ from ssm_reconcile.github.workflow_calls import (
     DEFAULT_SPEC,
     INPUTS,
     PERMISSIONS,
+    PLACEHOLDER,
     REQUIRED_CHECK,
     WorkflowCall,
     missing_triggers,
@@ -261,6 +262,12 @@ def _of_call(settings: RepositorySettings, call: WorkflowCall) -> Iterator[Check
         yield Check(where, f"{call.job}: version", Answer.FAILED, message, remedy)
     else:
         yield Check(where, f"{call.job}: version", Answer.OK, "it is a commit")
+    if call.repository.partition("/")[0] == PLACEHOLDER:
+        message = f"`uses: {call.repository}/…` has the placeholder {PLACEHOLDER}: GitHub cannot resolve it"
+        remedy = (
+            f"replace {PLACEHOLDER} in `uses` of the job {call.job} with the owner of ssm-reconcile on GitHub"
+        )
+        yield Check(where, f"{call.job}: owner", Answer.FAILED, message, remedy, Needed.PLAN)
     missing = _missing_permissions(call)
     if missing:
         message = f"it does not grant {', '.join(missing)}: GitHub refuses each of its runs"

@@ -277,7 +277,7 @@ def _read_files(github: GitHub) -> Mapping[str, str | DeniedRead | None] | Denie
     if isinstance(listed, DeniedRead):
         found[WORKFLOWS], listed = listed, ()
     if len(listed) > MOST_WORKFLOWS:
-        remedy = f"look at them yourself: of {len(listed)} workflows, at most {MOST_WORKFLOWS} are read"
+        remedy = f"check the others by hand: of {len(listed)} workflows, at most {MOST_WORKFLOWS} are read"
         found[WORKFLOWS], listed = DeniedRead(remedy), listed[:MOST_WORKFLOWS]
     for path in (*CODEOWNERS, *listed, "action.yml"):
         present = path.partition("/")[0] in root

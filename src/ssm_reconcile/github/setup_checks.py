@@ -232,7 +232,8 @@ def _expected_checks(settings: RepositorySettings) -> tuple[str, ...]:
     if _has_own_workflows(settings):
         return (REQUIRED_CHECK,)
     calls = find_calls(settings)
-    found = (check for call in calls for check in call.checks)
+    branch = settings.default_branch
+    found = (check for call in calls if call.is_for_pulls(branch) for check in call.checks)
     return tuple(dict.fromkeys(found)) if calls else (f"ssm / {REQUIRED_CHECK}",)
 
 
@@ -270,10 +271,16 @@ def _of_unreported(settings: RepositorySettings, rules: MergeRules) -> Iterator[
         if rule.name in reported or not OWN_CHECK.fullmatch(rule.name):
             continue
         message = f"no workflow on {settings.default_branch} reports it, so no pull request can be merged"
-        if not is_known:
+        remedy = _removal_of(settings, rule)
+        silent = next((call for call in calls if rule.name in call.checks), None)
+        if silent is not None:
+            line = f"write `pull_request: {{ branches: [{settings.default_branch}] }}` under `on`"
+            message = f"pull requests do not start {silent.path}, which reports it: none can be merged"
+            remedy = f"{remedy}, or {line} of {silent.path}"
+        elif not is_known:
             message = "no call that could be read reports it: without a report, no pull request can be merged"
-        answer = Answer.FAILED if is_known else Answer.UNKNOWN
-        yield Check(where, f"check `{rule.name}`", answer, message, _removal_of(settings, rule))
+        answer = Answer.FAILED if is_known or silent is not None else Answer.UNKNOWN
+        yield Check(where, f"check `{rule.name}`", answer, message, remedy)
 
 
 def _removal_of(settings: RepositorySettings, rule: RequiredCheck) -> str:

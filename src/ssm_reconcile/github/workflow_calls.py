@@ -36,7 +36,14 @@ DISPATCH_INPUTS = {
 """The inputs of a start by hand that the reusable workflow reads, each with its lines."""
 DEFAULT_SPEC = "replication.yaml"
 """The spec of a call that names none."""
-_USES = re.compile(r"(?P<local>\./)?(?:[^@]+/)?\.github/workflows/replicate\.yml(?:@(?P<version>.+))?")
+PLACEHOLDER = "OWNER"
+"""The owner in the address of this project as long as nothing is released."""
+_REPOSITORY = r"[^/@\s]+/(?i:ssm-reconcile)"
+"""This project or a fork with its name: another repository may have a workflow `replicate.yml`, too."""
+_USES = re.compile(
+    r"(?:\./|(?P<repository>[^/@\s]+/[^/@\s]+)/)\.github/workflows/replicate\.yml(?:@(?P<version>.+))?"
+)
+_ROLES = frozenset({"plan-role", "apply-role"})
 _MATRIX = re.compile(r"\$\{\{\s*matrix\.(\w[\w-]*)\s*\}\}")
 _PATTERN = re.compile(r"[A-Za-z0-9._/* -]+")
 _MOST_STARS = 4
@@ -58,6 +65,7 @@ class WorkflowCall:
     Attributes:
         path: The file of the workflow.
         job: The name of the job.
+        repository: The repository of the reusable workflow; empty for a file of the same repository.
         version: The text behind `@`; empty for a file of the same repository.
         permissions: The permissions that the job grants.
         inputs: The text of each input.
@@ -72,6 +80,7 @@ class WorkflowCall:
 
     path: str
     job: str
+    repository: str
     version: str
     permissions: Mapping[str, str]
     inputs: Mapping[str, str]
@@ -82,6 +91,11 @@ class WorkflowCall:
     cancels: tuple[str, ...] = ()
     is_fail_fast: bool = False
     is_generated: bool = False
+
+    def is_for_pulls(self, branch: str) -> bool:
+        """Return whether pull requests to a branch start the call, so that it reports its checks on them."""
+        filters = self.triggers.get("pull_request")
+        return filters is not None and _admits(filters, "branches", branch)
 
 
 def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
@@ -166,16 +180,19 @@ def _call_of(
         values = _texts(lists[0]) if len(lists) == 1 and isinstance(lists[0], ListNode) else ()
     labels = (f"{label} ({value})" if value else label for value in values)
     inputs = {key: _text(value) for key, value in _entries(job.get("with")).items()}
+    if not (re.fullmatch(_REPOSITORY, uses["repository"] or "") or inputs.keys() & _ROLES):
+        return None  # another workflow with this name
     checks = tuple(f"{one} / {REQUIRED_CHECK}" for one in labels)
     if "${{" in label:
         checks = ()
-    version = "" if uses["local"] else uses["version"] or "unknown"
+    repository = uses["repository"] or ""
+    version = (uses["version"] or "unknown") if repository else ""
     specs = _specs_of(inputs.get("spec", DEFAULT_SPEC), matrix)
     is_fail_fast = len(values) != 1 and _text(strategy.get("fail-fast")) != "false"
     condition = _text(job.get("if"))
     return WorkflowCall(
-        path, name, version, permissions, inputs, checks, specs, triggers, condition, _cancels(job),
-        is_fail_fast,
+        path, name, repository, version, permissions, inputs, checks, specs, triggers, condition,
+        _cancels(job), is_fail_fast,
     )  # fmt: skip
 
 

@@ -49,29 +49,32 @@ def other_callers(
     return found
 
 
-def checks_of(path: str, text: str, remedy: str) -> tuple[str, ...]:
-    """Return the checks that a workflow reports.
+def checks_of(path: str, text: str, branch: str, remedy: str) -> tuple[str, ...]:
+    """Return the checks that a workflow reports on pull requests to a branch.
 
     Args:
         path: The path of the workflow.
         text: Its text.
+        branch: The default branch.
         remedy: What to do if they are unknown.
 
     Raises:
         UsageError: They are not known, so a ruleset would require the wrong ones.
     """
     calls = read_calls(path, text)
-    if not calls or not all(call.checks for call in calls):
+    reporting = [call for call in calls or () if call.is_for_pulls(branch)]
+    if not calls or not all(call.checks for call in reporting):
         raise UsageError(f"{path} exists, and the checks that it reports could not be read", remedy)
-    return tuple(dict.fromkeys(check for call in calls for check in call.checks))
+    return tuple(dict.fromkeys(check for call in reporting for check in call.checks))
 
 
-def checks_of_others(workflow: str, texts: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the checks that the workflows beside one report.
+def checks_of_others(workflow: str, texts: Mapping[str, str], branch: str) -> tuple[str, ...]:
+    """Return the checks that the workflows beside one report on pull requests to a branch.
 
     Args:
         workflow: The path of the workflow that `init --github` writes.
         texts: The text of each workflow by its path.
+        branch: The default branch.
 
     Raises:
         UsageError: They are not known.
@@ -79,7 +82,7 @@ def checks_of_others(workflow: str, texts: Mapping[str, str]) -> tuple[str, ...]
     found: list[str] = []
     for path, text in texts.items():
         if path != workflow and _calls_of(path, text, workflow):
-            found += checks_of(path, text, "write its specs as a list in the matrix")
+            found += checks_of(path, text, branch, "write its specs as a list in the matrix")
     return tuple(dict.fromkeys(found))
 
 

@@ -27,12 +27,11 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.github.code_owners import is_owned, read_entries
 from ssm_reconcile.github.settings import APPLY, APPROVAL, PLAN
+from ssm_reconcile.github.workflow_calls import PLACEHOLDER
 from ssm_reconcile.iam.stack import RoleNames
 from ssm_reconcile.init import ruleset
 
 WORKFLOW = ".github/workflows/ssm-reconcile.yml"
-_PLACEHOLDER = "OWNER"
-"""The owner in the address of this project as long as nothing is released."""
 _SAFE = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._/-]*")
 """Paths and branches that need no escape in YAML, CODEOWNERS and the filters of a workflow."""
 _TOOL_FOLDER = ".ssm-reconcile"
@@ -70,7 +69,7 @@ class RepositorySetup:
         code_owners: The owners of the specs and of `.github/`, each with `@`.
         reviewers: The reviewers of a plan that changed: users, and teams as ORGANIZATION/TEAM.
         kept_checks: The checks of the workflow that stays as it is; empty if it is written.
-        other_checks: The checks of the other workflows of the repository.
+        other_checks: The checks of the other workflows of the repository, on pull requests to `branch`.
     """
 
     repository: str
@@ -388,8 +387,8 @@ def setup_notes(setup: RepositorySetup, state: GitHubState, *, has_owners: bool)
         has_owners: Whether CODEOWNERS exists.
     """
     notes, branch = [], setup.branch
-    if setup.tool.repository.startswith(f"{_PLACEHOLDER}/"):
-        notes.append(f"replace {_PLACEHOLDER} in the workflow with the owner of ssm-reconcile on GitHub.")
+    if setup.tool.repository.startswith(f"{PLACEHOLDER}/"):
+        notes.append(f"replace {PLACEHOLDER} in the workflow with the owner of ssm-reconcile on GitHub.")
     if not setup.code_owners and not has_owners:
         notes.append("CODEOWNERS does not exist: give --code-owner for the owners of the spec and .github/.")
     if not has_reviewers(setup, state):

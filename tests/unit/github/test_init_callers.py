@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.unit.github.test_init_settings import (
     COMMIT,
     INIT,
     REVIEWERS,
+    ROOT,
     changes,
     contexts,
     fresh,
@@ -113,6 +115,20 @@ def test_two_workflows_do_not_report_one_check(fresh: Hub, cli: Cli) -> None:
     result = cli(*INIT, "specs/b.yaml")
     assert result.exit_code == 64
     assert f"another workflow also reports `{CHECK}`" in result.stderr
+
+
+def test_a_check_that_no_pull_request_gets_is_not_required(fresh: Hub, cli: Cli) -> None:
+    write_other(cli)
+    Path(OTHER).write_text(re.sub("  pull_request:.*\n", "", Path(OTHER).read_text()))
+    assert cli(*INIT, "--apply", "specs/b.yaml").exit_code == 0
+    assert contexts(fresh) == [CHECK]
+    result = cli(*INIT, "--apply", *SPECS)
+    assert result.exit_code == 0, result.output
+    assert contexts(fresh) == [CHECK]
+    Path(WORKFLOW).unlink()
+    result = cli(*INIT, "--apply", "specs/a.yaml")
+    assert result.exit_code == 64
+    assert f"{OTHER} stays as it is, and pull requests to main do not start it" in result.stderr
 
 
 def test_a_remedy_writes_all_specs_of_a_workflow_and_no_workflow_that_has_more(fresh: Hub, cli: Cli) -> None:
@@ -272,7 +288,15 @@ def test_the_step_that_pushes_adds_each_file_that_was_written(
     spec = "replication.yaml" if folder == "." else "a.yaml"
     text = cli(*INIT, *REVIEWERS, spec).stderr
     (step,) = (line for line in text.splitlines() if line.startswith("  git add "))
-    subprocess.run(["bash", "-ec", step.partition(" && ")[0]], check=True)
-    words = ["git", "diff", "--cached", "--name-only"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == {owners, WORKFLOW}
+    steps = [step]
+    if folder == ".":
+        steps += re.findall(r"^\$ (git add \.github .*)", (ROOT / "README.md").read_text(), re.MULTILINE)
+        assert len(steps) == 2
+    for line in steps:
+        subprocess.run(
+            ["bash", "-ec", f"git rm -rq --cached . --ignore-unmatch; {line.partition(' && ')[0]}"],
+            check=True,
+        )
+        words = ["git", "diff", "--cached", "--name-only"]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert set(done.stdout.split()) == {owners, WORKFLOW}

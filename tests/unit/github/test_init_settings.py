@@ -73,7 +73,9 @@ def state(hub: Hub) -> Mapping[str, Any]:
 def problems(hub: Hub, cli: Cli, *specs: str) -> set[str]:
     """Return the checks of `doctor --github` that are not ok, after a push of the files."""
     files = [path for path in Path().rglob("*") if path.is_file() and path.parts[0] != "bin"]
-    hub.contents = {path.as_posix(): path.read_bytes() for path in files}
+    hub.contents = {
+        path.as_posix(): path.read_bytes().replace(b"uses: OWNER/", b"uses: acme/") for path in files
+    }
     found = json.loads(cli("doctor", "--github", "--format", "json", *specs).stdout)
     return {f"{one['where']}: {one['subject']}" for one in found["checks"] if one["answer"] != "ok"}
 

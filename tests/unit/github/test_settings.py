@@ -539,6 +539,7 @@ class TestCalls:
         [
             ("a" * 40 + " #", "v0 #", "version", "failed"),
             ("a" * 40, "a" * 39, "version", "failed"),
+            ("acme/ssm-reconcile/", "OWNER/ssm-reconcile/", "owner", "failed"),
             ("checks: write, ", "", "permissions", "failed"),
             ("issues: write", "issues: read", "permissions", "failed"),
             ("arn:aws:iam::123456789012:role/plan", '""', "plan-role", "failed"),
@@ -732,7 +733,9 @@ class TestCalls:
     ) -> None:
         assert CALL.count(old) == 1
         called.contents[CALLER] = CALL.replace(old, new).encode()
-        assert states() == {f"workflow {CALLER}: ssm: {one}": "failed" for one in event.split()}
+        found = states()
+        assert found.pop(f"branch main: {CALLED_CHECK}", "") in {"failed", ""}
+        assert found == {f"workflow {CALLER}: ssm: {one}": "failed" for one in event.split()}
         text = cli("doctor", "--github").stdout
         assert all(f"write `{one}: " in text for one in event.split())
 
@@ -834,6 +837,38 @@ class TestCalls:
     ) -> None:
         called.contents[f".github/workflows/{name}"] = b"on: push\njobs: {} # not ssm-reconcile\n"
         assert states() == {}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "    uses: acme/db/.github/workflows/replicate.yml@main\n",
+            "    uses: ./.github/workflows/replicate.yml\n    with: {database: orders}\n",
+        ],
+    )
+    def test_a_reusable_workflow_of_something_else_with_the_same_name_is_not_a_call(
+        self, called: Hub, states: States, text: str
+    ) -> None:
+        called.contents[".github/workflows/db.yml"] = f"on: push\njobs:\n  db:\n{text}".encode()
+        assert states() == {}
+
+    @pytest.mark.parametrize("repository", ["me/SSM-reconcile", "me/renamed"])
+    def test_a_fork_and_a_repository_that_gets_the_roles_are_called(
+        self, called: Hub, states: States, repository: str
+    ) -> None:
+        called.contents[CALLER] = CALL.replace("acme/ssm-reconcile/", f"{repository}/").encode()
+        assert states() == {}
+
+    def test_the_check_of_a_call_that_no_pull_request_starts_must_not_be_required(
+        self, called: Hub, states: States, cli: Cli
+    ) -> None:
+        second = ".github/workflows/dr.yml"
+        text = CALL.replace("  pull_request: {branches: [main]}\n", "").replace("  ssm:\n", "  dr:\n")
+        text = text.replace("    with:\n", "    with:\n      spec: dr.yaml\n")
+        called.contents[second] = text.replace("[replication.yaml,", "[dr.yaml,").encode()
+        assert states() == {f"workflow {second}: dr: pull_request": "failed"}
+        require(called, "ssm / SSM check", "dr / SSM check")
+        assert states()["branch main: check `dr / SSM check`"] == "failed"
+        assert f"pull requests do not start {second}, which reports it" in cli("doctor", "--github").stdout
 
     def test_two_calls_of_one_spec_or_with_one_check_fail(self, called: Hub, states: States) -> None:
         second = ".github/workflows/second.yml"
