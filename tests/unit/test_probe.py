@@ -6,6 +6,7 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -282,18 +283,27 @@ READINGS: dict[str, tuple[str, dict[Any, str]]] = {
 OUTSIDE = ("/prod/db", "/probes/x", "/probe-not")
 
 
-@pytest.mark.parametrize("behaviour", list(all_readings()), ids=label)
-def test_each_answer_follows_the_behaviour_of_aws_and_nothing_outside_of_the_area_is_written(
-    behaviour: AwsBehaviour,
-) -> None:
+@cache
+def run_beside_others(behaviour: AwsBehaviour) -> tuple[Probed, ProbeReport, object]:
+    """Return a run beside other parameters, its report, and the state before it."""
     aws = SimulatedAws(behaviour=behaviour)
     for name in OUTSIDE:
         aws.put(name, "v", region="us-east-2")
     before = aws.world.state([aws.there])
     probed = staged(aws)
-    report = probed.run()
+    return probed, probed.run(), before
+
+
+@pytest.mark.parametrize("behaviour", list(all_readings()), ids=label)
+def test_nothing_outside_of_the_area_of_the_run_is_written(behaviour: AwsBehaviour) -> None:
+    probed, _, before = run_beside_others(behaviour)
     assert {name for name in written_names(probed) if not name.startswith(AREA)} == set()
-    assert aws.world.state([aws.there]) == before
+    assert probed.aws.world.state([probed.aws.there]) == before
+
+
+@pytest.mark.parametrize("behaviour", list(all_readings()), ids=label)
+def test_each_answer_follows_the_behaviour_of_aws(behaviour: AwsBehaviour) -> None:
+    probed, report, _ = run_beside_others(behaviour)
     found = answers(report)
     for field, (fact, words) in READINGS.items():
         assert found[fact] == words[getattr(behaviour, field)], fact
