@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from ssm_reconcile.cli import demo
-from ssm_reconcile.errors import ReconcileError
 from tests.doubles.once import make_once
 from tools import session
 
@@ -99,63 +93,6 @@ def test_a_statement_that_does_not_hold_ends_the_demo_with_an_error() -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "the demo failed at this statement: the plan leaves the conflict to the user" in done.stderr
-
-
-CREATED = "/prod/orders/url"
-NO_REQUEST: dict[str, Any] = {"headers": {}}
-UPDATED = [
-    {"name": name, "action": "update", "withheld_by": []}
-    for name in (demo.LIMITS, demo.PASSWORD, demo.EDITED)
-]
-DELETED = [{"name": name, "action": "delete", "withheld_by": []} for name in demo.FLAGS]
-CONFLICT = [{"name": demo.LIMITS, "row": "conflict"}]
-
-
-@pytest.mark.parametrize(
-    ("step", "document", "statement"),
-    [
-        ("_plan", {"others": [], "changes": []}, "the plan leaves the conflict to the user"),
-        ("_plan", {"others": CONFLICT, "changes": []}, "the plan creates 1 parameters"),
-        ("_plan_again", {"changes": []}, "the second plan decrypts no secret"),
-        ("_plan_changes", {"changes": UPDATED + DELETED}, "only deletes are withheld"),
-    ],
-    ids=["conflict", "creates", "decryption", "guard"],
-)
-def test_each_step_checks_its_document_and_its_requests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, document: dict[str, Any], statement: str
-) -> None:
-    body = base64.b64encode(b'{"WithDecryption": true}').decode()
-    request = {"headers": {"X-Amz-Target": "AmazonSSM.GetParameters"}, "body": body}
-    monkeypatch.setattr(demo, "_recorded_requests", lambda: nullcontext([NO_REQUEST, request]))
-    steps: Any = demo._Demo(tmp_path, "never")
-    steps._command = lambda *_: document
-    steps.account = SimpleNamespace(
-        values=lambda region: {demo.LIMITS: "1"} | ({CREATED: "x"} if region == demo.SOURCE else {}),
-        change_source=lambda: None,
-        edit_target=lambda: None,
-    )
-    with pytest.raises(ReconcileError, match=f"the demo failed at this statement: {statement}"):
-        getattr(steps, step)()
-
-
-RECORDED = """
-import tempfile, pathlib
-from ssm_reconcile.cli import demo
-with tempfile.TemporaryDirectory() as name, demo._simulator(pathlib.Path(name)):
-    account = demo.Account()
-    account.fill()
-    for with_decryption in (False, True):
-        with demo._recorded_requests() as requests:
-            account._ssm(demo.SOURCE).get_parameters(Names=[demo.LIMITS], WithDecryption=with_decryption)
-        print(*map(demo._is_decryption, requests))
-"""
-
-
-def test_a_decryption_is_found_in_the_requests_that_the_simulator_records() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", RECORDED], capture_output=True, text=True, check=False, timeout=240
-    )
-    assert done.stdout.split() == ["False", "True"], done.stderr
 
 
 def test_the_picture_of_the_session_is_current(recorded: str) -> None:
