@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ EXIT_CODES = {
 INCOMPLETE = 3
 MOST_NAMES = 100
 """Names that are explained in full; --short explains any number."""
-_NO_LIMIT = 10**9
+_NO_LIMIT = sys.maxsize
 
 
 @click.command("explain", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)

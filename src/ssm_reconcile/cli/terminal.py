@@ -188,5 +188,5 @@ def confirm(question: str) -> bool:
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
-        log("")
+        log("\n")
     return answer.strip().lower() in {"y", "yes"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.apply.delete import delete_replicas
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER
@@ -15,6 +16,7 @@ from ssm_reconcile.spec import Glob, Orphans, Run
 from tests.builders import counted, outcome, replication
 from tests.fake_aws.traffic import AWAIT_TURN, Fault, at_call, lost, refused
 from tests.simulated_aws import SimulatedAws
+from tests.unit.apply.context import work
 
 Act = Callable[[SimulatedAws], object]
 MANY = Run(max_deletes=100)
@@ -236,6 +238,15 @@ def test_an_outcome_reports_whether_the_delete_was_sent_and_which_call_failed() 
     found = {name: outcome(report, name) for name in ("/p/00", "/p/01", "/p/02")}
     assert [one.sent for one in found.values()] == [True, False, True]
     assert [one.trouble for one in found.values()] == [Trouble.DENIED, None, None]
+
+
+def test_a_delete_that_was_sent_is_reported_as_sent_and_one_that_was_not_is_not() -> None:
+    aws, plan = going()
+    change, steps = plan.changes[0], work(aws, MANY)
+    aws.world.faults = at_call("DeleteParameters", refused(Trouble.REFUSED), nth=1)
+    assert [one.sent for one in delete_replicas(steps, [change])] == [True]
+    aws.world.put(aws.there, "/p/00", "by hand")
+    assert [one.sent for one in delete_replicas(steps, [change])] == [False]
 
 
 def test_an_unconfirmed_owner_is_reported_with_the_call_that_failed() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from ssm_reconcile.apply import _apply_batch, _OutcomeCounter
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, KeyState
 from ssm_reconcile.plan import Plan
@@ -20,6 +21,7 @@ from tests.fake_aws import rules
 from tests.fake_aws.behaviour import AwsBehaviour, Match, Recreate
 from tests.fake_aws.traffic import at_call, killed, lost, refused
 from tests.simulated_aws import SimulatedAws, unwatched
+from tests.unit.apply.context import work
 
 ALLOWED = Run(allow_replace=True)
 Act = Callable[[SimulatedAws], object]
@@ -377,6 +379,18 @@ def test_the_key_is_read_again_while_the_places_are_open() -> None:
     aws.world.set_key(aws.there, "alias/app", KeyState.PENDING_DELETION)
     report = carry_out(opened, [aws.spec], session, aws.stop)
     assert result(report) == ("withheld", "its key alias/app is pending deletion: it is not deleted")
+    assert aws.value("/p/a") == "old"
+
+
+def test_nothing_is_deleted_when_the_key_cannot_be_read_at_apply() -> None:
+    aws, plan = downgraded(SECURE)
+    steps = work(aws, ALLOWED)
+    aws.world.faults = at_call("ListAliases", refused(Trouble.CREDENTIALS))
+    (one,) = _apply_batch(steps, list(plan.changes), _OutcomeCounter("place", 1, unwatched))
+    assert (one.result.value, one.error, one.trouble) == (
+        "failed", "ListAliases: ExpiredTokenException", Trouble.CREDENTIALS
+    )  # fmt: skip
+    assert steps.failure_reason.startswith("ListAliases: ExpiredTokenException")
     assert aws.value("/p/a") == "old"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ssm_reconcile.apply.tag import send_tags
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, record_of
@@ -15,6 +16,7 @@ from tests.builders import counted, outcome, replication
 from tests.fake_aws.behaviour import AwsBehaviour, Moves
 from tests.fake_aws.traffic import AWAIT_TURN, at_call, lost, refused
 from tests.simulated_aws import SimulatedAws
+from tests.unit.apply.context import work
 
 Act = Callable[[SimulatedAws], object]
 
@@ -201,14 +203,11 @@ class TestRoom:
 
     def test_tags_of_aws_take_no_room(self) -> None:
         aws = SimulatedAws()
-        old = {f"t{i:02}": "x" for i in range(47)}
-        aws.replicate("/p/a", "v", tags=old)
-        aws.world.tag(aws.there, "/p/a", {"aws:a": "1", "aws:b": "1"})
-        aws.world.untag(aws.here, "/p/a", "t00")
-        aws.world.tag(aws.here, "/p/a", {"n": "1"})
-        plan = aws.plan()
+        aws.replicate("/p/a", "v")
+        (change,) = retagged()[1].changes
         aws.world.traffic.forget()
-        aws.carry_out(plan)
+        live = {f"t{i:02}": "x" for i in range(49)} | {"aws:a": "1", "aws:b": "1"}
+        send_tags(work(aws), change, {"n": "1"}, ["t00"], live)
         assert [call.operation for call in aws.world.traffic.writes()] == [
             "AddTagsToResource",
             "RemoveTagsFromResource",

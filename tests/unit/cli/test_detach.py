@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from ssm_reconcile.cli import terminal
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
 from tests.fake_aws.traffic import at_call, refused
@@ -59,3 +62,19 @@ def test_a_failure_is_in_the_document_and_in_the_exit_code(aws: SimulatedAws, cl
 
 def test_an_unknown_target_is_wrong_usage(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("detach", "--target", "nowhere", "--yes").exit_code == 64
+
+
+@pytest.mark.parametrize(("words", "verb"), [((), "Detach"), (("--undo",), "Reattach")])
+def test_the_question_names_action_number_owner_and_place_and_another_answer_changes_nothing(
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], verb: str
+) -> None:
+    replicated(aws, cli)
+    if words:
+        cli("detach", "--target", "us-east-2", "--yes")
+        aws.world.traffic.forget()
+    monkeypatch.setattr(terminal, "can_ask", lambda: True)
+    result = cli("detach", "--target", "us-east-2", *words, stdin="n\n")
+    assert f"{verb} these 3 replicas of prod in us-east-2 (123456789012/us-east-2)? [y/N] " in result.stderr
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Nothing was changed." in result.stderr
+    assert aws.world.traffic.writes() == []

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from ssm_reconcile.cli import COMMANDS, HIDDEN, PROGRAM, root
+from ssm_reconcile.cli import COMMANDS, EXIT_CODES, HIDDEN, PROGRAM, root
 from ssm_reconcile.cli.help_layout import GROUPS, PRECEDENCE, DocumentedCommand
+from ssm_reconcile.errors import ReconcileError
 from tests.unit.cli.conftest import Cli
 
 
@@ -196,3 +197,12 @@ def test_an_option_that_a_command_does_not_have_has_no_effect_before_it(cli: Cli
     words = (command, "bash") if command == "completion" else (command,)
     assert cli("-v", *words).exit_code == 0
     assert cli("-v", *words).stdout == cli(*words).stdout
+
+
+def test_each_exit_code_of_an_error_is_in_the_help_of_all_commands() -> None:
+    assert {one.exit_code for one in (ReconcileError, *subclasses(ReconcileError))} <= EXIT_CODES.keys()
+    assert {2, 3, 5} <= EXIT_CODES.keys()
+
+
+def subclasses(kind: type[ReconcileError]) -> list[type[ReconcileError]]:
+    return [found for one in kind.__subclasses__() for found in (one, *subclasses(one))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shlex
@@ -11,15 +12,20 @@ import tomllib
 from email.message import Message
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 from ssm_reconcile import __version__
-from ssm_reconcile.cli import init_github
+from ssm_reconcile.cli import gh, init_github
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.repository_files import FileWriter
+from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.github.workflow_calls import PERMISSIONS, read_calls
 from ssm_reconcile.github.workflow_run import read_workflow_run
+from ssm_reconcile.init import ruleset
 from ssm_reconcile.init.github import WORKFLOW
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import ACCOUNT, SPEC, WITH_ACCOUNT, Cli
@@ -424,3 +430,44 @@ def test_doctor_reads_the_written_workflow_as_a_whole_call(
     ]
     assert found.inputs.keys() <= inputs.keys()
     assert {name for name, one in inputs.items() if one.get("required")} <= found.inputs.keys()
+
+
+def test_the_settings_are_read_with_the_ids_of_the_reviewers_and_the_ruleset_of_this_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    objects: dict[str, Any] = {
+        "repos/a/b/environments?per_page=1": {"environments": []},
+        "repos/a/b/environments/ssm-plan": {"name": "ssm-plan"},
+        "repos/a/b/environments/ssm-apply": {"deployment_branch_policy": {"custom_branch_policies": True}},
+        "users/alice": {"id": 11},
+        "orgs/acme/teams/ops": {"id": 12},
+        "repos/a/b/rulesets/7": {"id": 7, "rules": []},
+    }
+    pages: dict[str, list[dict[str, Any]]] = {
+        "repos/a/b/environments/ssm-apply/deployment-branch-policies": [{"name": "main"}],
+        "repos/a/b/rulesets?includes_parents=false": [
+            {"id": 6, "name": "other"}, {"id": 7, "name": ruleset.NAME, "target": "branch"},
+        ],
+    }  # fmt: skip
+    monkeypatch.setattr(gh, "read_object", lambda path, *_, **__: objects.get(path))
+    monkeypatch.setattr(gh, "read_pages", lambda path, *_, **__: pages[path])
+    setup: Any = SimpleNamespace(repository="a/b", reviewers=("alice", "acme/ops"))
+    state = init_github._read_state(setup)
+    assert state.ids == {"alice": 11, "acme/ops": 12}
+    assert state.environments == {
+        name: objects[f"repos/a/b/environments/{name}"] for name in ("ssm-plan", "ssm-apply")
+    }
+    assert state.branches == {"ssm-apply": [{"name": "main"}]}
+    assert state.ruleset == {"id": 7, "rules": []}
+
+
+def test_a_folder_that_cannot_be_created_is_an_error_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ReconcileError, match="could not be created: Permission denied") as raised:
+        FileWriter(tmp_path, force=False).save(tmp_path / "new" / "file", "x", CommonOptions())
+    assert raised.value.remedy == "check the permissions of its folder"

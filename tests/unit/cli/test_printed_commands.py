@@ -233,3 +233,21 @@ def test_the_doctor_command_names_the_replication_and_a_name_with_a_dash_is_not_
     assert given.doctor() == "ssm-reconcile doctor ./-a.yaml --name prod --target us-east-2"
     assert given.explain("-x").endswith("--target us-east-2 -- -x")
     assert given.apply_saved("-plan.json") == "ssm-reconcile apply ./-plan.json --spec ./-a.yaml"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "-"),
+        ("apply", "-", "--expect-plan", "0123456789ab"),
+        ("doctor", "-"),
+        ("status", "-"),
+        ("explain", "/app/url", "--spec", "-"),
+    ],
+)
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_printed_commands_that_read_standard_input_again_are_noted(
+    aws: SimulatedAws, cli: Cli, words: tuple[str, ...], quiet: tuple[str, ...]
+) -> None:
+    result = cli(*words, *quiet, stdin=SPEC)
+    assert ("read the spec from standard input again" in result.stderr) is (not quiet)

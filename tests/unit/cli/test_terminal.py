@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,3 +111,129 @@ def test_a_path_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     text_files.check_writable(tmp_path / "plan.json")
     with pytest.raises(ReconcileError, match="could not be written: No such file"):
         text_files.save(tmp_path / "no" / "plan.json", "x")
+
+
+class Broken(io.StringIO):
+    """A stream of which each write or flush fails."""
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__()
+        self.failure = failure
+
+    def write(self, text: str) -> int:
+        raise self.failure
+
+    def flush(self) -> None:
+        raise self.failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "lost"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError("odd"), "odd"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), ""),
+        (ValueError("closed"), ""),
+    ],
+)
+def test_a_stream_that_fails_keeps_the_reason_unless_its_reader_went_away(
+    failure: Exception, lost: str
+) -> None:
+    for use in (
+        lambda one: one.write("text"),
+        lambda one: one.writelines(["a", "b"]),
+        lambda one: one.flush(),
+    ):
+        stream = terminal.LastingStream(Broken(failure))
+        assert use(stream) in {4, None}
+        assert stream.lost == lost
+
+
+def test_what_is_written_to_a_full_disk_is_discarded_and_the_descriptor_leads_nowhere(
+    tmp_path: Path,
+) -> None:
+    with (tmp_path / "out").open("w") as file:
+        stream = terminal.LastingStream(file)
+        stream._fail(OSError(errno.ENOSPC, "full"))
+        stream.write("text")
+        stream.flush()
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_a_character_that_a_stream_cannot_encode_is_no_lost_text() -> None:
+    stream = terminal.LastingStream(io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    with pytest.raises(UnicodeEncodeError):
+        stream.write("\u00e9")
+    assert stream.lost == ""
+
+
+def test_a_result_that_was_lost_is_an_error_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = terminal.LastingStream(Broken(OSError(errno.ENOSPC, "full")))
+    monkeypatch.setattr("sys.stdout", stream)
+    terminal.write("result")
+    with pytest.raises(ReconcileError, match=r"^standard output could not be written: full$"):
+        terminal.check_output()
+    stream.stream = io.StringIO()
+    terminal.check_output()
+
+
+@pytest.mark.parametrize(("is_closed", "is_reported"), [(False, True), (True, False)])
+def test_the_end_restores_the_streams_and_reports_a_lost_result_unless_stdout_was_closed(
+    monkeypatch: pytest.MonkeyPatch, *, is_closed: bool, is_reported: bool
+) -> None:
+    out, err = Broken(OSError(errno.ENOSPC, "full")), io.StringIO()
+    monkeypatch.setattr("sys.stdout", terminal.LastingStream(out, is_closed=is_closed))
+    monkeypatch.setattr("sys.stderr", terminal.LastingStream(err))
+    terminal.write("result")
+    terminal.restore_streams()
+    assert (sys.stdout, sys.stderr) == (out, err)
+    assert err.getvalue() == "Warning: standard output could not be written: full\n" * is_reported
+
+
+def test_text_for_a_process_without_stdout_is_lost() -> None:
+    stream = terminal.LastingStream(io.StringIO(), is_closed=True)
+    stream.write("")
+    assert stream.lost == ""
+    stream.write("text")
+    assert stream.lost == "it is closed"
+
+
+def test_prepared_streams_accept_each_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.BytesIO()
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", io.TextIOWrapper(out, encoding="ascii", errors="strict"))
+    monkeypatch.setattr("sys.stdin", None)
+    terminal.prepare_streams()
+    prepared = sys.stdout, sys.stderr
+    terminal.prepare_streams()
+    assert (sys.stdout, sys.stderr) == prepared
+    assert sys.stdin.readline() == ""
+    terminal.write("\u00e9")
+    assert out.getvalue() == b"\\xe9\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_yes", "end"),
+    [("y\n", True, ""), (" YES\n", True, ""), ("no\n", False, ""), ("y", True, "\n")],
+)
+def test_a_question_is_answered_on_its_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: str,
+    end: str,
+    *,
+    is_yes: bool,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    assert terminal.confirm("Apply? ") is is_yes
+    assert capsys.readouterr() == ("", f"Apply? {end}")
+
+
+def test_a_name_of_others_stays_on_its_line_and_is_no_command_for_a_runner(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    terminal.log_line("::error::a\nb\x1b[2J" + "x" * 100_000)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not line.startswith("::")
+    assert "\x1b" not in line
+    assert len(line) < 10_000

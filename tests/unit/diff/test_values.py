@@ -382,3 +382,10 @@ def test_a_tree_has_a_limited_number_of_levels() -> None:
     assert compared(nested(DEPTH, "1"), nested(DEPTH, "2")).form == "json"
     assert compared(nested(DEPTH + 1, "1"), nested(DEPTH + 1, "2")).form == "text"
     assert set(READERS) == {"json", "env", "yaml"}
+
+
+def test_twenty_parts_of_a_value_are_kept_and_five_lines_of_a_new_one() -> None:
+    found = compared("{}", json.dumps({f"k{i}": i for i in range(30)}))
+    assert (len(found.parts), found.more) == (20, 10)
+    new = value_parts(None, "x\n" * 8, is_list=False)
+    assert (len(new.parts), new.more) == (5, 3)
