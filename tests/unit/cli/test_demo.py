@@ -56,7 +56,7 @@ def use_commands(monkeypatch: pytest.MonkeyPatch, run: Callable[..., SimpleNames
 )
 @pytest.mark.usefixtures("simulator")
 def test_a_decryption_is_found_in_the_requests_that_the_simulator_records(
-    service: str, call: str, given: dict[str, Any], *, is_decryption: bool
+    service: Any, call: str, given: dict[str, Any], *, is_decryption: bool
 ) -> None:
     with demo._recorded_requests() as requests:
         getattr(boto3.client(service, region_name=demo.SOURCE), call)(**given)

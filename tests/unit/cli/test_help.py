@@ -200,7 +200,8 @@ def test_an_option_that_a_command_does_not_have_has_no_effect_before_it(cli: Cli
 
 
 def test_each_exit_code_of_an_error_is_in_the_help_of_all_commands() -> None:
-    assert {one.exit_code for one in (ReconcileError, *subclasses(ReconcileError))} <= EXIT_CODES.keys()
+    kinds: list[type[ReconcileError]] = [ReconcileError, *subclasses(ReconcileError)]
+    assert {one.exit_code for one in kinds} <= EXIT_CODES.keys()
     assert {2, 3, 5} <= EXIT_CODES.keys()
 
 

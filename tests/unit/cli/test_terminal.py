@@ -6,7 +6,7 @@ import errno
 import io
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,11 +139,10 @@ class Broken(io.StringIO):
 def test_a_stream_that_fails_keeps_the_reason_unless_its_reader_went_away(
     failure: Exception, lost: str
 ) -> None:
-    for use in (
-        lambda one: one.write("text"),
-        lambda one: one.writelines(["a", "b"]),
-        lambda one: one.flush(),
-    ):
+    uses: list[Callable[[terminal.LastingStream], object]] = [
+        lambda one: one.write("text"), lambda one: one.writelines(["a", "b"]), lambda one: one.flush(),
+    ]  # fmt: skip
+    for use in uses:
         stream = terminal.LastingStream(Broken(failure))
         assert use(stream) in {4, None}
         assert stream.lost == lost
