@@ -14,7 +14,7 @@ import pytest
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.doctor.probe import ProbeReport, check_path, expect, find_overlap, prepare, run_probe
 from ssm_reconcile.doctor.probe_calls import PROBE_SECONDS, PROBE_TAG, ProbeEnd
-from ssm_reconcile.doctor.probe_rates import RATE_PLANS, MeasuredRate, RateMeter
+from ssm_reconcile.doctor.probe_rates import RATE_PLANS, MeasuredRate, RateMeter, RatePlan
 from ssm_reconcile.errors import StoreError, Trouble, UsageError
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn
@@ -120,6 +120,14 @@ def test_a_slow_client_measures_itself_and_says_so() -> None:
     assert one.reason == "this client is not faster"
     assert one.sustained == pytest.approx(2.0, rel=0.1)
     assert not one.is_limit
+
+
+def test_a_step_up_takes_four_seconds_and_that_at_the_highest_rate_fifteen() -> None:
+    plan = RatePlan(CallClass.PUT, "PutParameter", 40)
+    assert [round(rate, 2) for rate in plan.rates] == [3, 4.24, 6, 8.49, 12]
+    assert [plan.calls_up(rate) for rate in plan.rates] == [12, 17, 24, 34, 180]
+    assert plan.most_calls == 2 * 40 + (12 + 17 + 24 + 34 + 180) + 5 * 30
+    assert max(RatePlan(CallClass.LIST_TAGS, "ListTagsForResource", 20).rates) == 19
 
 
 def test_a_measurement_ends_at_its_most_calls() -> None:
@@ -970,6 +978,18 @@ def test_a_clean_up_deletes_no_parameter_of_another_run() -> None:
     report = probed.run()
     assert probed.names == made
     assert report.remains.foreign == tuple(made)
+
+
+def test_a_clean_up_reads_a_parameter_of_another_run_once_and_waits_for_its_own_only() -> None:
+    other = staged(run=RUN_AGAIN)
+    theirs = other.calls.create("put/0", Type="String", Value="v")
+    probed = staged(other.aws)
+    mine = probed.calls.create("put/1", Type="String", Value="v")
+    probed.store.log.clear()
+    remains = probed.calls.clean_up()
+    assert (remains.deleted, remains.remaining, remains.foreign) == (1, (), (theirs,))
+    reads = [str(one["ResourceId"]) for one in probed.sent("ListTagsForResource")]
+    assert (reads.count(theirs), reads.count(mine)) == (1, 1)
 
 
 def test_tags_that_were_read_allow_one_delete() -> None:

@@ -192,7 +192,7 @@ def _shape_of(kind: Any) -> Shape:
             return {"*": _shape_of(arguments[1])}
         case _ if isinstance(kind, type) and issubclass(kind, dict):
             hints = get_type_hints(kind, include_extras=True)
-            total = getattr(kind, "__total__", True)
+            total = vars(kind)["__total__"]
             return {key: _shape_of(one if total else NotRequired[one]) for key, one in hints.items()}
         case _:
             return kind

@@ -122,8 +122,8 @@ def run_step(
     targets: Sequence[dict[str, str]],
     *given: object,
     requests: Sequence[dict[str, Any]] = (LISTING,),
-) -> None:
-    """Run a step whose command saves `document`, and whose target has one state after the other."""
+) -> list[dict[str, str]]:
+    """Run a step whose command saves `document`; return the states of the target that it did not read."""
     steps: Any = demo._Demo(Path(), "never")
     steps._command = lambda *_: document
     states = iter(targets)
@@ -135,6 +135,7 @@ def run_step(
     )
     with mock.patch.object(demo, "_recorded_requests", return_value=nullcontext(requests)):
         getattr(steps, step)(*given)
+    return list(states)
 
 
 HOLDS: dict[str, tuple[Any, ...]] = {
@@ -150,7 +151,7 @@ HOLDS: dict[str, tuple[Any, ...]] = {
 
 @pytest.mark.parametrize("step", HOLDS)
 def test_statements_that_hold_end_no_step(step: str) -> None:
-    run_step(step, *HOLDS[step])
+    assert run_step(step, *HOLDS[step]) == []
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_a_stream_that_fails_keeps_the_reason_unless_its_reader_went_away(
         assert stream.lost == lost
 
 
-def test_what_is_written_to_a_full_disk_is_discarded_and_the_descriptor_leads_nowhere(
+def test_text_after_a_failure_of_the_disk_goes_to_the_null_device(
     tmp_path: Path,
 ) -> None:
     with (tmp_path / "out").open("w") as file:
@@ -159,7 +159,7 @@ def test_what_is_written_to_a_full_disk_is_discarded_and_the_descriptor_leads_no
     assert (tmp_path / "out").read_text() == ""
 
 
-def test_a_character_that_a_stream_cannot_encode_is_no_lost_text() -> None:
+def test_a_character_that_a_stream_cannot_encode_is_an_error() -> None:
     stream = terminal.LastingStream(io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     with pytest.raises(UnicodeEncodeError):
         stream.write("\u00e9")
@@ -228,7 +228,7 @@ def test_a_question_is_answered_on_its_line(
     assert capsys.readouterr() == ("", f"Apply? {end}")
 
 
-def test_a_name_of_others_stays_on_its_line_and_is_no_command_for_a_runner(
+def test_a_name_of_others_stays_on_its_line_and_a_runner_reads_no_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     terminal.log_line("::error::a\nb\x1b[2J" + "x" * 100_000)

@@ -389,3 +389,14 @@ def test_twenty_parts_of_a_value_are_kept_and_five_lines_of_a_new_one() -> None:
     assert (len(found.parts), found.more) == (20, 10)
     new = value_parts(None, "x\n" * 8, is_list=False)
     assert (len(new.parts), new.more) == (5, 3)
+
+
+@pytest.mark.parametrize("start", ["", "- "])
+def test_yaml_is_read_as_a_tree_up_to_forty_levels(start: str) -> None:
+    def nested(levels: int) -> str:
+        lines = [f"{'  ' * n}{start}a:" for n in range(levels)]
+        return "\n".join([f"{lines[0]}", *lines[1:], f"{'  ' * levels}b: 1"])
+
+    levels = 20 if start else 40
+    assert READERS["yaml"](nested(levels)) is not None
+    assert READERS["yaml"](nested(levels + 1)) is None
