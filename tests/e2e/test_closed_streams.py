@@ -96,6 +96,8 @@ PRINTING = {
     "policy": ("iam", "plan"),
     "stack": ("iam", "stack", "--github", "acme/params"),
     "completion": ("completion", "bash"),
+    "help of a command": ("help", "plan"),
+    "settings": ("init", "--github", "acme/params", "--ref", "0" * 40, "--force", "--account", "1" * 12),
     "plan": ("show", "plan.json"),
 }
 

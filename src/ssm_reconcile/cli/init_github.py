@@ -133,7 +133,7 @@ def check_new(github: GitHubOptions, output: str, *, force: bool) -> None:
             or `gh` is missing.
     """
     from ssm_reconcile.github.workflow_run import repository_paths
-    from ssm_reconcile.init.callers import other_callers
+    from ssm_reconcile.init.callers import check_applying, other_callers
     from ssm_reconcile.init.github import WORKFLOW, check_words
 
     if output == "-":
@@ -143,6 +143,8 @@ def check_new(github: GitHubOptions, output: str, *, force: bool) -> None:
     check_words(github.branch or "main", paths)
     other_callers(WORKFLOW, files.read_workflows(), paths, may_keep=False)
     files.check(files.root / WORKFLOW)
+    if not force:
+        check_applying(WORKFLOW, files.read_workflows())
     if github.code_owners:
         files.read_code_owners()
     _tool_commit(github.ref)
@@ -196,6 +198,8 @@ def run(github: GitHubOptions, specs: Sequence[str], *, force: bool, common: Com
         again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
         shown = [files.shown(path) for path in texts | owners]
         terminal.log(content.next_steps(setup, again, words, ids, files=shown, is_new=is_new))
+    if not github.is_applied:
+        terminal.check_output()  # the commands for the settings are a result
     return 0
 
 
@@ -229,6 +233,8 @@ def _plan_workflow(
     if shared:
         message = f"another workflow also reports `{min(shared)}`: the success of one passes for the other"
         raise UsageError(message, "give the job of that workflow another id, and require its check")
+    if WORKFLOW not in found and not files.force:
+        callers.check_applying(WORKFLOW, found)
     return setup, {files.root / WORKFLOW: text}, []
 
 
@@ -251,12 +257,19 @@ def _with_kept_checks(setup: RepositorySetup, name: str, texts: Mapping[str, str
 
 
 def _losses(texts: Mapping[Path, str], files: FileWriter) -> list[str]:
-    """Return notes on what the workflow no longer has after it is overwritten."""
-    from ssm_reconcile.init.callers import lost_parts
+    """Return notes on workflows that also apply, and on what the workflow no longer has."""
+    from ssm_reconcile.init.callers import applying_workflows, lost_parts
     from ssm_reconcile.init.github import WORKFLOW
 
-    before = files.read_workflows().get(WORKFLOW, "")
-    return [note for text in texts.values() for note in lost_parts(WORKFLOW, before, text)]
+    found = files.read_workflows()
+    before, others = found.get(WORKFLOW, ""), applying_workflows(WORKFLOW, found) if texts else []
+    return [
+        *(
+            f"{path} also applies by the action: remove it, or each merge is applied twice."
+            for path in others
+        ),
+        *(note for text in texts.values() for note in lost_parts(WORKFLOW, before, text)),
+    ]
 
 
 def _owners_of(setup: RepositorySetup, files: FileWriter) -> tuple[dict[Path, str], list[str]]:

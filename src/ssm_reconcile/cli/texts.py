@@ -110,6 +110,10 @@ def completion(shell: str) -> int:
 @click.argument("names", metavar="[COMMAND]...", nargs=-1)
 def show_help(names: tuple[str, ...]) -> None:
     """Show the help of a command, as `ssm-reconcile COMMAND --help` does; without COMMAND, of the program."""
-    context = root.make_context(PROGRAM, [*names, "--help"])
-    with context:
-        click.Group.invoke(root, context)
+    try:
+        context = root.make_context(PROGRAM, [*names, "--help"])
+        with context:
+            click.Group.invoke(root, context)
+    except click.exceptions.Exit:
+        terminal.check_output()
+        raise

@@ -21,6 +21,7 @@ from ssm_reconcile.github.workflow_calls import (
     REQUIRED_CHECK,
     WorkflowCall,
     missing_triggers,
+    read_action_steps,
     read_calls,
 )
 from ssm_reconcile.github.workflow_run import paths_below
@@ -34,11 +35,13 @@ APPLIES = re.compile(r"\bssm-apply\b|\bcommand:\s*['\"]?apply\b")
 """Signs of a workflow that applies by the action: the environment, or the command."""
 _WRITTEN_INPUTS = frozenset({"spec", "plan-role", "apply-role", "region", "account"})
 """The inputs that `init --github` writes."""
+_ONE_FILE = "Or remove it, and run `ssm-reconcile init --github` for a workflow that is checked"
 _SCHEDULES = frozenset({"", "drift", "apply"})
 _SHA = re.compile("[0-9a-f]{40}")
 _VARIABLE = re.compile(r"\$\{\{\s*vars\.(\w+)\s*\}\}")
 _COMMENT = re.compile(r"(^|\s)#.*$", re.MULTILINE)
-_FORMER = re.compile(r"ssm-reconcile|SSM check|SSM_(PLAN|APPLY)_ROLE")
+_FORMER = re.compile(r"\bssm-reconcile(\s+-\S+)*\s+(plan|apply)\b|SSM_(PLAN|APPLY)_ROLE")
+_CHANGING = frozenset({"plan", "apply"})
 _DECRYPTS = re.compile(r"\$\{\{\s*vars\.(\w+)\s*!=\s*'false'\s*\}\}")
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _ALWAYS = re.compile(r"true|always\(\)|success\(\)|!\s*cancelled\(\)")
@@ -52,6 +55,20 @@ def find_calls(settings: RepositorySettings) -> tuple[WorkflowCall, ...]:
         if isinstance(text, str):
             found += read_calls(path, text) or ()
     return tuple(found)
+
+
+def find_action_workflows(settings: RepositorySettings) -> dict[str, str]:
+    """Return a use of the action in each workflow that plans or applies by it, by the path of the workflow.
+
+    `plan.yml` and `apply.yml` have checks of their own, unless other workflows use the action, too.
+    """
+    found: dict[str, str] = {}
+    for path, text in _workflows(settings).items():
+        steps = read_action_steps(path, text) if isinstance(text, str) and path != REUSABLE else ()
+        used = next((step.command for step in steps if step.command in _CHANGING), None)
+        if used is not None:
+            found[path] = used
+    return found if found.keys() - OWN_WORKFLOWS.keys() else {}
 
 
 def is_partial(settings: RepositorySettings) -> bool:
@@ -101,7 +118,12 @@ def check_calls(settings: RepositorySettings, specs: Sequence[str]) -> Iterator[
             message = "it calls the reusable workflow and cannot be read as YAML"
             remedy = f"correct it: {settings.page}/actions shows the line"
             yield Check("workflows", path, Answer.UNKNOWN, message, remedy, Needed.PLAN)
-    if not calls and not is_partial(settings):
+    others = {} if calls else find_action_workflows(settings)
+    for path, used in others.items():
+        message = f"not checked: this workflow of your own uses the action with `command: {used}`"
+        remedy = f"compare it with docs/github-actions.md, and require its check. {_ONE_FILE}"
+        yield Check("workflows", path, Answer.UNKNOWN, message, remedy, Needed.PLAN)
+    if not calls and not others and not is_partial(settings):
         message = f"no workflow on {settings.default_branch} calls the reusable workflow"
         remedy = f"write it with `{setup_command(settings, specs)}`, and push it to {settings.default_branch}"
         yield Check("workflows", CALLER, Answer.FAILED, message, remedy, Needed.PLAN)
@@ -242,7 +264,8 @@ def _of_others(
         if path in known or not path.startswith(f"{WORKFLOWS}/") or not isinstance(text, str):
             continue
         code = without_comments(text)
-        is_former = path in OWN_WORKFLOWS and _FORMER.search(code)
+        uses = any(step.command in _CHANGING for step in read_action_steps(path, text))
+        is_former = path in OWN_WORKFLOWS and (uses or _FORMER.search(code))
         if is_former or ("ssm-reconcile" in code and APPLIES.search(code)):
             message = f"it also plans or applies, beside {calls[0].path}: two workflows act on each merge"
             yield Check("workflows", path, Answer.FAILED, message, f"remove it: git rm {path}")

@@ -19,6 +19,7 @@ from ssm_reconcile.github.call_checks import (
     OWN_WORKFLOWS,
     REUSABLE,
     check_calls,
+    find_action_workflows,
     find_calls,
     is_partial,
     setup_command,
@@ -38,7 +39,7 @@ from ssm_reconcile.github.settings import (
     RepositorySettings,
     RequiredCheck,
 )
-from ssm_reconcile.github.workflow_calls import ACTIONS_APP, OWN_CHECK, REQUIRED_CHECK
+from ssm_reconcile.github.workflow_calls import ACTIONS_APP, OWN_CHECK, REQUIRED_CHECK, read_action_steps
 from ssm_reconcile.wording import plural
 
 VARIABLES = {
@@ -50,12 +51,13 @@ VARIABLES = {
 _IN_CONDITIONS = {"SSM_PLAN_ROLE", "SSM_APPLY_ROLE"}
 """Conditions of jobs use these variables, and a variable of an environment is unknown there."""
 _CHECK_JOB = re.compile(rf"^\s+name:\s*(['\"]?){re.escape(REQUIRED_CHECK)}\1\s*(#.*)?$", re.MULTILINE)
-_PLAN_WORKFLOW = re.compile(r"^\s+plan-workflow:\s*['\"]?(\.github/workflows/)?plan\.ya?ml\b", re.MULTILINE)
+_PLAN_WORKFLOW = re.compile(r"(\.github/workflows/)?plan\.ya?ml")
 
 
 def _has_own_workflows(settings: RepositorySettings) -> bool:
     files = {} if isinstance(settings.files, DeniedRead) else settings.files
-    return not find_calls(settings) and any(files.get(path) is not None for path in OWN_WORKFLOWS)
+    is_present = any(files.get(path) is not None for path in OWN_WORKFLOWS)
+    return is_present and not find_calls(settings) and not find_action_workflows(settings)
 
 
 def judge(settings: RepositorySettings | DeniedRead, specs: Sequence[str]) -> tuple[Check, ...]:
@@ -231,8 +233,9 @@ def _expected_checks(settings: RepositorySettings) -> tuple[str, ...]:
     """Return the checks to require: those that the workflows report."""
     if _has_own_workflows(settings):
         return (REQUIRED_CHECK,)
-    calls = find_calls(settings)
-    branch = settings.default_branch
+    calls, branch = find_calls(settings), settings.default_branch
+    if not calls and find_action_workflows(settings):
+        return ()
     found = (check for call in calls if call.is_for_pulls(branch) for check in call.checks)
     return tuple(dict.fromkeys(found)) if calls else (f"ssm / {REQUIRED_CHECK}",)
 
@@ -384,7 +387,9 @@ def _of_own_workflows(settings: RepositorySettings, setup: str) -> Iterator[Chec
         elif needed is Needed.APPLY and not APPLIES.search(without_comments(text)):
             message = "no job of it applies: it has neither the environment ssm-apply nor `command: apply`"
             yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`", needed)
-        elif needed is Needed.APPLY and not _PLAN_WORKFLOW.search(text):
+        elif needed is Needed.APPLY and not any(
+            _PLAN_WORKFLOW.fullmatch(step.plan_workflow) for step in read_action_steps(path, text)
+        ):
             message = "it does not name the workflow that plans, so each merge is refused"
             line = f"write `plan-workflow: {WORKFLOWS}/plan.yml` where it has `reviewed: true`"
             yield Check(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ssm_reconcile.load.messages import SpecFindings
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarNode, documents
@@ -44,6 +45,7 @@ _USES = re.compile(
     r"(?:\./|(?P<repository>[^/@\s]+/[^/@\s]+)/)\.github/workflows/replicate\.yml(?:@(?P<version>.+))?"
 )
 _ROLES = frozenset({"plan-role", "apply-role"})
+_ACTION = re.compile(r"(?i)(.*/)?\.?ssm-reconcile(@.+)?")
 _MATRIX = re.compile(r"\$\{\{\s*matrix\.(\w[\w-]*)\s*\}\}")
 _PATTERN = re.compile(r"[A-Za-z0-9._/* -]+")
 _MOST_STARS = 4
@@ -125,6 +127,36 @@ def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
         for call in calls
         if call is not None
     )
+
+
+class ActionStep(NamedTuple):
+    """A step that uses the composite action, with the texts of two of its inputs."""
+
+    uses: str
+    command: str
+    plan_workflow: str
+
+
+def read_action_steps(path: str, text: str) -> tuple[ActionStep, ...]:
+    """Return the steps of a workflow that use the composite action; none if the text is not YAML.
+
+    A step of a fork with another name is recognised by its input `plan-workflow`.
+
+    Args:
+        path: The path of the workflow.
+        text: The text of the workflow.
+    """
+    found = documents(text, path, SpecFindings())
+    jobs = _entries(_entries(found[0].root).get("jobs")) if len(found) == 1 else {}
+    lists = [_entries(job).get("steps") for job in jobs.values()]
+    steps = [_entries(step) for one in lists if isinstance(one, ListNode) for step in one.items]
+    read: list[ActionStep] = []
+    for step in steps:
+        uses, inputs = _text(step.get("uses")), _entries(step.get("with"))
+        if _ACTION.fullmatch(uses) or (uses and "plan-workflow" in inputs):
+            command = _text(inputs.get("command")) or "plan"
+            read.append(ActionStep(uses, command, _text(inputs.get("plan-workflow"))))
+    return tuple(read)
 
 
 def _entries(node: Node | None) -> dict[str, Node]:

@@ -6,11 +6,15 @@ workflows that exist, or refuses.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.github.workflow_calls import WorkflowCall, read_calls
+from ssm_reconcile.github.workflow_calls import WorkflowCall, read_action_steps, read_calls
 from ssm_reconcile.github.workflow_run import paths_below
+
+_REUSABLE = ".github/workflows/replicate.yml"
+"""The reusable workflow itself, in a copy of this project."""
 
 
 def other_callers(
@@ -47,6 +51,40 @@ def other_callers(
             remedy += "; for the settings of that workflow, name its specs only, and --apply without --force"
         raise UsageError(message, remedy)
     return found
+
+
+def applying_workflows(workflow: str, texts: Mapping[str, str]) -> list[str]:
+    """Return the workflows beside one that apply by the composite action.
+
+    Args:
+        workflow: The path of the workflow that `init --github` writes.
+        texts: The text of each workflow by its path.
+    """
+    return [
+        path
+        for path, text in texts.items()
+        if path not in {workflow, _REUSABLE}
+        and any(step.command == "apply" for step in read_action_steps(path, text))
+    ]
+
+
+def check_applying(workflow: str, texts: Mapping[str, str]) -> None:
+    """Check that no other workflow applies by the composite action.
+
+    Args:
+        workflow: The path of the new workflow.
+        texts: The text of each workflow by its path.
+
+    Raises:
+        UsageError: One does: with the new workflow, each merge would be applied twice.
+    """
+    found = applying_workflows(workflow, texts)
+    if found:
+        message = f"{found[0]} already applies by the action: a second workflow would apply each merge twice"
+        remedy = (
+            f"`git rm {shlex.join(found)}`, and run this command again; --force writes it beside the other"
+        )
+        raise UsageError(message, remedy)
 
 
 def checks_of(path: str, text: str, branch: str, remedy: str) -> tuple[str, ...]:

@@ -110,6 +110,27 @@ def test_another_workflow_that_may_call_for_a_spec_is_refused(
     assert not Path(WORKFLOW).exists()
 
 
+@pytest.mark.parametrize("words", [(), ("--apply",)])
+def test_no_workflow_is_written_beside_one_that_applies_by_the_action(
+    fresh: Hub, cli: Cli, words: tuple[str, ...]
+) -> None:
+    steps = (
+        "    steps:\n      - uses: acme/ssm-reconcile@v1\n        with: {command: apply, reviewed: true}\n"
+    )
+    own = Path(".github/workflows/ssm-apply.yml")
+    own.parent.mkdir(parents=True)
+    own.write_text(f"on: push\njobs:\n  apply:\n{steps}")
+    result = cli(*INIT, *words)
+    assert result.exit_code == 64, result.output
+    assert f"{own} already applies by the action" in result.stderr
+    assert (changes(fresh), Path(WORKFLOW).exists()) == ([], False)
+    result = cli(*INIT, *words, "--force")
+    assert result.exit_code == 0, result.output
+    assert f"{own} also applies by the action: remove it" in result.stderr
+    own.unlink()
+    assert "by the action" not in cli(*INIT, *words).stderr
+
+
 def test_two_workflows_do_not_report_one_check(fresh: Hub, cli: Cli) -> None:
     write_other(cli, "ssm")
     result = cli(*INIT, "specs/b.yaml")

@@ -463,6 +463,14 @@ class TestWorkflows:
         complete.contents[".github/workflows/plan.yml"] = text.encode()
         assert states() == {}
 
+    def test_the_inputs_of_an_apply_workflow_may_be_in_flow_style(
+        self, complete: Hub, states: States
+    ) -> None:
+        before, _ = OWN_APPLY.split("        with:\n")
+        inputs = "{ command: apply, reviewed: true, plan-workflow: plan.yml }"
+        complete.contents[".github/workflows/apply.yml"] = f"{before}        with: {inputs}\n".encode()
+        assert states() == {}
+
     @pytest.mark.parametrize(
         ("text", "remedy"),
         [
@@ -830,6 +838,30 @@ class TestCalls:
         called.contents[f".github/workflows/{name}"] = OWN_APPLY.encode()
         assert states() == {f"workflows: .github/workflows/{name}": "failed"}
         assert f"git rm .github/workflows/{name}" in cli("doctor", "--github").stdout
+
+    @pytest.mark.parametrize(
+        ("line", "is_former"),
+        [("run: ssm-reconcile validate", False), ("run: ssm-reconcile -v plan --no-decrypt", True),
+         ("uses: acme/ssm-reconcile@v1", True),
+         ("{uses: acme/ssm-reconcile@v1, with: {command: validate}}", False)],
+    )  # fmt: skip
+    def test_a_plan_workflow_beside_the_call_is_reported_if_it_plans(
+        self, called: Hub, states: States, line: str, is_former: bool
+    ) -> None:
+        text = f"on: pull_request\njobs:\n  tf:\n    steps:\n      - run: terraform plan\n      - {line}\n"
+        called.contents[".github/workflows/plan.yml"] = text.encode()
+        assert states() == ({"workflows: .github/workflows/plan.yml": "failed"} if is_former else {})
+
+    @pytest.mark.parametrize("names", [("ssm.yml",), ("ssm-plan.yml", "plan.yml")])
+    def test_own_workflows_with_other_names_are_unknown_and_no_second_one_is_proposed(
+        self, called: Hub, states: States, cli: Cli, names: tuple[str, ...]
+    ) -> None:
+        del called.contents[CALLER]
+        called.contents |= {f".github/workflows/{name}": OWN_APPLY.encode() for name in names}
+        require(called, "mine / SSM checks")
+        assert states() == {f"workflows: .github/workflows/{name}": "unknown" for name in names}
+        text = cli("doctor", "--github").stdout
+        assert "not checked: this workflow of your own uses the action with `command: apply`" in text
 
     @pytest.mark.parametrize("name", ["plan.yml", "other.yml"])
     def test_a_workflow_of_something_else_beside_the_call_passes(
