@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from textwrap import wrap
@@ -198,7 +198,7 @@ def _check_github(specs: tuple[str, ...], output_format: str) -> int:
     """
     from ssm_reconcile.doctor import Answer, Diagnosis
     from ssm_reconcile.github.client import GitHub
-    from ssm_reconcile.github.settings import read_settings
+    from ssm_reconcile.github.settings import RepositorySettings, read_settings
     from ssm_reconcile.github.setup_checks import judge
     from ssm_reconcile.github.workflow_run import read_workflow_run
     from ssm_reconcile.system import SystemClock
@@ -206,7 +206,14 @@ def _check_github(specs: tuple[str, ...], output_format: str) -> int:
     environment = _github_environment(os.environ)
     run = read_workflow_run(environment)
     paths = list(_spec_paths(specs, environment))
-    checks = judge(read_settings(GitHub(run, SystemClock()), run.server_url), paths)
+    found_settings = read_settings(GitHub(run, SystemClock()), run.server_url)
+    if isinstance(found_settings, RepositorySettings):
+        found_settings = replace(
+            found_settings,
+            folder=_folder_in(environment.get("GITHUB_WORKSPACE", "")),
+            is_account_known=_is_account_known(specs),
+        )
+    checks = judge(found_settings, paths)
     counts = {answer: sum(one.answer is answer for one in checks) for answer in Answer}
     missing, unread = counts[Answer.FAILED], counts[Answer.UNKNOWN]
     warnings = plural(counts[Answer.WARNING], "warning")
@@ -216,6 +223,23 @@ def _check_github(specs: tuple[str, ...], output_format: str) -> int:
         json.dumps(document(found), indent=2) if output_format == "json" else _text(checks, [verdict], {})
     )
     return 3 if missing or unread else 0
+
+
+def _folder_in(root: str) -> str:
+    """Return the current folder below the root of the repository; empty for the root and outside of it."""
+    here, top = Path.cwd().resolve(), Path(root or ".").resolve()
+    return here.relative_to(top).as_posix().removeprefix(".") if here.is_relative_to(top) else ""
+
+
+def _is_account_known(specs: tuple[str, ...]) -> bool:
+    """Return whether the specs name the account of their source, or cannot be read here."""
+    from ssm_reconcile.errors import ReconcileError
+    from ssm_reconcile.iam.stack import own_account
+
+    try:
+        return own_account(command_run.load_all(specs, None).replications) is not None
+    except (OSError, ReconcileError):
+        return True
 
 
 def _github_environment(given: Mapping[str, str]) -> dict[str, str]:

@@ -244,11 +244,12 @@ def _with_kept_checks(setup: RepositorySetup, name: str, texts: Mapping[str, str
     Raises:
         UsageError: They are unknown, or no pull request gets one.
     """
+    from ssm_reconcile.github.workflow_calls import read_calls
     from ssm_reconcile.init.callers import checks_of
     from ssm_reconcile.init.github import WORKFLOW
 
     own: tuple[str, ...] = ()
-    if WORKFLOW in texts:
+    if WORKFLOW in texts and (name == WORKFLOW or read_calls(WORKFLOW, texts[WORKFLOW])):
         own = checks_of(WORKFLOW, texts[WORKFLOW], setup.branch, _UNKNOWN_CHECKS)
     if not own and not setup.other_checks:
         message = f"{name} stays as it is, and pull requests to {setup.branch} do not start it"

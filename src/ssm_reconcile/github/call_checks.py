@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.doctor import Answer, Check, Needed
@@ -19,6 +19,7 @@ from ssm_reconcile.github.workflow_calls import (
     PERMISSIONS,
     PLACEHOLDER,
     REQUIRED_CHECK,
+    WRITTEN_CRON,
     WorkflowCall,
     missing_triggers,
     read_action_steps,
@@ -37,7 +38,13 @@ _WRITTEN_INPUTS = frozenset({"spec", "plan-role", "apply-role", "region", "accou
 """The inputs that `init --github` writes."""
 _ONE_FILE = "Or remove it, and run `ssm-reconcile init --github` for a workflow that is checked"
 _SCHEDULES = frozenset({"", "drift", "apply"})
+_ACCOUNT = re.compile("[0-9]{12}")
 _SHA = re.compile("[0-9a-f]{40}")
+_PLAN_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/(ssm-reconcile-.+-)plan")
+_WRITTEN_EVENTS = {
+    "merge_group", "pull_request", "push", "repository_dispatch", "schedule", "workflow_dispatch",
+}  # fmt: skip
+"""The events that `init --github` writes."""
 _VARIABLE = re.compile(r"\$\{\{\s*vars\.(\w+)\s*\}\}")
 _COMMENT = re.compile(r"(^|\s)#.*$", re.MULTILINE)
 _FORMER = re.compile(r"\bssm-reconcile(\s+-\S+)*\s+(plan|apply)\b|SSM_(PLAN|APPLY)_ROLE")
@@ -97,9 +104,16 @@ def setup_command(settings: RepositorySettings, specs: Sequence[str], *words: st
         specs: The paths of the specs in the repository.
         words: More options of the command.
     """
-    branch = () if settings.default_branch == "main" else ("--branch", settings.default_branch)
-    again = CommandLine(() if tuple(specs) == (DEFAULT_SPEC,) else tuple(specs))
-    return " ".join((again.init_github(settings.name, *branch), *words))
+    options = [] if settings.default_branch == "main" else ["--branch", settings.default_branch]
+    if not settings.is_account_known:
+        options += ["--account", next(filter(_ACCOUNT.fullmatch, _accounts(settings)), "ACCOUNT_ID")]
+    names = tuple(map(settings.shown, specs))
+    again = CommandLine(() if names == (DEFAULT_SPEC,) else names)
+    return " ".join((again.init_github(settings.name, *options), *words))
+
+
+def _accounts(settings: RepositorySettings) -> list[str]:
+    return [call.inputs.get("account", "") for call in find_calls(settings)]
 
 
 def check_calls(settings: RepositorySettings, specs: Sequence[str]) -> Iterator[Check]:
@@ -135,14 +149,35 @@ def check_calls(settings: RepositorySettings, specs: Sequence[str]) -> Iterator[
     if calls:
         yield from _of_specs(settings, calls, specs)
         yield from _of_shared(calls)
-        yield from _of_others(calls, _workflows(settings))
+        yield from _of_others(settings, calls)
 
 
 def _write_again(settings: RepositorySettings, call: WorkflowCall, *specs: str) -> str:
-    """Return how to write a workflow again, for its specs and some more; empty if that would lose a part."""
-    if call.path != CALLER or not call.is_generated or not call.specs or call.inputs.keys() - _WRITTEN_INPUTS:
+    """Return how to write a workflow again, for its specs and some more; empty if that would lose an edit."""
+    if not (call.path == CALLER and call.is_generated and call.specs):
+        return ""
+    if not _is_as_written(call, settings.default_branch):
         return ""
     return f"write it again: `{setup_command(settings, (*call.specs, *specs), '--force')}`"
+
+
+def _is_as_written(call: WorkflowCall, branch: str) -> bool:
+    """Return whether triggers, inputs and permissions are those that `init --github` writes."""
+    triggers, inputs = call.triggers, call.inputs
+    plan_role = _PLAN_ROLE.fullmatch(inputs.get("plan-role", ""))
+    has_paths = [
+        one.removesuffix("/**") for one in triggers.get("push", {}).get("paths", ())
+    ] == [*call.specs, CALLER]  # fmt: skip
+    return bool(
+        plan_role
+        and inputs.get("apply-role", "").endswith(f":role/{plan_role[1]}apply")
+        and inputs.keys() == _WRITTEN_INPUTS
+        and dict(call.permissions) == PERMISSIONS
+        and triggers.keys() == _WRITTEN_EVENTS
+        and triggers["schedule"].get("cron") == (WRITTEN_CRON,)
+        and all(triggers[one].get("branches") == (branch,) for one in ("merge_group", "pull_request", "push"))
+        and has_paths
+    )
 
 
 def _or(first: str, second: str) -> str:
@@ -156,8 +191,7 @@ def _of_triggers(
     found = missing_triggers(call, settings.default_branch, folders)
     for event, (message, line) in found.items():
         needed = Needed.PLAN if event in {"pull_request", "push"} else Needed.NOTHING
-        remedy = _or(line, _write_again(settings, call))
-        yield Check(where, f"{call.job}: {event}", Answer.FAILED, message, remedy, needed)
+        yield Check(where, f"{call.job}: {event}", Answer.FAILED, message, line, needed)
     if not found:
         yield Check(where, f"{call.job}: triggers", Answer.OK, "each event that is needed starts it")
 
@@ -178,14 +212,26 @@ def _of_runs(settings: RepositorySettings, call: WorkflowCall) -> Iterator[Check
         message = "if one spec fails, GitHub cancels the jobs of the others, also while they apply"
         remedy = f"write `fail-fast: false` under `strategy` of the job {call.job}"
         yield Check(where, f"{call.job}: fail-fast", Answer.FAILED, message, remedy)
-    for text in map(_expression, call.cancels):
-        if text != "false" and not _OF_PULL_REQUESTS.fullmatch(text):
-            is_known = text == "true"
-            message = "a newer run cancels one that applies"
-            message = message if is_known else f"whether {message} is unknown: an expression decides"
-            answer = Answer.FAILED if is_known else Answer.UNKNOWN
-            remedy = "remove `cancel-in-progress`: the reusable workflow has its own queues"
-            yield Check(where, f"{call.job}: concurrency", answer, message, remedy)
+    if call.conditional_needs and condition not in {"always()", "!cancelled()", "! cancelled()"}:
+        names = ", ".join(call.conditional_needs)
+        message = f"it needs {names}, which has a condition: if that job is skipped, this one is skipped, too"
+        remedy = f"remove `needs` of the job {call.job}: without a run, a merge waits for `{REQUIRED_CHECK}`"
+        yield Check(where, f"{call.job}: needs", Answer.UNKNOWN, message, remedy, Needed.PLAN)
+    cancels = [
+        text
+        for text in map(_expression, call.cancels)
+        if text != "false" and not _OF_PULL_REQUESTS.fullmatch(text)
+    ]
+    remedy = "remove `concurrency`: the reusable workflow has its own queues"
+    if not cancels and any("github.run_id" not in group for group in call.groups):
+        message = "GitHub keeps one waiting run of a group: a newer run cancels one that waits to apply"
+        yield Check(where, f"{call.job}: concurrency", Answer.WARNING, message, remedy)
+    for text in cancels:
+        is_known = text == "true"
+        message = "a newer run cancels one that applies"
+        message = message if is_known else f"whether {message} is unknown: an expression decides"
+        answer = Answer.FAILED if is_known else Answer.UNKNOWN
+        yield Check(where, f"{call.job}: concurrency", answer, message, remedy)
 
 
 def _expression(text: str) -> str:
@@ -222,7 +268,9 @@ def _of_specs(
             yield Check("workflows", spec, Answer.UNKNOWN, message, remedy, Needed.PLAN)
         elif below := [one for call in calls for one in call.specs if paths_below([one], [path])]:
             message = "no call names the folder; calls name specs in it"
-            remedy = f"check these specs: `ssm-reconcile doctor --github {shlex.join(below)}`"
+            remedy = (
+                f"check these specs: `ssm-reconcile doctor --github {shlex.join(map(settings.shown, below))}`"
+            )
             yield Check("workflows", spec, Answer.UNKNOWN, message, remedy, Needed.PLAN)
         else:
             message = "no call of the reusable workflow names it, so it is neither planned nor applied"
@@ -230,6 +278,7 @@ def _of_specs(
             remedy = f"write `spec: {path}` in {first.path}, beside {', '.join(first.specs)} in a matrix"
             if all(call.path != CALLER for call in calls):
                 again = f"write {CALLER} for it: `{setup_command(settings, [path])}`"
+                again = again if _workflows(settings).get(CALLER) is None else ""
             else:
                 again = _write_again(settings, first, path)
             yield Check("workflows", spec, Answer.FAILED, message, _or(remedy, again), Needed.PLAN)
@@ -255,12 +304,10 @@ def _of_shared(calls: Sequence[WorkflowCall]) -> Iterator[Check]:
         yield Check("workflows", f"check `{name}`", Answer.FAILED, message, remedy)
 
 
-def _of_others(
-    calls: Sequence[WorkflowCall], texts: Mapping[str, str | DeniedRead | None]
-) -> Iterator[Check]:
+def _of_others(settings: RepositorySettings, calls: Sequence[WorkflowCall]) -> Iterator[Check]:
     """Report the workflows beside a call that apply, too, such as those before an upgrade."""
     known = {REUSABLE, *(call.path for call in calls)}
-    for path, text in texts.items():
+    for path, text in _workflows(settings).items():
         if path in known or not path.startswith(f"{WORKFLOWS}/") or not isinstance(text, str):
             continue
         code = without_comments(text)
@@ -268,7 +315,9 @@ def _of_others(
         is_former = path in OWN_WORKFLOWS and (uses or _FORMER.search(code))
         if is_former or ("ssm-reconcile" in code and APPLIES.search(code)):
             message = f"it also plans or applies, beside {calls[0].path}: two workflows act on each merge"
-            yield Check("workflows", path, Answer.FAILED, message, f"remove it: git rm {path}")
+            yield Check(
+                "workflows", path, Answer.FAILED, message, f"remove it: git rm {settings.shown(path)}"
+            )
 
 
 def without_comments(text: str) -> str:
@@ -339,7 +388,7 @@ def _of_input(settings: RepositorySettings, call: WorkflowCall, name: str, neede
         return Check(where, subject, Answer.UNKNOWN, message, value.remedy, needed)
     if not value:
         message = f"the variable {variable[1]} is not set" if variable else "it is not given"
-        remedy = _or(f"write it under `with` of the job {call.job}", _write_again(settings, call))
+        remedy = f"write it under `with` of the job {call.job}"
         if variable:
             remedy = f"set it: {settings.page}/settings/variables/actions"
         return Check(where, subject, Answer.FAILED, message, remedy, needed)

@@ -12,6 +12,7 @@ rules for a branch), "Deployment environments", "Deployment branch policies", "G
 from __future__ import annotations
 
 import base64
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -106,6 +107,8 @@ class RepositorySettings:
             The key `WORKFLOWS` has a denied read of their list, or of some of them.
         faulty_lines: The lines of CODEOWNERS that GitHub ignores.
         variables: Names and values of each environment, of the repository and of the organization.
+        folder: The folder of the repository in which printed commands are run; empty for its root.
+        is_account_known: Whether a spec names the account of the roles.
     """
 
     name: str
@@ -117,6 +120,12 @@ class RepositorySettings:
     files: Mapping[str, str | DeniedRead | None] | DeniedRead
     faulty_lines: frozenset[int] | DeniedRead
     variables: Mapping[str, Mapping[str, str] | DeniedRead]
+    folder: str = ""
+    is_account_known: bool = True
+
+    def shown(self, path: str) -> str:
+        """Return a path of the repository as a printed command needs it; that of a folder ends with `/`."""
+        return posixpath.relpath(path, self.folder or ".") + ("/" if path.endswith("/") else "")
 
     def find_variable(self, name: str, environment: str) -> str | DeniedRead | None:
         """Return a variable that jobs of an environment see; None if it is not set, or empty.

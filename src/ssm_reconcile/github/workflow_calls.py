@@ -35,6 +35,7 @@ DISPATCH_INPUTS = {
     "lift": '{ type: string, default: "" }',
 }
 """The inputs of a start by hand that the reusable workflow reads, each with its lines."""
+WRITTEN_CRON = "23 4/6 * * *"
 DEFAULT_SPEC = "replication.yaml"
 """The spec of a call that names none."""
 PLACEHOLDER = "OWNER"
@@ -76,6 +77,8 @@ class WorkflowCall:
         triggers: The filters of each event that starts the workflow; those of `schedule` are its cron lines.
         condition: The text of `if` of the job; empty without it.
         cancels: The text of `cancel-in-progress` of the job and of the workflow, for each that has it.
+        groups: The text of `group` of `concurrency` of the job and of the workflow, for each that has it.
+        conditional_needs: The jobs of the same workflow that the job needs and that have an `if`.
         is_fail_fast: Whether the failure of one spec of a matrix cancels the others.
         is_generated: Whether the workflow has the keys and the job that `init --github` writes, and no other.
     """
@@ -91,6 +94,8 @@ class WorkflowCall:
     triggers: Mapping[str, _Filters]
     condition: str = ""
     cancels: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    conditional_needs: tuple[str, ...] = ()
     is_fail_fast: bool = False
     is_generated: bool = False
 
@@ -117,11 +122,15 @@ def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
         _call_of(path, name, {"permissions": root.get("permissions"), **job}, triggers)
         for name, job in jobs.items()
     )
-    shared, keys = _cancels(root), root.keys() - _GENERATED_KEYS[0]
+    shared, groups, keys = _cancels(root), _groups(root), root.keys() - _GENERATED_KEYS[0]
     return tuple(
         replace(
             call,
             cancels=(*call.cancels, *shared),
+            groups=(*_groups(jobs[call.job]), *groups),
+            conditional_needs=tuple(
+                one for one in _texts(jobs[call.job].get("needs")) if "if" in jobs.get(one, {})
+            ),
             is_generated=list(jobs) == ["ssm"] and not keys | (jobs["ssm"].keys() - _GENERATED_KEYS[1]),
         )
         for call in calls
@@ -192,6 +201,13 @@ def _cancels(entries: Mapping[str, Node | None]) -> tuple[str, ...]:
     return () if node is None else (_text(node),)
 
 
+def _groups(entries: Mapping[str, Node | None]) -> tuple[str, ...]:
+    """Return the group of `concurrency`, if there is one."""
+    node = entries.get("concurrency")
+    text = _text(node) or _text(_entries(node).get("group"))
+    return (text,) if text else ()
+
+
 def _call_of(
     path: str, name: str, job: Mapping[str, Node | None], triggers: Mapping[str, _Filters]
 ) -> WorkflowCall | None:
@@ -224,7 +240,7 @@ def _call_of(
     condition = _text(job.get("if"))
     return WorkflowCall(
         path, name, repository, version, permissions, inputs, checks, specs, triggers, condition,
-        _cancels(job), is_fail_fast,
+        _cancels(job), is_fail_fast=is_fail_fast,
     )  # fmt: skip
 
 
@@ -278,7 +294,7 @@ def _missing_starts(call: WorkflowCall) -> dict[str, tuple[str, str]]:
     """Return the faults of the events that are neither a pull request nor a merge."""
     found: dict[str, tuple[str, str]] = {}
     lines = call.triggers.get("schedule", {}).get("cron", ())
-    line = 'write `schedule: [{ cron: "23 4/6 * * *" }]` under `on`'
+    line = f'write `schedule: [{{ cron: "{WRITTEN_CRON}" }}]` under `on`'
     if not lines:
         found["schedule"] = ("no schedule starts it, so drift is not detected", line)
     elif wrong := [one for one in lines if not _CRON.fullmatch(one)]:

@@ -131,6 +131,43 @@ def test_no_workflow_is_written_beside_one_that_applies_by_the_action(
     assert "by the action" not in cli(*INIT, *words).stderr
 
 
+def test_printed_commands_work_in_a_folder_of_the_repository_and_name_the_account(
+    fresh: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = Path("specs/a.yaml")
+    spec.write_text(spec.read_text().replace(', account: "123456789012"', ""))
+    assert problems(fresh, cli, "specs/a.yaml")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(Path.cwd()))
+    monkeypatch.chdir("specs")
+    commands = dict.fromkeys(
+        command for one in found(cli, "a.yaml") for command in COMMAND.findall(one["remedy"])
+    )
+    assert commands
+    for command in commands:
+        words = command.replace("@OWNER", "@acme/ops").replace("NAME", "alice")
+        words = words.replace("ACCOUNT_ID", "123456789012")
+        assert (result := cli(*shlex.split(words), "--ref", COMMIT)).exit_code == 0, result.output
+    monkeypatch.chdir("..")
+    assert 'account: "123456789012"' in Path(WORKFLOW).read_text()
+    assert problems(fresh, cli, "specs/a.yaml") <= {"environment ssm-apply-changed: required reviewers"}
+
+
+def test_remedies_end_if_another_file_has_the_name_of_the_workflow(fresh: Hub, cli: Cli) -> None:
+    write_other(cli)
+    Path(WORKFLOW).write_text(
+        "on: push\njobs:\n  lint: { runs-on: ubuntu-24.04, steps: [{ run: 'true' }] }\n"
+    )
+    assert problems(fresh, cli, *SPECS)
+    remedies = [one["remedy"] for one in found(cli, *SPECS)]
+    (edit,) = (one for one in remedies if "write `spec:" in one)
+    assert edit == f"write `spec: specs/b.yaml` in {OTHER}, beside specs/a.yaml in a matrix"
+    commands = dict.fromkeys(command for one in remedies for command in COMMAND.findall(one))
+    (command,) = (one for one in commands if one.endswith("--apply"))
+    result = cli(*shlex.split(command), *REVIEWERS, "--ref", COMMIT)
+    assert result.exit_code == 0, result.output
+    assert contexts(fresh) == ["ssm-a / SSM check"]
+
+
 def test_two_workflows_do_not_report_one_check(fresh: Hub, cli: Cli) -> None:
     write_other(cli, "ssm")
     result = cli(*INIT, "specs/b.yaml")
@@ -165,6 +202,10 @@ def test_a_remedy_writes_all_specs_of_a_workflow_and_no_workflow_that_has_more(f
     assert path.read_text() == pinned
     assert problems(fresh, cli, "specs/a.yaml") == set()
     for old, new in (
+        ("23 4/6 * * *", "0 6 * * 1"),
+        ("role/ssm-reconcile-", "role/ci/"),
+        ("paths: [", "paths: [kms/**, "),
+        ("  repository_dispatch: { types: [ssm-reconcile] }\n", ""),
         ("      region:", "      schedule: apply\n      region:"),
         ("jobs:\n", "jobs:\n  lint:\n    runs-on: ubuntu-24.04\n"),
         ("    uses:", "    needs: []\n    uses:"),

@@ -576,10 +576,14 @@ class TestCalls:
             ("concurrency: {group: a, cancel-in-progress: '${{ vars.A }}'}", "concurrency", "unknown"),
             (
                 "concurrency: {group: a, cancel-in-progress: \"${{ github.event_name == 'pull_request' }}\"}",
-                None, None,
+                "concurrency", "warning",
             ),
-            ("concurrency: {group: a, cancel-in-progress: false}", None, None),
-            ("concurrency: a", None, None),
+            ("concurrency: {group: a, cancel-in-progress: false}", "concurrency", "warning"),
+            ("concurrency: a", "concurrency", "warning"),
+            ("concurrency: 'a-${{ github.run_id }}'", None, None),
+            ("needs: [lint, test]", "needs", "unknown"),
+            ("needs: test", None, None),
+            ("if: always()\n    needs: lint", None, None),
             ("strategy: {matrix: {spec: [replication.yaml, b.yaml]}}", "fail-fast", "failed"),
             ("strategy: {fail-fast: true, matrix: {spec: [a, replication.yaml]}}", "fail-fast", "failed"),
             ("strategy: {matrix: {spec: [replication.yaml]}}", None, None),
@@ -588,7 +592,8 @@ class TestCalls:
     def test_a_condition_a_matrix_or_a_queue_that_skips_or_cancels_a_call_is_reported(
         self, called: Hub, states: States, line: str, subject: str | None, state: str | None
     ) -> None:
-        called.contents[CALLER] = CALL.replace("  ssm:\n", f"  ssm:\n    {line}\n").encode()
+        others = "  lint: { if: github.event_name == 'push' }\n  test: {}\n"
+        called.contents[CALLER] = CALL.replace("  ssm:\n", f"{others}  ssm:\n    {line}\n").encode()
         if "matrix" in line:
             listed = line.partition("[")[2].partition("]")[0].split(", ")
             require(called, *(f"ssm ({one}) / SSM check" for one in listed))
