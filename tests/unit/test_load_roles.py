@@ -1,6 +1,7 @@
-"""Roles of a spec: names and paths that IAM refuses are errors, after placeholders are filled in too.
+"""Roles of a spec: names and paths of another form are errors, after placeholders are filled in too.
 
-Source of the limits: IAM API reference, CreateRole (RoleName, Path).
+Source of the lengths: IAM API reference, CreateRole (RoleName, Path). Its pattern admits an empty part of a
+path, which a spec may not have: such as a placeholder without a value.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def test_a_role_that_iam_allows_is_accepted(name: str) -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_role_that_iam_refuses_is_an_error_with_its_line(case: str) -> None:
+def test_a_role_of_another_form_is_an_error_with_its_line(case: str) -> None:
     found = errors_of(text_of(REFUSED[case], role(REFUSED[case])))
     assert [(one.code, one.where.split(":")[1]) for one in found] == [
         ("bad-format", "3"),
