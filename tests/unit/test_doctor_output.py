@@ -17,7 +17,7 @@ from ssm_reconcile.model import Access
 from tests.fake_aws import traffic
 from tests.fake_aws.store import MemoryStore
 from tests.simulated_aws import SimulatedAws
-from tests.unit.cli.conftest import Cli, aws, cli
+from tests.unit.cli.conftest import SPEC, Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 
@@ -141,6 +141,18 @@ class TestTheCommand:
 
     def test_all_is_well(self, aws: SimulatedAws, cli: Cli) -> None:
         assert self.answered(cli, 0) == (True, True)
+
+    def test_the_warnings_of_the_spec_are_checks_and_its_notices_are_not(
+        self, aws: SimulatedAws, cli: Cli
+    ) -> None:
+        matrix = SPEC.replace("- region: us-east-2", "- regions: [us-east-1, us-east-2]")
+        text = matrix.replace('["/app/**"]', '["/app/**", "/app/**"]')
+        account = 'region: us-east-1, account: "123456789012" }'
+        Path("replication.yaml").write_text(text.replace("region: us-east-1 }", account))
+        codes = {code for code in ("source-left-out", "include-covered") if code in cli("validate").output}
+        assert codes == {"source-left-out", "include-covered"}
+        found = {one["subject"] for one in json.loads(cli("doctor", "--format", "json").stdout)["checks"]}
+        assert {one for one in found if one.startswith("spec: ")} == {"spec: include-covered"}
 
     def test_a_secret_without_a_key_in_the_target_fails_at_an_apply_only(
         self, aws: SimulatedAws, cli: Cli
