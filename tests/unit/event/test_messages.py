@@ -276,12 +276,13 @@ class TestPauses:
     def test_each_reason_is_sent_once_with_a_dead_letter(self, stage: Stage) -> None:
         assert stage.state is not None
         stage.state.write_attempts("m", MessageAttempts(MOST_ATTEMPTS - 1))
-        message = named("m", "/a", "/b", "/c", received=2)
+        message = named("m", "/c", "/a", "/b", received=2)
         inbox = stage.inbox(message)
         reasons = zip(("/a", "/b", "/c"), ("denied", "denied", "gone"), strict=True)
         take(inbox, message, *(NameResult(n, retry=Retry(RetryCause.OWN, why)) for n, why in reasons))
         assert inbox.settle() == []
-        assert stage.clients.dead == [('["/a", "/b", "/c"]', "denied; gone")]
+        assert stage.clients.dead == [('["/c", "/a", "/b"]', "denied; gone")]
+        assert json.loads(stage.lines.getvalue())["parameters"] == ["/a", "/b", "/c"]
 
     def test_each_message_ends_by_itself(self, stage: Stage) -> None:
         """One that is done and one that is a dead letter do not end the others."""
@@ -358,6 +359,17 @@ class TestPauses:
         assert stage.lines.getvalue().count("InternalServerError") == 1
         stage.log.flush()
         assert metrics(capsys.readouterr().out)["TableUnavailable"] == 1
+
+    def test_after_attempts_that_could_not_be_read_receives_set_the_pause(self, stage: Stage) -> None:
+        """The count that is written then begins anew: it ends no message and sets no pause."""
+        failures = [TableUnavailableError("DynamoDB: InternalServerError")]
+
+        def fails_once(_: str) -> None:
+            if failures:
+                raise failures.pop()
+
+        stage.table.fault = fails_once
+        assert stage.fail(RetryCause.OWN, received=4) == (["m"], 40)
 
     def test_pauses_that_cannot_be_set_are_logged(self, stage: Stage) -> None:
         stage.clients.fails = True
