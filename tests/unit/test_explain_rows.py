@@ -212,6 +212,42 @@ class TestRemedies:
         for text, remedy in zip(texts, found.remedies, strict=True):
             assert text in remedy
 
+    @pytest.mark.parametrize(
+        ("act", "texts"),
+        [
+            (lambda aws: aws.put("/p/a", "w"), []),
+            (lambda aws: aws.world.tag(aws.here, "/p/a", {"team": "a"}), []),
+            (lambda aws: aws.put("/p/a", "w", SECURE), ["if AWS refuses the type in place"]),
+            (
+                lambda aws: aws.put("/p/a", "w", region="us-east-2"),
+                ["to keep the change: make it at the source, 123456789012/us-east-1, too"],
+            ),
+        ],
+    )
+    def test_a_difference_has_the_command_first_and_the_ways_that_fit_it(
+        self, act: Act, texts: list[str]
+    ) -> None:
+        command, *others = replicated(act).remedies
+        assert "`ssm-reconcile apply --target us-east-2 --only /p/a" in command
+        assert len(others) == len(texts), others
+        for text, remedy in zip(texts, others, strict=True):
+            assert text in remedy
+
+    def test_keeping_a_value_secret_comes_before_the_flag_that_exposes_it(self) -> None:
+        first, command = replicated(lambda aws: aws.put("/p/a", "w", SECURE, region="us-east-2")).remedies
+        assert first == "to keep it secret: make it a SecureString at the source, 123456789012/us-east-1, too"
+        assert "--allow-exposure" in command
+
+    def test_a_source_that_was_made_plain_is_not_to_be_made_secret_again(self) -> None:
+        def make_plain(aws: SimulatedAws) -> None:
+            aws.delete("/p/a")
+            aws.pass_time()
+            aws.put("/p/a", "w")
+
+        found = replicated(make_plain, SECURE)
+        assert found.row is Row.UPDATE
+        assert not any("keep it secret" in one for one in found.remedies)
+
     def test_a_replica_that_waits_for_its_deletion_can_be_kept(self) -> None:
         def wait(aws: SimulatedAws) -> None:
             aws.delete("/p/a")
