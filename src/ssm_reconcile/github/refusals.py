@@ -72,7 +72,7 @@ class StoredPlan:
     created: datetime
     is_waiting: bool
     addresses: frozenset[ChangeAddress]
-    is_replaced: bool = False
+    is_replaced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class ReviewedApply:
     is_by_hand: bool
     applied: frozenset[ChangeAddress]
     replications: frozenset[str]
-    is_complete: bool = False
-    left: frozenset[tuple[str, str]] = frozenset()
+    is_complete: bool
+    left: frozenset[tuple[str, str]]
 
 
 def left_out(

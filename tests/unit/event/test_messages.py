@@ -361,7 +361,7 @@ class TestPauses:
         assert metrics(capsys.readouterr().out)["TableUnavailable"] == 1
 
     def test_after_attempts_that_could_not_be_read_receives_set_the_pause(self, stage: Stage) -> None:
-        """The count that is written then begins anew: it ends no message and sets no pause."""
+        """The count that is written then starts from zero: it ends no message and sets no pause."""
         failures = [TableUnavailableError("DynamoDB: InternalServerError")]
 
         def fails_once(_: str) -> None:

@@ -152,7 +152,7 @@ class TestReplicasThatDiffer:
 
 
 def test_the_first_reason_to_retry_counts() -> None:
-    """What waits comes before what could not be read, and that before an outcome and an old read."""
+    """A change that waits comes before a failed read, and that before an outcome and an old read."""
     failed = Report(Plan(()), (outcome(Result.FAILED),))
     stale = {"/p/a": "old"}
     unsure = {"/p/a": Unsure("denied", Trouble.DENIED)}

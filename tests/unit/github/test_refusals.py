@@ -30,12 +30,14 @@ OWN, RUN = "900", "100"
 
 
 def stored(hours: float = 1, **given: Any) -> StoredPlan:
-    usual = StoredPlan("1", NOW - timedelta(hours=hours), False, frozenset({A, B}))
+    usual = StoredPlan("1", NOW - timedelta(hours=hours), False, frozenset({A, B}), is_replaced=False)
     return replace(usual, **given)
 
 
 def applied(*addresses: tuple[str, str, str], is_by_hand: bool = False, by: str = "prod") -> ReviewedApply:
-    return ReviewedApply(NOW, is_by_hand, frozenset(addresses), frozenset({by}))
+    return ReviewedApply(
+        NOW, is_by_hand, frozenset(addresses), frozenset({by}), is_complete=False, left=frozenset()
+    )
 
 
 # The rule
