@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,10 +12,11 @@ import pytest
 
 from ssm_reconcile.change import Row
 from ssm_reconcile.explain import Explanation
+from ssm_reconcile.explain.facts import Fact, is_excluded, without_own_place
 from ssm_reconcile.model import SECURE, Access
 from ssm_reconcile.record import DETACHED, OWNER, RECORD
 from ssm_reconcile.spec import DeleteMode, Glob, Orphans, Run, Source
-from tests.builders import OWNED_BY, replication, target
+from tests.builders import OWNED_BY, parameter, replication, target
 from tests.simulated_aws import SimulatedAws
 from tests.unit.test_explain import explained, facts
 
@@ -303,6 +305,73 @@ class TestFacts:
         assert facts(found)["owner"].startswith("none")
         assert "record" not in facts(found)
 
+    def test_a_mark_is_a_fact_with_the_end_that_it_has(self) -> None:
+        def mark(aws: SimulatedAws) -> None:
+            aws.delete("/p/a")
+            aws.apply()
+            aws.pass_time()
+
+        def come_back(aws: SimulatedAws) -> None:
+            mark(aws)
+            aws.put("/p/a")
+
+        waiting = facts(replicated(mark, grace=timedelta(days=2)))["mark"]
+        assert re.fullmatch(r"expires at 2026-11-25 [0-9:]+ UTC", waiting)
+        back = replicated(come_back, grace=timedelta(days=2))
+        assert facts(back)["mark"] == f"{waiting}; its source exists again: apply removes it"
+        assert "mark" not in facts(replicated(lambda _: None))
+
     def test_the_owner_is_shown_with_its_standing(self) -> None:
         assert facts(replicated(lambda _: None))["owner"] == f"{OWNED_BY} (ours)"
         assert facts(replicated(own(OTHER)))["owner"].startswith(f"{OTHER} (")
+
+
+class TestAlikeTargets:
+    """Facts of two targets that differ in their own place only are shown once."""
+
+    @pytest.mark.parametrize(
+        ("label", "text"),
+        [
+            ("live", "String (Standard) in {place}, version 1 of 2026-11-23 {hour}:00 UTC"),
+            ("record", "created; written as version 1 at 2026-11-23 {hour}:00 UTC"),
+            ("key", "alias/app at the source, alias/app (arn:aws:kms:{region}:1:key/{hour}-a) in {region}"),
+            ("differs", "KeyId  alias/old -> arn:aws:kms:{region}:123456789012:alias/app"),
+            ("cause", "target {region}: {place} could not be listed"),
+        ],
+    )
+    def test_the_own_place_and_times_are_left_out(self, label: str, text: str) -> None:
+        first, second = (
+            without_own_place(
+                Fact(label, text.format(place=place, region=region, hour=hour)), region, place
+            )
+            for region, hour, place in (
+                ("us-east-2", 12, "123456789012/us-east-2"), ("eu-west-1", 13, "123456789012/eu-west-1"),
+            )
+        )  # fmt: skip
+        assert first == second
+        assert first.label == label
+
+    @pytest.mark.parametrize("label", ["owner", "source", "live tags", "differs", "mark"])
+    def test_any_other_fact_is_compared_as_it_is(self, label: str) -> None:
+        """An account in a value or a tag is not that of the target, and a time is not that of a write."""
+        fact = Fact(label, "value  us-east-2 at 2026-11-23 12:00 UTC in 123456789012/us-east-2")
+        assert without_own_place(fact, "us-east-2", "123456789012/us-east-2") == fact
+
+    @pytest.mark.parametrize(
+        ("fact", "other"),
+        [
+            (Fact("live", "String in 1/us-east-2"), Fact("live", "StringList in 1/us-east-2")),
+            (Fact("key", "alias/a in us-east-2"), Fact("key", "alias/b in us-east-2")),
+            (Fact("record", "created"), Fact("record", "adopted")),
+        ],
+    )
+    def test_any_other_difference_stays(self, fact: Fact, other: Fact) -> None:
+        here = ("us-east-2", "1/us-east-2")
+        assert without_own_place(fact, *here) != without_own_place(other, *here)
+
+
+def test_excluded_is_a_name_that_an_include_selects_and_a_rule_or_its_type_leaves_out() -> None:
+    spec = replication(exclude=(Glob("/p/x/**"),), types=frozenset({"String"}))
+    names = {"/p/a": "String", "/p/x/a": "String", "/p/list": "StringList", "/q/a": "String"}
+    excluded = [name for name, kind in names.items() if is_excluded(parameter(name, kind), spec)]
+    assert excluded == ["/p/x/a", "/p/list"]

@@ -235,6 +235,17 @@ class TestExistingSecrets:
         return proposal.likeness["us-east-2"].get(name)
 
 
+def test_a_parameter_of_a_stack_a_replica_and_any_other_are_distinguished() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/replica")
+    for place in (aws.here, aws.there):
+        for name in ("/p/stack", "/p/free"):
+            aws.world.put(place, name, "v")
+    aws.world.tag(aws.there, "/p/stack", {"aws:cloudformation:stack-name": "shop"})
+    found = {name: TestExistingSecrets().compared(aws, f"/p/{name}") for name in ("stack", "replica", "free")}
+    assert found == {"stack": Likeness.FOREIGN, "replica": Likeness.OURS, "free": Likeness.IDENTICAL}
+
+
 def test_secrets_that_a_target_has_not_are_not_decrypted() -> None:
     aws = SimulatedAws()
     aws.put("/p/both", "s", SECURE)

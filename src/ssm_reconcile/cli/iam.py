@@ -227,7 +227,7 @@ def stack_command(
     text = json.dumps(template, indent=2)
     terminal.write(text)
     notes = template["Metadata"]["Notes"]
-    if len(text) > stack.BODY:
+    if len(f"{text}\n") > stack.BODY:
         notes.append(f"the template has more than {stack.BODY:,} bytes: deploy it with --s3-bucket")
     for note in notes if not common.quiet else ():
         terminal.log(f"Note: {note}.")

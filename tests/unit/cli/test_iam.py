@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.cli import command_run
+from ssm_reconcile.iam import stack
 from tests.unit.cli.conftest import SPEC, Cli, cli
 
 __all__ = ["cli"]
@@ -192,6 +193,18 @@ def test_a_stack_for_another_account_has_its_roles_only(cli: Cli) -> None:
     assert (role["Properties"]["Path"], role["Properties"]["RoleName"]) == ("/path/", "writer")
     quiet = cli("iam", "stack", "--github", "acme/params", "--target-account", "210987654321", "-q")
     assert (quiet.stdout, quiet.stderr) == (other.stdout, "")
+
+
+@pytest.mark.parametrize(("size", "has_note"), [(51_200, False), (51_201, True)])
+def test_a_file_of_more_than_51200_bytes_needs_a_bucket(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, size: int, *, has_note: bool
+) -> None:
+    template = {"Metadata": {"Notes": []}, "Description": ""}
+    template["Description"] = "x" * (size - len(json.dumps(template, indent=2)) - 1)
+    monkeypatch.setattr(stack, "own_stack", lambda *_: template)
+    result = cli("iam", "stack", "--github", "acme/params")
+    assert len(result.stdout) == size
+    assert ("--s3-bucket" in result.stderr) is has_note
 
 
 def test_a_stack_that_is_large_has_a_note_on_the_bucket(cli: Cli) -> None:
