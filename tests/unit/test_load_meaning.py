@@ -278,9 +278,9 @@ ERRORS = {
         "single slash",
     ),
     "a skip tag with a sign": (plus("skip_sync: {tag: §'a,b'}"), "bad-tag", "does not allow in tags"),
-    "a skip tag of AWS": (plus("skip_sync: {tag: §'aws:x'}"), "reserved-tag", "reserved for AWS"),
+    "a skip tag of AWS": (plus("skip_sync: {tag: §'aws:x'}"), "reserved-tag", "reserved for AWS: "),
     "a skip value with a sign": (plus("skip_sync: {values: [§'a,b']}"), "bad-tag", "`,`"),
-    "an added tag of AWS": (plus("tags: {add: {§AWS:x: a}}"), "reserved-tag", "reserved for AWS"),
+    "an added tag of AWS": (plus("tags: {add: {§AWS:x: a}}"), "reserved-tag", "reserved for AWS: "),
     "an added tag of ours": (
         plus("tags: {add: {§ssm-reconcile:owner: a}}"),
         "reserved-tag",
@@ -409,6 +409,9 @@ SILENT = {
     "fewer tags than there is room for": plus(
         f"tags: {{add: {{{', '.join(f'k{i}: v' for i in range(47))}}}}}"
     ),
+    "an added tag that is almost the skip tag and has another meaning": plus(
+        "skip_sync: {ignore: [Skip-Sync]}\ntags: {add: {Skip-Sync: a}}"
+    ),
     "a partition of its own": places_of(
         "region: cn-north-1", "region: cn-northwest-1, role_arn: arn:aws-cn:iam::123456789012:role/a"
     ),
@@ -427,6 +430,11 @@ def test_one_mistake_makes_one_finding() -> None:
         "rewrite: [{match: '/prod /x', from: a, to: a b, in: name}]\n"
     )
     assert [one.code for one in findings(text)] == ["bad-format", "bad-format", "bad-name-text"]
+
+
+def test_a_reserved_tag_has_one_finding_whatever_else_it_is() -> None:
+    text = plus("tags: {ignore: ['aws:*'], add: {aws:x: a}}")
+    assert [one.code for one in findings(text)] == ["reserved-tag"]
 
 
 def test_a_rewrite_without_effect_in_one_target_only_is_valid() -> None:
