@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.errors import Finding, Severity, SpecError
+from ssm_reconcile.errors import Finding, Severity, SpecError, Where
 from ssm_reconcile.load import load_text
 from ssm_reconcile.load.messages import advise_name
+from ssm_reconcile.load.places import PlaceSpec
 
 BASE = """\
 version: 1
@@ -441,3 +442,15 @@ def test_a_rewrite_without_effect_in_one_target_only_is_valid() -> None:
     text = places_of("region: us-east-1", "region: us-east-2", "region: eu-west-1")
     text += "rewrite: [{match: /prod/*, from: us-east-2, to: '{target.region}'}]\n"
     assert findings(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("account", "region", "is_one"),
+    [("1", "a", True), (None, "a", True), ("2", "a", False), ("1", "b", False), (None, None, False)],
+)
+def test_two_places_may_be_one_unless_region_or_account_differ(
+    account: str | None, region: str | None, *, is_one: bool
+) -> None:
+    where = Where("spec.yaml")
+    one, other = PlaceSpec("a", "1", "x", where), PlaceSpec(region, account, "y", where)
+    assert (one.may_be(other), other.may_be(one)) == (is_one, is_one)
