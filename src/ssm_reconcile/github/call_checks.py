@@ -48,10 +48,11 @@ _WRITTEN_EVENTS = {
 _VARIABLE = re.compile(r"\$\{\{\s*vars\.(\w+)\s*\}\}")
 _COMMENT = re.compile(r"(^|\s)#.*$", re.MULTILINE)
 _FORMER = re.compile(r"\bssm-reconcile(\s+-\S+)*\s+(plan|apply)\b|SSM_(PLAN|APPLY)_ROLE")
-_CHANGING = frozenset({"plan", "apply"})
 _DECRYPTS = re.compile(r"\$\{\{\s*vars\.(\w+)\s*!=\s*'false'\s*\}\}")
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _ALWAYS = re.compile(r"true|always\(\)|success\(\)|!\s*cancelled\(\)")
+_BY_REF = re.compile(r"github\.(ref|head_ref|run_id|event_name|event\.pull_request)\b")
+"""A group with one of these differs between pull requests and the default branch."""
 _OF_PULL_REQUESTS = re.compile(r"github\.event_name\s*==\s*'pull_request'")
 
 
@@ -72,7 +73,7 @@ def find_action_workflows(settings: RepositorySettings) -> dict[str, str]:
     found: dict[str, str] = {}
     for path, text in _workflows(settings).items():
         steps = read_action_steps(path, text) if isinstance(text, str) and path != REUSABLE else ()
-        used = next((step.command for step in steps if step.command in _CHANGING), None)
+        used = next((step.command for step in steps or () if step.may_change), None)
         if used is not None:
             found[path] = used
     return found if found.keys() - OWN_WORKFLOWS.keys() else {}
@@ -93,7 +94,9 @@ def _workflows(settings: RepositorySettings) -> dict[str, str | DeniedRead | Non
 
 
 def _is_damaged(path: str, text: str | None) -> bool:
-    return text is not None and "replicate.yml" in text and read_calls(path, text) is None
+    if text is None or not ("replicate.yml" in text or "ssm-reconcile" in text):
+        return False
+    return read_calls(path, text) is None
 
 
 def setup_command(settings: RepositorySettings, specs: Sequence[str], *words: str) -> str:
@@ -129,7 +132,7 @@ def check_calls(settings: RepositorySettings, specs: Sequence[str]) -> Iterator[
             message = "it could not be read"
             yield Check("workflows", path, Answer.UNKNOWN, message, text.remedy, Needed.PLAN)
         elif _is_damaged(path, text):
-            message = "it calls the reusable workflow and cannot be read as YAML"
+            message = "it names ssm-reconcile, and cannot be read as YAML"
             remedy = f"correct it: {settings.page}/actions shows the line"
             yield Check("workflows", path, Answer.UNKNOWN, message, remedy, Needed.PLAN)
     others = {} if calls else find_action_workflows(settings)
@@ -150,6 +153,20 @@ def check_calls(settings: RepositorySettings, specs: Sequence[str]) -> Iterator[
         yield from _of_specs(settings, calls, specs)
         yield from _of_shared(calls)
         yield from _of_others(settings, calls)
+
+
+def check_placeholders(settings: RepositorySettings) -> Iterator[Check]:
+    """Report steps whose action has the placeholder of the owner.
+
+    Args:
+        settings: The settings of the repository.
+    """
+    for path, text in _workflows(settings).items():
+        steps = read_action_steps(path, text) if isinstance(text, str) and path != REUSABLE else ()
+        if any(step.uses.startswith(f"{PLACEHOLDER}/") for step in steps or ()):
+            message = f"a step uses {PLACEHOLDER}/ssm-reconcile, a placeholder: GitHub cannot resolve it"
+            remedy = f"replace {PLACEHOLDER} in `uses` with the owner of ssm-reconcile on GitHub"
+            yield Check("workflows", f"{path}: owner", Answer.FAILED, message, remedy, Needed.PLAN)
 
 
 def _write_again(settings: RepositorySettings, call: WorkflowCall, *specs: str) -> str:
@@ -217,17 +234,19 @@ def _of_runs(settings: RepositorySettings, call: WorkflowCall) -> Iterator[Check
         message = f"it needs {names}, which has a condition: if that job is skipped, this one is skipped, too"
         remedy = f"remove `needs` of the job {call.job}: without a run, a merge waits for `{REQUIRED_CHECK}`"
         yield Check(where, f"{call.job}: needs", Answer.UNKNOWN, message, remedy, Needed.PLAN)
+    # A run of a pull request must not be in the group of one that applies.
+    is_by_ref = all(_BY_REF.search(group) for group in call.groups)
     cancels = [
         text
         for text in map(_expression, call.cancels)
-        if text != "false" and not _OF_PULL_REQUESTS.fullmatch(text)
+        if text != "false" and not (is_by_ref and _OF_PULL_REQUESTS.fullmatch(text))
     ]
     remedy = "remove `concurrency`: the reusable workflow has its own queues"
     if not cancels and any("github.run_id" not in group for group in call.groups):
         message = "GitHub keeps one waiting run of a group: a newer run cancels one that waits to apply"
         yield Check(where, f"{call.job}: concurrency", Answer.WARNING, message, remedy)
     for text in cancels:
-        is_known = text == "true"
+        is_known = text == "true" or bool(_OF_PULL_REQUESTS.fullmatch(text))
         message = "a newer run cancels one that applies"
         message = message if is_known else f"whether {message} is unknown: an expression decides"
         answer = Answer.FAILED if is_known else Answer.UNKNOWN
@@ -311,7 +330,7 @@ def _of_others(settings: RepositorySettings, calls: Sequence[WorkflowCall]) -> I
         if path in known or not path.startswith(f"{WORKFLOWS}/") or not isinstance(text, str):
             continue
         code = without_comments(text)
-        uses = any(step.command in _CHANGING for step in read_action_steps(path, text))
+        uses = any(step.may_change for step in read_action_steps(path, text) or ())
         is_former = path in OWN_WORKFLOWS and (uses or _FORMER.search(code))
         if is_former or ("ssm-reconcile" in code and APPLIES.search(code)):
             message = f"it also plans or applies, beside {calls[0].path}: two workflows act on each merge"

@@ -125,7 +125,7 @@ class RepositorySettings:
 
     def shown(self, path: str) -> str:
         """Return a path of the repository as a printed command needs it; that of a folder ends with `/`."""
-        return posixpath.relpath(path, self.folder or ".") + ("/" if path.endswith("/") else "")
+        return posixpath.relpath(path or ".", self.folder or ".") + ("/" if path.endswith("/") else "")
 
     def find_variable(self, name: str, environment: str) -> str | DeniedRead | None:
         """Return a variable that jobs of an environment see; None if it is not set, or empty.

@@ -19,6 +19,7 @@ from ssm_reconcile.github.call_checks import (
     OWN_WORKFLOWS,
     REUSABLE,
     check_calls,
+    check_placeholders,
     find_action_workflows,
     find_calls,
     is_partial,
@@ -79,6 +80,7 @@ def judge(settings: RepositorySettings | DeniedRead, specs: Sequence[str]) -> tu
         *_of_environments(settings, setup),
         *_of_merges(settings, setup),
         *_of_code_owners(settings, specs, setup),
+        *check_placeholders(settings),
         *(
             _of_own_workflows(settings, setup)
             if _has_own_workflows(settings)
@@ -276,6 +278,11 @@ def _of_unreported(settings: RepositorySettings, rules: MergeRules) -> Iterator[
         message = f"no workflow on {settings.default_branch} reports it, so no pull request can be merged"
         remedy = _removal_of(settings, rule)
         silent = next((call for call in calls if rule.name in call.checks), None)
+        if silent is not None and silent.has_unknown_filter:
+            message = f"whether pull requests start {silent.path}, which reports it, is unknown"
+            line = f"write `pull_request: {{ branches: [{settings.default_branch}] }}` under `on` of it"
+            yield Check(where, f"check `{rule.name}`", Answer.UNKNOWN, message, line)
+            continue
         if silent is not None:
             line = f"write `pull_request: {{ branches: [{settings.default_branch}] }}` under `on`"
             message = f"pull requests do not start {silent.path}, which reports it: none can be merged"
@@ -388,7 +395,7 @@ def _of_own_workflows(settings: RepositorySettings, setup: str) -> Iterator[Chec
             message = "no job of it applies: it has neither the environment ssm-apply nor `command: apply`"
             yield Check("workflows", path, Answer.FAILED, message, f"use one file: `{setup}`", needed)
         elif needed is Needed.APPLY and not any(
-            _PLAN_WORKFLOW.fullmatch(step.plan_workflow) for step in read_action_steps(path, text)
+            _PLAN_WORKFLOW.fullmatch(step.plan_workflow) for step in read_action_steps(path, text) or ()
         ):
             message = "it does not name the workflow that plans, so each merge is refused"
             line = f"write `plan-workflow: {WORKFLOWS}/plan.yml` where it has `reviewed: true`"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ssm_reconcile.load.messages import SpecFindings
-from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarNode, documents
+from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode, documents
 
 REQUIRED_CHECK = "SSM check"
 OWN_CHECK = re.compile(r"([^/]+( \(.*\))? / )?SSM check")
@@ -104,6 +104,13 @@ class WorkflowCall:
         filters = self.triggers.get("pull_request")
         return filters is not None and _admits(filters, "branches", branch)
 
+    @property
+    def has_unknown_filter(self) -> bool:
+        """Whether a filter of the branches of pull requests has a pattern that is not understood."""
+        filters = self.triggers.get("pull_request", {})
+        patterns = (*filters.get("branches", ()), *filters.get("branches-ignore", ()))
+        return not all(_is_understood(pattern.removeprefix("!")) for pattern in patterns)
+
 
 def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
     """Return the calls of the reusable workflow in a workflow; None if the text is not YAML.
@@ -112,10 +119,9 @@ def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
         path: The path of the workflow.
         text: The text of the workflow.
     """
-    found = documents(text, path, SpecFindings())
-    if len(found) != 1:
+    root = _root_of(path, text)
+    if root is None:
         return None
-    root = _entries(found[0].root)
     jobs = {name: _entries(job) for name, job in _entries(root.get("jobs")).items()}
     triggers = _triggers_of(root.get("on"))
     calls = (
@@ -138,6 +144,12 @@ def read_calls(path: str, text: str) -> tuple[WorkflowCall, ...] | None:
     )
 
 
+def _root_of(path: str, text: str) -> dict[str, Node] | None:
+    """Return the entries of a workflow, whose scripts may be longer than a value of a spec."""
+    found = documents(text.removeprefix("\ufeff"), path, SpecFindings(), longest=len(text))
+    return _entries(found[0].root) if len(found) == 1 else None
+
+
 class ActionStep(NamedTuple):
     """A step that uses the composite action, with the texts of two of its inputs."""
 
@@ -145,9 +157,19 @@ class ActionStep(NamedTuple):
     command: str
     plan_workflow: str
 
+    @property
+    def may_apply(self) -> bool:
+        """Whether it applies, or an expression decides."""
+        return self.command == "apply" or "${{" in self.command
 
-def read_action_steps(path: str, text: str) -> tuple[ActionStep, ...]:
-    """Return the steps of a workflow that use the composite action; none if the text is not YAML.
+    @property
+    def may_change(self) -> bool:
+        """Whether it plans or applies, or an expression decides."""
+        return self.may_apply or self.command == "plan"
+
+
+def read_action_steps(path: str, text: str) -> tuple[ActionStep, ...] | None:
+    """Return the steps of a workflow that use the composite action; None if the text is not YAML.
 
     A step of a fork with another name is recognised by its input `plan-workflow`.
 
@@ -155,8 +177,10 @@ def read_action_steps(path: str, text: str) -> tuple[ActionStep, ...]:
         path: The path of the workflow.
         text: The text of the workflow.
     """
-    found = documents(text, path, SpecFindings())
-    jobs = _entries(_entries(found[0].root).get("jobs")) if len(found) == 1 else {}
+    root = _root_of(path, text)
+    if root is None:
+        return None
+    jobs = _entries(root.get("jobs"))
     lists = [_entries(job).get("steps") for job in jobs.values()]
     steps = [_entries(step) for one in lists if isinstance(one, ListNode) for step in one.items]
     read: list[ActionStep] = []
@@ -174,6 +198,11 @@ def _entries(node: Node | None) -> dict[str, Node]:
 
 def _text(node: Node | None) -> str:
     return node.text if isinstance(node, ScalarNode) else ""
+
+
+def _input_text(node: Node) -> str:
+    """Return the text of an input; null gives none."""
+    return "" if isinstance(node, ScalarNode) and node.kind is ScalarKind.NULL else _text(node)
 
 
 def _texts(node: Node | None) -> tuple[str, ...]:
@@ -227,7 +256,7 @@ def _call_of(
         lists = list(matrix.values())
         values = _texts(lists[0]) if len(lists) == 1 and isinstance(lists[0], ListNode) else ()
     labels = (f"{label} ({value})" if value else label for value in values)
-    inputs = {key: _text(value) for key, value in _entries(job.get("with")).items()}
+    inputs = {key: _input_text(value) for key, value in _entries(job.get("with")).items()}
     if not (re.fullmatch(_REPOSITORY, uses["repository"] or "") or inputs.keys() & _ROLES):
         return None  # another workflow with this name
     checks = tuple(f"{one} / {REQUIRED_CHECK}" for one in labels)
@@ -337,8 +366,12 @@ def _is_selected(patterns: Sequence[str], name: str) -> bool:
     return found
 
 
+def _is_understood(pattern: str) -> bool:
+    return bool(_PATTERN.fullmatch(pattern)) and pattern.count("*") <= _MOST_STARS
+
+
 def _matches(pattern: str, name: str) -> bool:
-    if not _PATTERN.fullmatch(pattern) or pattern.count("*") > _MOST_STARS:
+    if not _is_understood(pattern):
         return False
     words = re.split(r"(\*\*/|\*\*|\*)", pattern)
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}

@@ -61,11 +61,14 @@ def applying_workflows(workflow: str, texts: Mapping[str, str]) -> list[str]:
         texts: The text of each workflow by its path.
     """
     return [
-        path
-        for path, text in texts.items()
-        if path not in {workflow, _REUSABLE}
-        and any(step.command == "apply" for step in read_action_steps(path, text))
+        path for path, text in texts.items() if path not in {workflow, _REUSABLE} and _may_apply(path, text)
     ]
+
+
+def _may_apply(path: str, text: str) -> bool:
+    """Return whether a workflow applies by the composite action, or that is unknown."""
+    steps = read_action_steps(path, text)
+    return "ssm-reconcile" in text if steps is None else any(step.may_apply for step in steps)
 
 
 def check_applying(workflow: str, texts: Mapping[str, str]) -> None:

@@ -126,7 +126,9 @@ class YamlDocument:
     where: Where
 
 
-def documents(text: str, file: str, findings: SpecFindings) -> list[YamlDocument]:
+def documents(
+    text: str, file: str, findings: SpecFindings, *, longest: int = TEXT_LIMIT
+) -> list[YamlDocument]:
     """Return the documents of a text, up to the first position where it cannot be read further.
 
     Every error is added to `findings`. The walk stops at the first error of syntax and at the first limit.
@@ -135,11 +137,12 @@ def documents(text: str, file: str, findings: SpecFindings) -> list[YamlDocument
         text: The text of a file.
         file: The name of the file in positions.
         findings: The list that the findings are added to.
+        longest: The maximum characters of a value.
     """
     found: list[YamlDocument] = []
     if _has_unseen_character(text, file, findings):
         return found
-    tree = _Tree(file, findings, yaml.parse(text, Loader=_LOADER))
+    tree = _Tree(file, findings, yaml.parse(text, Loader=_LOADER), longest=longest)
     try:
         found.extend(tree.documents())  # keeps the documents before an error
     except yaml.MarkedYAMLError as error:
@@ -189,6 +192,7 @@ class _Tree:
     findings: SpecFindings
     events: Iterator[yaml.Event]
     left: int = FILE_NODE_LIMIT
+    longest: int = TEXT_LIMIT
     open: list[_CollectionStart] = field(default_factory=list)
     """The lists and mappings whose end has not been read."""
     anchors: dict[str, Node] = field(default_factory=dict)
@@ -259,8 +263,8 @@ class _Tree:
     def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         where = self._where(event)
         self._refuse_tag(event.tag, where)
-        if len(event.value) > TEXT_LIMIT:
-            self._stop(where, "too-long", f"a value of more than {TEXT_LIMIT:,} characters: shorten it")
+        if len(event.value) > self.longest:
+            self._stop(where, "too-long", f"a value of more than {self.longest:,} characters: shorten it")
         if event.anchor is not None and not event.value and event.implicit[0]:
             word = f"&{event.anchor}"
             message = f"YAML reads `{echo(word)}` as an anchor without a value: quote it: {quote(word)}"

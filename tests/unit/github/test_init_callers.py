@@ -131,6 +131,29 @@ def test_no_workflow_is_written_beside_one_that_applies_by_the_action(
     assert "by the action" not in cli(*INIT, *words).stderr
 
 
+APPLYING = "{uses: acme/ssm-reconcile@v1, with: {command: apply}}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'jobs: {a: {steps: [{uses: acme/ssm-reconcile@v1, with: {command: "${{ inputs.command }}"}}]}}',
+        f"jobs: {{a: {{steps: [{{run: {'x' * 5000}}}, {APPLYING}]}}}}",
+        f"\ufeffjobs: {{a: {{steps: [{APPLYING}]}}}}",
+        "jobs: [ # uses ssm-reconcile",
+    ],
+    ids=["expression", "long script", "byte order mark", "damaged"],
+)
+def test_no_workflow_is_written_beside_one_that_may_apply(fresh: Hub, cli: Cli, text: str) -> None:
+    own = Path(".github/workflows/deploy.yml")
+    own.parent.mkdir(parents=True)
+    own.write_text(f"on: push\n{text}" if text[0] != "\ufeff" else text)
+    result = cli(*INIT)
+    assert result.exit_code == 64, result.output
+    assert str(own) in result.stderr
+    assert not Path(WORKFLOW).exists()
+
+
 def test_printed_commands_work_in_a_folder_of_the_repository_and_name_the_account(
     fresh: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

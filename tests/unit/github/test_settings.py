@@ -489,6 +489,7 @@ class TestWorkflows:
 
 
 CALLER = ".github/workflows/params.yml"
+OF_PULLS = "\"${{ github.event_name == 'pull_request' }}\""
 CALL = """\
 on:
   pull_request: {branches: [main]}
@@ -552,6 +553,8 @@ class TestCalls:
             ("issues: write", "issues: read", "permissions", "failed"),
             ("arn:aws:iam::123456789012:role/plan", '""', "plan-role", "failed"),
             ("      apply-role: arn:aws:iam::123456789012:role/apply\n", "", "apply-role", "failed"),
+            ("arn:aws:iam::123456789012:role/apply", "null", "apply-role", "failed"),
+            ("arn:aws:iam::123456789012:role/apply", "", "apply-role", "failed"),
             ("      region: us-east-1\n", "", "region", "failed"),
             ("      region", "      no-decrypt: false\n      region", "no-decrypt", "warning"),
         ],
@@ -576,6 +579,10 @@ class TestCalls:
             ("concurrency: {group: a, cancel-in-progress: '${{ vars.A }}'}", "concurrency", "unknown"),
             (
                 "concurrency: {group: a, cancel-in-progress: \"${{ github.event_name == 'pull_request' }}\"}",
+                "concurrency", "failed",
+            ),
+            (
+                f"concurrency: {{group: 'a-${{{{ github.ref }}}}', cancel-in-progress: {OF_PULLS}}}",
                 "concurrency", "warning",
             ),
             ("concurrency: {group: a, cancel-in-progress: false}", "concurrency", "warning"),
@@ -613,6 +620,42 @@ class TestCalls:
     ) -> None:
         called.contents[CALLER] = CALL.replace(old, new, 1).encode()
         assert states() == {f"workflow {CALLER}: ssm: {subject}": "failed"}
+
+    def test_a_filter_of_branches_that_is_not_understood_removes_no_protection(
+        self, called: Hub, states: States
+    ) -> None:
+        text = CALL.replace("{branches: [main]}", "{branches: ['ma[i]n']}", 1)
+        assert text != CALL
+        called.contents[CALLER] = text.encode()
+        assert states() == {
+            f"branch main: {CALLED_CHECK}": "unknown", f"workflow {CALLER}: ssm: pull_request": "failed",
+        }  # fmt: skip
+
+    def test_a_call_for_the_root_of_the_repository_is_judged(self, called: Hub, states: States) -> None:
+        for line in ("spec: ./", 'spec: ""', "spec:"):
+            called.contents[CALLER] = CALL.replace("      region", f"      {line}\n      region", 1).encode()
+            assert states(), line
+
+    def test_a_workflow_with_a_long_script_or_a_byte_order_mark_is_read(
+        self, called: Hub, states: States
+    ) -> None:
+        script = f"  other:\n    steps: [{{run: {'x' * 5000}}}]\n"
+        called.contents[CALLER] = f"\ufeff{CALL}{script}".encode()
+        assert states() == {}
+
+    def test_a_step_with_the_placeholder_of_the_owner_is_reported(self, called: Hub, states: States) -> None:
+        own = ".github/workflows/validate.yml"
+        step = "{uses: OWNER/ssm-reconcile@main, with: {command: validate}}"
+        called.contents[own] = f"on: push\njobs:\n  a:\n    steps: [{step}]\n".encode()
+        assert states() == {f"workflows: {own}: owner": "failed"}
+        called.contents[own] = called.contents[own].replace(b"OWNER", b"acme")
+        assert states() == {}
+
+    def test_a_workflow_whose_command_is_an_expression_may_apply(self, called: Hub, states: States) -> None:
+        own = ".github/workflows/plan.yml"
+        step = '{uses: acme/ssm-reconcile@main, with: {command: "${{ inputs.command }}"}}'
+        called.contents[own] = f"on: push\njobs:\n  a:\n    steps: [{step}]\n".encode()
+        assert states() == {f"workflows: {own}": "failed"}
 
     def test_more_workflows_than_are_read_leave_unknown_what_the_others_may_have(
         self, called: Hub, states: States, monkeypatch: pytest.MonkeyPatch
