@@ -32,7 +32,7 @@ demo: .venv/demo.stamp ## plan, apply and repair on a simulated AWS on this mach
 test: .venv/dev.stamp ## tests in parallel; PYTEST="-k name" passes options to pytest
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
-test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute
+test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/cases tests/contract $(PYTEST)
 
 test-slow: .venv/dev.stamp ## tests that install wheel and function, and histories of pull requests; takes 8 minutes
@@ -45,7 +45,7 @@ bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESU
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks
 	$(BIN)/python -m pytest -m bench tests
 
-mutate: .venv/dev.stamp ## change the code in 300 places and list the changes that no test finds; takes an hour at most
+mutate: .venv/dev.stamp ## change the code in 300 places and list the changes that no test finds; takes about an hour
 	$(BIN)/python tools/mutate.py $(MUTATE)
 
 check: lint types architecture documents workflows templates ## static checks: style, types, architecture, documents, workflows, templates
