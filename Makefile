@@ -35,7 +35,7 @@ test: .venv/dev.stamp ## tests in parallel; PYTEST="-k name" passes options to p
 test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/cases tests/contract $(PYTEST)
 
-test-slow: .venv/dev.stamp ## tests that install wheel and function, and histories of pull requests; takes 5 minutes
+test-slow: .venv/dev.stamp ## tests that install wheel and function, and histories of pull requests; takes 6 minutes
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow tests/e2e tests/events tests/workflows $(PYTEST)
 
 test-wheel: .venv/dev.stamp ## end-to-end tests with the command of an installed wheel; takes 10 minutes
