@@ -185,10 +185,8 @@ def read_at_once(read: Callable[[_Item], _T], wanted: Iterable[_Item], most: int
         The results in the order of the items, whichever read ends first.
     """
     items = list(wanted)
-    if len(items) <= 1:
-        return [
-            read(item) for item in items
-        ]  # a thread would cost more than many reads of a test or an event
+    if len(items) <= 1:  # the start of a thread takes longer than some reads
+        return [read(item) for item in items]
     failed: list[int] = []
 
     def read_item(position: int) -> _T:
