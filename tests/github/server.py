@@ -19,7 +19,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -110,32 +110,44 @@ class _Door(BaseHTTPRequestHandler):
 
     def _answer(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        raw = self.rfile.read(length) if length else b""
-        parts = urlsplit(self.path)
-        path = re.sub(r"^/api(/v3)?(?=/)", "", parts.path)
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        body = json.loads(raw) if raw else None
-        with self.hub.lock:
-            host = self.headers.get("Host", "")
-            self.hub.requests.append(Request(method, path, host, token, body))
-            answer = self._faulty(method, path, lambda: self._serve(method, path, parts.query, token, body))
-        content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-        self.send_response(answer.status)
-        for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+        body = self.rfile.read(length) if length else None
+        status, headers, content = respond(self.hub, method, self.path, self.headers, body)
+        self.send_response(status)
+        for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
-    def _faulty(self, method: str, path: str, serve: Any) -> _Answer:
+
+def respond(
+    hub: Hub, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+) -> tuple[int, dict[str, str], bytes]:
+    """Return the status, the headers and the content of the answer to a request."""
+    parts = urlsplit(target)
+    path = re.sub(r"^/api(/v3)?(?=/)", "", parts.path)
+    token = headers.get("Authorization", "").removeprefix("Bearer ")
+    document = json.loads(body) if body else None
+    with hub.lock:
+        hub.requests.append(Request(method, path, headers.get("Host", ""), token, document))
+        answer = _Api(hub).answer(method, path, parts.query, token, document)
+    content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+    return answer.status, {"Content-Type": "application/json", **answer.headers}, content
+
+
+class _Api:
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def answer(self, method: str, path: str, query: str, token: str, body: Any) -> _Answer:
+        """Return the answer of the API, or that of a fault."""
         for fault in self.hub.faults:
             if fault.times and fault.method == method and re.search(fault.path, path):
                 fault.times -= 1
                 if fault.done:
-                    serve()
+                    self._serve(method, path, query, token, body)
                 return _Answer(fault.status, fault.body, fault.headers)
-        answer: _Answer = serve()
-        return answer
+        return self._serve(method, path, query, token, body)
 
     def _serve(self, method: str, path: str, query: str, token: str, body: Any) -> _Answer:
         try:
@@ -466,7 +478,7 @@ class _Door(BaseHTTPRequestHandler):
         ]
 
     def _archive(self, path: str, token: str) -> _Answer:
-        if token or not self.headers["Host"].startswith("localhost"):
+        if token or not self.hub.requests[-1].host.startswith("localhost"):
             return _Answer(400, b"the storage takes no token of GitHub")
         artifact = next(a for a in self.hub.artifacts if a.id == int(path.split("/")[2]))
         return _Answer(200, artifact.content, {"Content-Type": "application/zip"})

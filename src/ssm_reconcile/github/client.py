@@ -68,7 +68,7 @@ class GitHub:
     def __init__(self, run: WorkflowRun, clock: Clock) -> None:
         self._run = run
         self._clock = clock
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
 
     @property
     def repository(self) -> str:
@@ -182,21 +182,22 @@ class GitHub:
             headers["Content-Type"] = "application/json"
         payload = None if body is None else json.dumps(body).encode()
         try:
-            return self._pool(url).request(method, url, body=payload, headers=headers)
+            return self._pool_of(url).request(method, url, body=payload, headers=headers)
         except urllib3.exceptions.HTTPError:
             return None
 
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        """Return the pool for an address, through the proxy of the environment."""
+    def _pool_of(self, url: str) -> urllib3.PoolManager:
+        """Return the pool for the host of an address: of the proxy of the environment, if it has one."""
         parts = urlsplit(url)
-        proxy = urllib.request.getproxies().get(parts.scheme, "")
-        if urllib.request.proxy_bypass(parts.hostname or ""):
-            proxy = ""
-        if proxy not in self._pools:
-            pool = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
-            timeout = urllib3.Timeout(connect=10, read=30)
-            self._pools[proxy] = pool(timeout=timeout, retries=False)
-        return self._pools[proxy]
+        host = parts.scheme, parts.hostname or ""
+        if host not in self._pools:
+            self._pools[host] = self._pool(*host)
+        return self._pools[host]
+
+    def _pool(self, scheme: str, name: str) -> urllib3.PoolManager:
+        proxy = "" if urllib.request.proxy_bypass(name) else urllib.request.getproxies().get(scheme)
+        pool = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
+        return pool(timeout=urllib3.Timeout(connect=10, read=30), retries=False)
 
 
 def _is_limited(response: urllib3.BaseHTTPResponse) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,6 @@ from ssm_reconcile.cli import command_run, root
 from ssm_reconcile.renderers.escaping import dumps
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
-from tests.github.server import serving
 from tests.simulated_aws import SimulatedAws
 
 SPEC = """\
@@ -83,40 +82,40 @@ def cli() -> Cli:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(empty_hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """A run on a pull request, in an empty directory."""
     (tmp_path / "event.json").write_text(
         json.dumps({"pull_request": {"number": NUMBER, "head": {"sha": HEAD}}})
     )
     monkeypatch.chdir(tmp_path)
-    with serving() as hub:
-        hub.pulls[NUMBER] = {
-            "number": NUMBER, "head": {"sha": HEAD, "ref": "change"}, "base": {"ref": "main"},
-            "merged_at": None, "merge_commit_sha": MERGE,
-        }  # fmt: skip
-        hub.merged_by[MERGE] = [NUMBER]
-        hub.branches["main"] = [MERGE]
-        result = {
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_TOKEN": TOKEN,
-            "GITHUB_API_URL": hub.api_url,
-            "GITHUB_GRAPHQL_URL": hub.graphql_url,
-            "GITHUB_REPOSITORY": REPOSITORY,
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_EVENT_NAME": "pull_request",
-            "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
-            "GITHUB_SHA": "1" * 40,
-            "GITHUB_REF": f"refs/pull/{NUMBER}/merge",
-            "GITHUB_RUN_ID": "19822345678",
-            "GITHUB_RUN_NUMBER": "214",
-            "GITHUB_WORKFLOW": "SSM plan",
-            "GITHUB_WORKSPACE": str(tmp_path),
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
-            "GITHUB_OUTPUT": str(tmp_path / "output"),
-        }
-        for name, value in result.items():
-            monkeypatch.setenv(name, value)
-        yield hub
+    hub = empty_hub
+    hub.pulls[NUMBER] = {
+        "number": NUMBER, "head": {"sha": HEAD, "ref": "change"}, "base": {"ref": "main"},
+        "merged_at": None, "merge_commit_sha": MERGE,
+    }  # fmt: skip
+    hub.merged_by[MERGE] = [NUMBER]
+    hub.branches["main"] = [MERGE]
+    result = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_TOKEN": TOKEN,
+        "GITHUB_API_URL": hub.api_url,
+        "GITHUB_GRAPHQL_URL": hub.graphql_url,
+        "GITHUB_REPOSITORY": REPOSITORY,
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_EVENT_NAME": "pull_request",
+        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+        "GITHUB_SHA": "1" * 40,
+        "GITHUB_REF": f"refs/pull/{NUMBER}/merge",
+        "GITHUB_RUN_ID": "19822345678",
+        "GITHUB_RUN_NUMBER": "214",
+        "GITHUB_WORKFLOW": "SSM plan",
+        "GITHUB_WORKSPACE": str(tmp_path),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+    }
+    for name, value in result.items():
+        monkeypatch.setenv(name, value)
+    return hub
 
 
 @pytest.fixture

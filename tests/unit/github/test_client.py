@@ -15,6 +15,8 @@ from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
 from tests.unit.publishers.conftest import NUMBER, TOKEN
 
+pytestmark = pytest.mark.http
+
 COMMENTS = f"/repos/{REPOSITORY}/issues/{NUMBER}/comments"
 
 

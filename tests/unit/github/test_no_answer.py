@@ -87,7 +87,7 @@ def test_every_request_is_listed(everything: Hub, call: Callable[[str], Result],
 @pytest.mark.parametrize(
     ("name", "path"), [(name, path) for name, paths in REQUESTS.items() for path in paths]
 )
-@pytest.mark.parametrize(("status", "wait"), [(502, "1"), (503, "300"), (429, "300")])
+@pytest.mark.parametrize(("status", "wait"), [(502, "1"), (429, "300")])
 def test_a_request_without_an_answer_ends_1_and_the_command_is_to_be_run_again(
     everything: Hub, call: Callable[[str], Result], name: str, path: str, status: int, wait: str
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -18,7 +18,6 @@ from ssm_reconcile.publishers.pages import Page, plan_pages
 from ssm_reconcile.renderers.comment_context import COMMENT_MARK, CommentContext
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
-from tests.github.server import serving
 from tests.unit.renderers import plans
 
 NUMBER = 7
@@ -29,15 +28,14 @@ Publish: TypeAlias = Callable[..., list[tuple[str, PageResult]]]
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
-    with serving() as hub:
-        hub.pulls[NUMBER] = {
-            "number": NUMBER,
-            "head": {"sha": HEAD, "ref": "change"},
-            "base": {"ref": "main"},
-            "merged_at": None,
-        }
-        yield hub
+def hub(empty_hub: Hub) -> Hub:
+    empty_hub.pulls[NUMBER] = {
+        "number": NUMBER,
+        "head": {"sha": HEAD, "ref": "change"},
+        "base": {"ref": "main"},
+        "merged_at": None,
+    }
+    return empty_hub
 
 
 @pytest.fixture
