@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NotRequired, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
@@ -146,7 +147,7 @@ def _check(document: Mapping[str, Any], kind: type, what: str) -> None:
         message = f"this {what} has another format than {MAJOR}.x, which this version reads"
         raise UsageError(message, f"make a new {what}, or use the version of ssm-reconcile that made it")
 
-    place = _misfit(document, _shape_of(kind), "")
+    place = _misfit(document, _document_shape(kind), "")
     if place is not None:
         message = f"this {what} is damaged: `{place}` is missing or of the wrong type"
         raise UsageError(message, f"make a new {what}")
@@ -172,6 +173,11 @@ def _check_sums(
     if not listed or not counted or not {name for name, _ in targets} <= names:
         message = f"this {what} is damaged: `targets` or `summary` do not fit `{_ITEMS[what]}`"
         raise UsageError(message, f"make a new {what}")
+
+
+@cache
+def _document_shape(kind: type) -> Shape:
+    return _shape_of(kind)
 
 
 def _shape_of(kind: Any) -> Shape:
