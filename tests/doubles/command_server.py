@@ -233,8 +233,11 @@ def _warm_up() -> None:
         session.client(service)
     clidriver = importlib.import_module("awscli.clidriver")
     _AWSCLI_DATA["AWS_DATA_PATH"] = os.environ["AWS_DATA_PATH"]  # its import has set this
+    driver = clidriver.create_clidriver()
     with redirect_stdout(io.StringIO()):
-        clidriver.create_clidriver().main(["ssm", "get-parameter", "--generate-cli-skeleton"])
+        driver.main(["ssm", "get-parameter", "--generate-cli-skeleton"])
+    for service in ("ssm", "kms"):
+        driver.session.create_client(service, "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     del os.environ["AWS_DATA_PATH"]
 
 
