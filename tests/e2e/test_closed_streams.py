@@ -24,23 +24,22 @@ CLOSED: dict[str, dict[str, int | str]] = {
     "stderr": {"stderr": command_server.CLOSED},
     "stdin": {"stdin": command_server.CLOSED},
     "both outputs": {"stdout": command_server.CLOSED, "stderr": command_server.CLOSED},
-    "all": {},
+    "all": {
+        "stdin": command_server.CLOSED,
+        "stdout": command_server.CLOSED,
+        "stderr": command_server.CLOSED,
+    },
     "full stdout": {"stdout": "/dev/full"},
     "full outputs": {"stdout": "/dev/full", "stderr": "/dev/full"},
     "unwritable stdout": {"stdout": "/dev/null"},
 }
-"""The streams that cannot be used: closed, a file that is full, or one that is open for reading.
-
-With `all`, every stream is closed when a fresh interpreter starts; the others are forked.
-"""
+"""The streams that cannot be used: closed, a file that is full, or one that is open for reading."""
 
 
 def redirected(
     commands: CommandServer, how: str, *words: str, cwd: Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command with streams that cannot be used."""
-    if how == "all":
-        return in_shell("<&- >&- 2>&-", *words, cwd=cwd, env=env)
     with ExitStack() as opened:
         streams: dict[str, Any] = {}
         for name, given in CLOSED[how].items():
@@ -191,8 +190,9 @@ def test_a_full_disk_behind_stdout_is_reported(tmp_path: Path) -> None:
 def test_nothing_that_is_printed_gets_into_a_file_that_took_the_place_of_stdout(shell: Shell) -> None:
     shell.put("/a", "1")
     shell.write_spec()
+    """In a fresh interpreter, which starts without streams; the other tests fork."""
     words = ("plan", "--out", "plan.json")
-    result = redirected(shell.commands, "all", *words, cwd=shell.folder, env=shell.environment)
+    result = in_shell("<&- >&- 2>&-", *words, cwd=shell.folder, env=shell.environment)
     assert result.returncode == 0
     assert json.loads((shell.folder / "plan.json").read_text())["summary"]["create"] == 1
     assert all(asked.body.lstrip().startswith((b"{", b"Action")) for asked in shell.proxy.seen)

@@ -294,20 +294,15 @@ def hostile(tmp_path: Path) -> Path:
     return folder
 
 
-SEARCHED: list[dict[str, str]] = [{}, {"PYTHONPATH": "."}]
-
-
-@pytest.mark.parametrize("searched", SEARCHED)
-def test_no_file_of_the_checkout_runs_while_the_tool_is_installed(
-    tmp_path: Path, hostile: Path, searched: dict[str, str]
-) -> None:
+def test_no_file_of_the_checkout_runs_while_the_tool_is_installed(tmp_path: Path, hostile: Path) -> None:
     """Without an index, the step makes the environment and fails at the first package."""
     done = subprocess.run(
         ["bash", "-c", INSTALL["run"]],
         cwd=hostile,
         env={
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RUNNER_TEMP": str(tmp_path),
-            "ACTION_PATH": str(ROOT), "HOME": str(tmp_path), "PIP_NO_INDEX": "1", **searched,
+            "ACTION_PATH": str(ROOT), "HOME": str(tmp_path), "PIP_NO_INDEX": "1",
+            "PYTHONPATH": ".",
         },
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -316,7 +311,7 @@ def test_no_file_of_the_checkout_runs_while_the_tool_is_installed(
     assert not (tmp_path / "ssm-reconcile/installed-from").exists()
 
 
-@pytest.mark.parametrize("searched", SEARCHED)
+@pytest.mark.parametrize("searched", [{}, {"PYTHONPATH": "."}])
 def test_no_file_of_the_checkout_runs_as_the_tool(
     tmp_path: Path, script: Path, hostile: Path, searched: dict[str, str]
 ) -> None:

@@ -207,6 +207,17 @@ def test_a_second_plan_that_decrypts_or_was_not_recorded_ends_the_demo(
         run_step("_plan_again", *HOLDS["_plan_again"], requests=requests)
 
 
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_statement_that_does_not_hold_makes_the_command_fail(
+    monkeypatch: pytest.MonkeyPatch, *, holds: bool
+) -> None:
+    monkeypatch.setattr(demo, "_simulator", nullcontext)
+    monkeypatch.setattr(demo._Demo, "run", lambda steps: steps._check("one is one", holds))
+    done = CliRunner().invoke(root, ["demo"])
+    assert done.exit_code == (0 if holds else 1)
+    assert ("the demo failed at this statement: one is one" in done.stderr) is not holds
+
+
 def test_a_secret_that_was_not_copied_ends_the_demo(tmp_path: Path) -> None:
     steps: Any = demo._Demo(tmp_path, "never")
     steps.account = SimpleNamespace(secrets=["s"], fill=lambda: None)
