@@ -20,7 +20,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of the user in i
 MEMORY_BYTES = 2 * 2**30
 QUICK = {"architecture", "cases", "contract", "examples", "github", "unit"}
 """Folders of which most tests take milliseconds."""
-IN_ONE_THREAD = {"cases", "property", "silence", "unit"}
+IN_ONE_THREAD = {"cases", "faults", "property", "silence", "unit"}
 """Folders whose tests run thread pools in one thread, except those with the mark `threads`."""
 
 

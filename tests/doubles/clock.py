@@ -34,6 +34,11 @@ class FakeClock:
             # Rounded up to a microsecond: who sleeps what is left of a wait must come to its end.
             self._passed += max(timedelta(seconds=seconds), timedelta(microseconds=seconds > 0))
 
+    def turn_to(self, passed: timedelta) -> None:
+        """Set the time since the start, also to an earlier one."""
+        with self._lock:
+            self._passed = passed
+
     def advance(self, by: timedelta) -> None:
         """Lets time pass without anybody having slept."""
         with self._lock:

@@ -14,7 +14,7 @@ from ssm_reconcile.change import Action, Release, Update
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import WRITES
 from tests.fake_aws.traffic import Fault, killed
-from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, mixed
+from tests.faults.mixed import SPEC, Mixed, assert_untouched, mixed
 
 
 class Killed(BaseException):
@@ -63,7 +63,7 @@ def dies(world: Mixed, dying: Dying) -> None:
         aws.apply(SPEC)
     assert dying.dead
     assert_untouched(aws, world.state, world.plan)
-    assert_converges(aws)
+    world.assert_converges()
 
 
 def test_the_mixed_plan_has_a_change_of_every_kind(world: Mixed) -> None:
@@ -79,7 +79,13 @@ def test_the_mixed_plan_has_a_change_of_every_kind(world: Mixed) -> None:
     assert plan.summary["withheld"] == 0
 
 
-@pytest.mark.parametrize("done", [False, True], ids=["before the effect", "after the effect"])
+@pytest.mark.parametrize(
+    "done",
+    [
+        pytest.param(False, id="before the effect"),
+        pytest.param(True, id="after the effect", marks=pytest.mark.threads),
+    ],
+)
 def test_killed_at_every_write_in_turn(world: Mixed, done: bool) -> None:
     struck = set()
     for number in range(1, calls_of_a_run(world, writes=True) + 1):

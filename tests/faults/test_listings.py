@@ -15,7 +15,7 @@ from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Orphans
 from tests.fake_aws.traffic import Fault, skipped
 from tests.fake_aws.world import Lag, Pages
-from tests.faults.mixed import SPEC, Mixed, assert_converges, mixed
+from tests.faults.mixed import SPEC, Mixed, mixed
 from tests.property.places import FAR, NEAR, PLACES, SOURCE, three_places
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
@@ -80,7 +80,7 @@ def skips(world: Mixed, operation: str, where: str, page: int) -> bool:
                 assert there is not None
                 assert there.value == was.value
                 assert there.parameter == was.parameter
-    assert_converges(aws)
+    world.assert_converges()
     return faults.struck
 
 

@@ -16,7 +16,7 @@ from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.report import Report, Result
 from tests.fake_aws.behaviour import AwsBehaviour, Recreate
 from tests.fake_aws.traffic import Fault
-from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, mixed
+from tests.faults.mixed import SPEC, Mixed, assert_untouched, mixed
 from tests.property import actions
 from tests.property.places import NEAR, PLACES, SOURCE
 from tests.simulated_aws import SimulatedAws
@@ -82,7 +82,7 @@ def test_a_second_run_at_every_call_of_the_first(world: Mixed) -> None:
                 if change.target == target.name and change.desired is not None:
                     value = aws.world.value(PLACES[target.name], change.name)
                     assert value == aws.world.value(aws.here, change.name), "both meant the same"
-        assert_converges(aws)
+        world.assert_converges()
 
 
 @pytest.mark.parametrize("recreate", list(Recreate))
@@ -93,7 +93,7 @@ def test_a_create_right_after_a_delete_whatever_aws_answers(recreate: Recreate) 
         aws = world.again()
         first, second = crossed(aws, number)
         assert_both_reported(aws, first, second)
-        assert_converges(aws)
+        world.assert_converges()
 
 
 CROSSINGS: dict[str, actions.UserAction] = {
@@ -158,7 +158,7 @@ def test_a_source_that_moves_on_is_applied_as_it_was_planned(world: Mixed) -> No
     assert aws.world.value(aws.there, "/p/moved") == "as it is now"
     aws.pass_time(minutes=20)
     assert [(c.name, c.action) for c in aws.plan(SPEC).changes] == [("/p/moved", "update")] * 2
-    assert_converges(aws)
+    world.assert_converges()
 
 
 class RightBefore:
