@@ -118,7 +118,10 @@ def test_changes_of_an_hour_raise_no_alarm(watched: Watched) -> None:
 def test_a_target_that_is_away_raises_an_alarm_within_15_minutes(watched: Watched, is_busy: bool) -> None:
     watched.refuse(Trouble.UNREACHABLE)
     watched.change()
-    watched.run(3 * HOUR, watched.change if is_busy else None)
+    if is_busy:
+        watched.run(HOUR / 2, watched.change)
+    else:
+        watched.run(3 * HOUR)
     fired = watched.fired("TargetUnavailable")
     assert fired is not None
     assert fired <= 15 * MINUTE

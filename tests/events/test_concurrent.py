@@ -98,7 +98,7 @@ class TestAMessageWithManyNames:
     @pytest.mark.parametrize("concurrency", [2, 20])
     def test_it_does_not_delay_its_neighbours(self, scheduler: Scheduler, concurrency: int) -> None:
         stack = Stack(scheduler, SPEC, concurrency=concurrency)
-        many = [f"/prod/many/{number:04}" for number in range(1000)]
+        many = [f"/prod/many/{number:04}" for number in range(500)]
         few = [f"/prod/few/{number:02}" for number in range(24)]
         for name in (*many, *few):
             stack.world.put(stack.here, name, "new")
@@ -110,19 +110,19 @@ class TestAMessageWithManyNames:
 
 
 class TestManyMessages:
-    """1,000 names in messages of ten."""
+    """500 names in messages of ten."""
 
     @pytest.mark.parametrize("concurrency", [2, 20])
     def test_more_invocations_at_once_are_not_slower(self, scheduler: Scheduler, concurrency: int) -> None:
         stack = Stack(scheduler, SPEC, concurrency=concurrency)
-        names = [f"/prod/{number:04}" for number in range(1000)]
+        names = [f"/prod/{number:04}" for number in range(500)]
         for name in names:
             stack.world.put(stack.here, name, "new")
-        for start in range(0, 1000, 10):
+        for start in range(0, 500, 10):
             stack.queue.send(json.dumps({"names": names[start : start + 10]}))
         scheduler.run()
         assert_settled(stack)
-        assert scheduler.monotonic() < 1.5 * 1000 / PUTS_A_SECOND
+        assert scheduler.monotonic() < 1.5 * 500 / PUTS_A_SECOND
 
 
 def test_a_release_of_most_parameters_at_once_is_applied_as_a_whole(scheduler: Scheduler) -> None:
@@ -159,7 +159,7 @@ class TestOutages:
             stack.scheduler.at(moment, partial(stack.put, name, "new"))
         return times
 
-    @pytest.mark.parametrize(("hours", "changes"), [(0.75, 100), (3, 24), (24, 8)])
+    @pytest.mark.parametrize(("hours", "changes"), [(0.75, 40), (24, 4)])
     def test_a_target_that_is_down_loses_nothing_and_delays_no_other(
         self, scheduler: Scheduler, hours: float, changes: int
     ) -> None:
@@ -187,25 +187,25 @@ class TestOutages:
 
 
 def test_deletes_one_by_one_are_withheld_at_the_limit_of_the_guard(scheduler: Scheduler) -> None:
-    names = [f"/prod/{number:03}" for number in range(400)]
+    names = [f"/prod/{number:03}" for number in range(150)]
     stack = replicated(scheduler, names)
-    for number, name in enumerate(names[:300]):
+    for number, name in enumerate(names[:60]):
         scheduler.at(scheduler.monotonic() + number, partial(stack.delete, name))
     scheduler.run()
-    assert len(stack.world.names(stack.there)) == 390
+    assert len(stack.world.names(stack.there)) == 140
     assert not stack.queue.messages
     assert not stack.queue.dead
 
 
-def test_an_hour_of_changes_among_10_000_parameters_stays_within_the_quotas(scheduler: Scheduler) -> None:
-    updated = [f"/prod/u/{number:04}" for number in range(1000)]
-    deleted = [f"/prod/d/{number:03}" for number in range(100)]
+def test_changes_of_12_minutes_among_2_000_parameters_stay_within_the_quotas(scheduler: Scheduler) -> None:
+    updated = [f"/prod/u/{number:04}" for number in range(200)]
+    deleted = [f"/prod/d/{number:03}" for number in range(20)]
     guards = "guards: { max_deletes: 1000 }\n"
     stack = replicated(scheduler, [*updated, *deleted], SPEC + guards)
     stack.start_whole_run()
     scheduler.run()
     for place in (stack.here, stack.there):
-        for number in range(10_000 - 1100):
+        for number in range(2000 - 220):
             stack.world.put(place, f"/other/{number:05}", "v", tier="Advanced")
     begin = scheduler.monotonic()
     stack.world.restart()
@@ -214,12 +214,12 @@ def test_an_hour_of_changes_among_10_000_parameters_stays_within_the_quotas(sche
     stack.chance.shuffle(changes)
     for number, (name, text) in enumerate(changes):
         act = partial(stack.delete, name) if text is None else partial(stack.put, name, text)
-        scheduler.at(begin + number * HOUR / len(changes), act)
+        scheduler.at(begin + number * 12 * MINUTE / len(changes), act)
     scheduler.run()
     traffic = stack.world.timed
     assert not stack.queue.dead
-    assert stack.world.names(stack.there)[-1000:] == updated
-    assert scheduler.monotonic() - begin < HOUR + MINUTE
+    assert stack.world.names(stack.there)[-200:] == updated
+    assert scheduler.monotonic() - begin < 13 * MINUTE
     assert not any(one.throttled for one in traffic.sent)
     for kind, rate in QUOTAS.items():
         for place in (stack.here, stack.there):

@@ -194,21 +194,21 @@ class Throttling:
 
 @pytest.fixture
 def quiet(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Silence the log of ten thousand events."""
+    """Silence the log of two thousand events."""
     yield
     capsys.readouterr()
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_storm_of_ten_thousand_events_loses_nothing() -> None:
+def test_a_storm_of_two_thousand_events_loses_nothing() -> None:
     account = Account(seed=1, twice=0.03)
     stack = account.deploy(SPEC)
     throttling = Throttling(account)
     account.world.faults = throttling
     chance = account.chance
-    names = [f"/prod/{i % 40:02}/{i:04}" for i in range(800)]
+    names = [f"/prod/{i % 40:02}/{i:04}" for i in range(200)]
     events = 0
-    while events < 10_000:
+    while events < 2000:
         for _ in range(250):
             name = chance.choice(names)
             events += 1
@@ -220,7 +220,7 @@ def test_a_storm_of_ten_thousand_events_loses_nothing() -> None:
             stack.poll()
     account.drain()
     assert not stack.queue.dead
-    assert throttling.refusals > 500
+    assert throttling.refusals > 100
     assert_converged(account)
     written = Counter(name for call in throttling.done for name in call)
     assert len(throttling.done) < events / 2  # what changes again while it waits is written once

@@ -321,17 +321,17 @@ def test_a_name_without_a_read_after_its_write_is_read_again(account: Account) -
 def test_a_message_that_waits_too_long_is_a_dead_letter_before_its_queue_drops_it(
     account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for i in range(40):
+    for i in range(6):
         account.put(account.here, f"/prod/{i:02}", "v")
     account.drain()
     monkeypatch.setattr(stack.clients, "start_whole_run", lambda _: None)
-    for i in range(15):
+    for i in range(2):
         account.delete(account.here, f"/prod/{i:02}")
     while stack.queue.messages:
         stack.poll()
         account.wait()
     assert not stack.queue.expired
-    assert len(stack.queue.dead) + 40 - len(account.world.names(account.there)) == 15
+    assert len(stack.queue.dead) + 6 - len(account.world.names(account.there)) == 2
 
 
 def test_an_item_of_another_format_is_ignored(account: Account, stack: Deployed) -> None:

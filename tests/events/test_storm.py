@@ -1,6 +1,6 @@
 """A storm of changes with several invocations at once, AWS's quotas, faults, lost responses and kills.
 
-2,000 events on 500 names: creates, updates, deletes, and creates half a minute after a delete. Events and
+1,000 events on 250 names: creates, updates, deletes, and creates half a minute after a delete. Events and
 messages are delivered in any order, some twice. All processes share the quotas of the accounts.
 """
 
@@ -28,10 +28,10 @@ parameters: { include: ["/prod/**"] }
 delete: owned
 guards: { max_deletes: 1000, max_change_percent: 100 }
 """
-SECONDS = 120.0
+SECONDS = 60.0
 """Time in which the events arrive: about twice as fast as their writes are possible."""
 FAULTS = Chances(throttled=0.05, broken=0.01, unanswered=0.01)
-KILLED = 0.01
+KILLED = 0.03
 TABLE_FAILS = 0.005
 REPEATED = 0.01
 SLOWER = 1.3
@@ -43,7 +43,7 @@ def storm() -> Iterator[Storm]:
     scheduler = Scheduler()
     with scheduler.installed(pytest.MonkeyPatch()):
         stack = Stack(scheduler, SPEC, concurrency=4, repeated=REPEATED)
-        found = Storm(stack, events=2000, names=500, seconds=SECONDS)
+        found = Storm(stack, events=1000, names=250, seconds=SECONDS)
         stack.world.timed.chances = FAULTS
         stack.table.failing = TABLE_FAILS
         stack.runner.killed_share = KILLED
@@ -55,9 +55,9 @@ def storm() -> Iterator[Storm]:
 def test_the_storm_is_what_it_should_be(storm: Storm) -> None:
     """Every kind of change and every fault happened, in invocations that ran at the same time."""
     started = storm.stack.runner.started
-    assert len(storm.changes) == 2000
-    assert len({one.name for one in storm.changes}) > 480
-    assert sum(one.text is None for one in storm.changes) > 30
+    assert len(storm.changes) == 1000
+    assert len({one.name for one in storm.changes}) >= 240
+    assert sum(one.text is None for one in storm.changes) > 15
     assert any(one.killed for one in started)
     assert any(later.at < (one.ended or 0) for one, later in pairwise(started))
     operations = storm.stack.world.timed.table()
@@ -98,12 +98,12 @@ def kill_every_fifth(storm: Storm) -> None:
 
 def take_the_table_away(storm: Storm) -> None:
     scheduler, table = storm.stack.scheduler, storm.stack.table
-    scheduler.at(storm.begin + 10, partial(setattr, table, "failing", 2.0))
-    scheduler.at(storm.begin + 130, partial(setattr, table, "failing", 0.0))
+    scheduler.at(storm.begin + 5, partial(setattr, table, "failing", 2.0))
+    scheduler.at(storm.begin + 65, partial(setattr, table, "failing", 0.0))
 
 
 def start_whole_runs(storm: Storm) -> None:
-    for seconds in (10, 60, 110, 160):
+    for seconds in (5, 30, 55, 80):
         storm.stack.scheduler.at(storm.begin + seconds, storm.stack.start_whole_run)
 
 
@@ -120,7 +120,7 @@ def test_a_storm_with_more_trouble_converges_all_the_same(
     scheduler = Scheduler()
     with redirect_stdout(io.StringIO()), scheduler.installed(monkeypatch):
         stack = Stack(scheduler, SPEC, concurrency=3, repeated=REPEATED)
-        storm = Storm(stack, events=400, names=100, seconds=40)
+        storm = Storm(stack, events=200, names=50, seconds=20)
         stack.world.timed.chances = FAULTS
         trouble(storm)
         scheduler.run()
