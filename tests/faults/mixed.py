@@ -83,8 +83,8 @@ State = Mapping[Place, Mapping[str, Seen]]
 class Mixed:
     """An AWS with its initial world. `plan` and `state` are those of the initial world, computed once.
 
-    `converged` has each world, with its time, from which `assert_converges` has seen a run converge: many faults
-    lead to the same world, and from there a run without faults does the same.
+    `converged` has each world, with its time, from which the next run has converged: many faults lead to the
+    same world, and the run after it is the same.
     """
 
     aws: SimulatedAws

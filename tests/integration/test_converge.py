@@ -12,10 +12,11 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moto.iam.models import iam_backends
+from moto.sts.models import sts_backends
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import StoreError
@@ -44,7 +45,8 @@ from tests.doubles.strict_moto import StrictMoto
 from tests.fake_aws.behaviour import AwsBehaviour, Unasked, all_readings, facts, label
 from tests.simulated_aws import unwatched
 
-ROLE = "arn:aws:iam::210987654321:role/ssm-reconcile"
+FAR_ACCOUNT = "210987654321"
+ROLE = f"arn:aws:iam::{FAR_ACCOUNT}:role/ssm-reconcile"
 FROM, NEAR = Access("us-east-1"), Access("us-east-2")
 FAR = Access("eu-west-1", role_arn=ROLE, external_id="one of ours")
 SPEC = Replication(
@@ -52,7 +54,7 @@ SPEC = Replication(
     Source(FROM),
     (
         Target("us-east-2", NEAR, default_key="alias/two"),
-        Target("eu", FAR, default_key="alias/two", account="210987654321"),
+        Target("eu", FAR, default_key="alias/two", account=FAR_ACCOUNT),
     ),
     (Glob("/p/**"), Glob("solo")),
     DeleteMode.OWNED,
@@ -138,35 +140,37 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def add_keys() -> None:
-    answer = boto3.client("sts", "us-east-1").assume_role(RoleArn=ROLE, RoleSessionName="keys")["Credentials"]
-    as_role = {
-        "aws_access_key_id": answer["AccessKeyId"],
-        "aws_secret_access_key": answer["SecretAccessKey"],
-        "aws_session_token": answer["SessionToken"],
-    }
-    for region, who in (("us-east-1", {}), ("us-east-2", {}), ("eu-west-1", as_role)):
-        kms: Any = boto3.client("kms", region, **who)  # type: ignore[call-overload]  # credentials by name
+    for access in (FROM, NEAR, FAR):
+        kms = _CLIENTS[access].kms
         for alias in ("alias/app", "alias/two"):
             kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
 
 
 _CLIENTS: dict[Access, Any] = {}
-"""The boto3 clients of places without a role, whose credentials are the same in every example."""
+"""The boto3 clients of each place."""
+_ROLES: dict[str, Any] = {}
+"""The assumed roles of moto, and the access keys of their account."""
 
 
 @contextmanager
 def shared_clients() -> Iterator[None]:
-    """Create the boto3 clients of each place once: that is half of the time of an example."""
-    create, of_roles = ClientFactory.create, dict[Access, Any]()
+    """Create the boto3 clients of each place once: that is half of the time of an example.
+
+    The credentials of the role stay valid in each moto.
+    """
+    create = ClientFactory.create
 
     def shared(factory: ClientFactory, access: Access) -> Any:
-        known = of_roles if access.role_arn else _CLIENTS
-        if access not in known:
-            known[access] = create(factory, access)
-        return known[access]
+        if access not in _CLIENTS:
+            _CLIENTS[access] = create(factory, access)
+        return _CLIENTS[access]
 
+    sts, iam = (every[FAR_ACCOUNT]["aws"] for every in (sts_backends, iam_backends))
+    sts.assumed_roles.extend(_ROLES.get("roles", ()))
+    iam.access_keys.update(_ROLES.get("keys", {}))
     with mock.patch.object(ClientFactory, "create", shared):
         yield
+    _ROLES.update(roles=list(sts.assumed_roles), keys=dict(iam.access_keys))
 
 
 def converges(
@@ -175,8 +179,8 @@ def converges(
     """Perform actions and an apply, twice; after each apply nothing is left to do."""
     clock = FakeClock()
     with StrictMoto(readings, clock=clock), shared_clients():
-        add_keys()
         people = [Aws(clock=clock, parallelism=1).connect(access) for access in (FROM, NEAR, FAR)]
+        add_keys()
         for happens in (before, since):
             for step in happens:
                 with suppress(StoreError):  # people get errors too
@@ -247,10 +251,17 @@ TIER_TROUBLES: list[Step] = [
 @pytest.mark.parametrize("tier", list(TierMode))
 @pytest.mark.parametrize("clear", list(Unasked))
 def test_every_tier_of_a_target_is_settled_by_one_apply(tier: TierMode, clear: Unasked) -> None:
-    spec = replace(SPEC, targets=tuple(replace(target, tier=tier) for target in SPEC.targets))
-    readings = AwsBehaviour(clear_on_standard=clear)
-    converges(readings, ALL_KINDS, TIER_TROUBLES, spec)
-    converges(readings, ALL_KINDS, ALL_TROUBLES, spec)
+    converges(AwsBehaviour(clear_on_standard=clear), ALL_KINDS, TIER_TROUBLES, tiered(tier))
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("tier", [tier for tier in TierMode if tier is not SPEC.targets[0].tier])
+def test_all_kinds_of_change_are_settled_by_one_apply_in_every_tier(tier: TierMode) -> None:
+    converges(AwsBehaviour(), ALL_KINDS, ALL_TROUBLES, tiered(tier))
+
+
+def tiered(tier: TierMode) -> Replication:
+    return replace(SPEC, targets=tuple(replace(target, tier=tier) for target in SPEC.targets))
 
 
 @pytest.mark.usefixtures("credentials")
