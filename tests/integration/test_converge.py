@@ -165,7 +165,7 @@ def shared_clients() -> Iterator[None]:
             _CLIENTS[access] = create(factory, access)
         return _CLIENTS[access]
 
-    sts, iam = (every[FAR_ACCOUNT]["aws"] for every in (sts_backends, iam_backends))
+    sts, iam = sts_backends[FAR_ACCOUNT]["aws"], iam_backends[FAR_ACCOUNT]["aws"]
     sts.assumed_roles.extend(_ROLES.get("roles", ()))
     iam.access_keys.update(_ROLES.get("keys", {}))
     with mock.patch.object(ClientFactory, "create", shared):
