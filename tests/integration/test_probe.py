@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssm_reconcile.cli import command_run, root
+from ssm_reconcile.doctor import probe_rates
 from tests.doubles.clock import FakeClock
 from tests.doubles.strict_moto import StrictMoto
 from tests.fake_aws.behaviour import AwsBehaviour, Duplicates, InPlace, ListSpaces, Match, Moves, Omitted
@@ -37,12 +38,14 @@ READINGS = {
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeClock:
-    """Credentials, a region, no spec, and a clock that does not wait."""
+    """Credentials, a region, no spec, a clock that does not wait, and short steps: moto has no rates to find."""
     found = FakeClock()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_REGION", "us-east-2")
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "testing")
+    monkeypatch.setattr(probe_rates, "UP_SECONDS", 0.3)
+    monkeypatch.setattr(probe_rates, "TOP_SECONDS", 0.5)
     monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr(command_run, "SystemClock", lambda *_: found)
     return found
@@ -73,7 +76,7 @@ def test_a_probe_of_moto_answers_by_its_rules_and_leaves_nothing(clock: FakeCloc
     assert {one["class"]: one["is_limit"] for one in found["rates"]} == dict.fromkeys(
         ("list_tags", "describe", "put", "tags", "delete"), False
     )
-    assert sum(found["calls"].values()) > 1000
+    assert min(one["calls"] for one in found["rates"]) > 20
 
 
 def test_another_account_is_refused_on_moto(clock: FakeClock) -> None:
