@@ -38,7 +38,7 @@ READINGS = {
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeClock:
-    """Credentials, a region, no spec, a clock that does not wait, and short steps: moto has no rates to find."""
+    """Credentials, a region, no spec, a clock that does not wait, and short steps: moto has no quotas."""
     found = FakeClock()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_REGION", "us-east-2")
