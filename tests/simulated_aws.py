@@ -63,6 +63,21 @@ class SimulatedAws:
         self.here = self.place("us-east-1")
         self.there = self.place("us-east-2")
 
+    def copy(self) -> SimulatedAws:
+        """Return an AWS with the same content and time; later changes of one do not change the other."""
+        other = SimulatedAws(
+            self.spec,
+            run=self.run,
+            behaviour=self.world.readings,
+            lag=self.world.lag,
+            clock=self.clock.copy(),
+            pause=self.pause,
+        )
+        other.world.pages = self.world.pages
+        other.world.higher_throughput = set(self.world.higher_throughput)
+        other.world.restore(self.world.snapshot())
+        return other
+
     # Places, and what other people do there
 
     def place(self, name: str) -> Place:

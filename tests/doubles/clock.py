@@ -44,6 +44,12 @@ class FakeClock:
         with self._lock:
             self._passed += by
 
+    def copy(self) -> FakeClock:
+        """Return a clock that shows the same time, and goes on alone."""
+        other = FakeClock(self._start, tick=self._tick)
+        other._passed = self._passed
+        return other
+
 
 class StopFlag:
     """A stop request that a test makes with `set`."""

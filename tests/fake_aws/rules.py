@@ -19,6 +19,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from ssm_reconcile.aws_limits import PARAMETER_LIMITS
@@ -261,6 +262,7 @@ def admit_untag(keys: Iterable[str]) -> None:
         raise invalid("tag keys that begin with aws: belong to AWS")
 
 
+@lru_cache(4096)
 def _taggable(text: str) -> bool:
     r"""Whether a text is `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`."""
     return all(char in "_.:/=+-@" or unicodedata.category(char)[0] in "LZN" for char in text)

@@ -9,7 +9,7 @@ import os
 
 from hypothesis import HealthCheck, Phase, settings
 
-THOROUGH = 20
+THOROUGH = 40
 """Factor of the profile `thorough` over the examples of `ci`."""
 SLOW_STARTS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 

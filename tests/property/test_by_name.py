@@ -52,7 +52,7 @@ def at_addresses(found: NamePlan, whole: Plan) -> dict[tuple[str, str], Any]:
 
 
 @given(scenario=scenarios())
-@examples(40)
+@examples(20)
 def test_all_names_at_once_are_as_in_a_whole_run(scenario: Scenario) -> None:
     aws = scenario.play()
     whole = aws.plan(scenario.spec)
@@ -62,7 +62,7 @@ def test_all_names_at_once_are_as_in_a_whole_run(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios(), data=st.data())
-@examples(40)
+@examples(20)
 def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataObject) -> None:
     aws = scenario.play()
     whole = aws.plan(scenario.spec)
@@ -74,7 +74,7 @@ def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataOb
 
 
 @given(scenario=scenarios())
-@examples(25)
+@examples(12)
 def test_changes_applied_by_name_are_in_sync_for_a_full_run(scenario: Scenario) -> None:
     aws = scenario.play()
     found = planned(aws, scenario, names_of(aws, aws.plan(scenario.spec)))

@@ -90,7 +90,7 @@ def unsettled(plan: Plan, besides: set[tuple[str, str]]) -> list[Change]:
 
 
 @given(scenario=scenarios())
-@examples(150)
+@examples(75)
 def test_after_an_apply_the_next_plan_is_empty(scenario: Scenario) -> None:
     aws = scenario.play()
     report = aws.apply(scenario.spec, run=scenario.run)
@@ -100,7 +100,7 @@ def test_after_an_apply_the_next_plan_is_empty(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios())
-@examples(40)
+@examples(20)
 def test_a_plan_is_in_sync_in_every_mode_after_an_apply_in_one(scenario: Scenario) -> None:
     """In particular: a plan that trusts versions and a plan that reads every value agree."""
     aws = scenario.play()

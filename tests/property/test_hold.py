@@ -114,7 +114,7 @@ def played(scenario: Scenario, marked: str | None) -> tuple[SimulatedAws, Replic
 
 
 @given(scenario=held_scenarios(), marked=marks, failing=failures, death=deaths)
-@examples(80)
+@examples(40)
 def test_a_held_name_is_never_written_deleted_marked_or_unmarked_by_any_run_or_fault(
     scenario: Scenario,
     marked: str | None,
@@ -135,7 +135,7 @@ def test_a_held_name_is_never_written_deleted_marked_or_unmarked_by_any_run_or_f
 
 
 @given(scenario=held_scenarios(), marked=marks)
-@examples(40)
+@examples(20)
 def test_a_held_name_is_never_written_deleted_marked_or_unmarked_by_an_event(
     scenario: Scenario, marked: str | None
 ) -> None:
@@ -149,7 +149,7 @@ def test_a_held_name_is_never_written_deleted_marked_or_unmarked_by_an_event(
 
 
 @given(scenario=held_scenarios())
-@examples(60)
+@examples(30)
 def test_each_held_address_has_the_row_and_no_other_address_changes_its_row(scenario: Scenario) -> None:
     aws, spec = scenario.play(), scenario.spec
     held = held_addresses(aws, spec)
@@ -165,7 +165,7 @@ def test_each_held_address_has_the_row_and_no_other_address_changes_its_row(scen
 
 
 @given(scenario=held_scenarios())
-@examples(40)
+@examples(20)
 def test_after_the_end_of_a_hold_the_next_apply_converges(scenario: Scenario) -> None:
     aws = scenario.play()
     aws.apply(scenario.spec, run=scenario.run)

@@ -117,7 +117,7 @@ def spec_of(*targets: dict[str, Any], kms: dict[str, str] | None = None) -> Repl
 
 
 @given(matrix=matrices().filter(lambda one: bool(one.written)))
-@examples(200)
+@examples(100)
 def test_the_targets_are_those_of_the_list_each_place_and_name_once(matrix: Matrix) -> None:
     found = spec_of(matrix.entry, kms={"{target.name}": "alias/{target.account}"})
     written = spec_of(
@@ -131,7 +131,7 @@ def test_the_targets_are_those_of_the_list_each_place_and_name_once(matrix: Matr
 
 
 @given(matrix=matrices().filter(lambda one: bool(one.written)), data=st.data())
-@examples(100)
+@examples(50)
 def test_the_order_of_the_lists_is_the_order_of_the_targets_and_nothing_else(
     matrix: Matrix, data: st.DataObject
 ) -> None:
@@ -148,7 +148,7 @@ def test_the_order_of_the_lists_is_the_order_of_the_targets_and_nothing_else(
     matrix=matrices().filter(lambda one: bool(one.written)),
     names=st.lists(st.sampled_from("abc"), unique=True),
 )
-@examples(30)
+@examples(15)
 def test_a_plan_of_the_matrix_has_the_id_of_the_plan_of_the_list(matrix: Matrix, names: list[str]) -> None:
     aws = SimulatedAws()
     for name in names:

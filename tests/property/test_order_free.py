@@ -58,7 +58,7 @@ def as_bytes(plan: Plan) -> str:
 
 
 @given(scenario=scenarios(), salt=st.integers(0, 99))
-@examples(35)
+@examples(17)
 def test_the_order_of_listings_and_answers_makes_no_difference(scenario: Scenario, salt: int) -> None:
     aws = scenario.play()
     plan = aws.plan(scenario.spec, run=scenario.run)
@@ -76,7 +76,7 @@ sizes = st.lists(st.integers(0, 7), min_size=1, max_size=4).filter(any).map(tupl
 
 
 @given(scenario=scenarios(), describe=sizes, resources=sizes)
-@examples(25)
+@examples(12)
 def test_the_size_of_pages_makes_no_difference(
     scenario: Scenario, describe: tuple[int, ...], resources: tuple[int, ...]
 ) -> None:
@@ -90,7 +90,7 @@ def test_the_size_of_pages_makes_no_difference(
 
 
 @given(scenario=scenarios())
-@examples(20)
+@examples(10)
 def test_the_same_world_gives_the_same_bytes_twice(scenario: Scenario) -> None:
     """Although the key of the digests, the clock and the threads are other ones each time."""
     aws = scenario.play()

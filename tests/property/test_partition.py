@@ -54,7 +54,7 @@ def named(plan: Plan) -> dict[str, list[str]]:
 
 
 @given(scenario=scenarios())
-@examples(60)
+@examples(30)
 def test_each_address_is_in_exactly_one_row(scenario: Scenario) -> None:
     aws = scenario.play()
     plan = aws.plan(scenario.spec, run=scenario.run)
@@ -69,7 +69,7 @@ def test_each_address_is_in_exactly_one_row(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios())
-@examples(40)
+@examples(20)
 def test_each_address_has_exactly_one_state(scenario: Scenario) -> None:
     aws = scenario.play()
     session = aws.session(scenario.spec, run=scenario.run)
@@ -81,7 +81,7 @@ def test_each_address_has_exactly_one_state(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios())
-@examples(40)
+@examples(20)
 def test_the_summary_adds_up(scenario: Scenario) -> None:
     aws = scenario.play()
     plan = aws.plan(scenario.spec, run=scenario.run)
@@ -96,7 +96,7 @@ def test_the_summary_adds_up(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios())
-@examples(40)
+@examples(20)
 def test_each_row_is_counted_as_the_contract_says(scenario: Scenario) -> None:
     plan = scenario.play().plan(scenario.spec, run=scenario.run)
     for change in plan.changes:

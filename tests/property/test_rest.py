@@ -24,7 +24,7 @@ def settled(scenario: Scenario) -> SimulatedAws:
 
 
 @given(scenario=scenarios())
-@examples(40)
+@examples(20)
 def test_a_run_that_finds_nothing_to_do_writes_nothing(scenario: Scenario) -> None:
     aws = settled(scenario)
     if aws.plan(scenario.spec, run=scenario.run).changes:
@@ -42,7 +42,7 @@ def test_a_run_that_finds_nothing_to_do_writes_nothing(scenario: Scenario) -> No
 
 
 @given(scenario=scenarios())
-@examples(40)
+@examples(20)
 def test_of_what_is_in_sync_no_value_is_read(scenario: Scenario) -> None:
     """Values are asked only for addresses that are reported: conflicts have to be compared every time."""
     aws = settled(scenario)
@@ -67,7 +67,7 @@ def test_of_what_is_in_sync_no_value_is_read(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios())
-@examples(25)
+@examples(12)
 def test_a_plan_never_writes_whatever_it_finds(scenario: Scenario) -> None:
     aws = scenario.play()
     before = aws.world.state()

@@ -23,7 +23,7 @@ STRANGERS = ("/elsewhere/by-the-team", "/p2/close-by", "/P/a", "/p", "standalone
 
 
 @given(scenario=scenarios())
-@examples(40)
+@examples(20)
 def test_unowned_and_unplaced_parameters_are_not_mentioned(scenario: Scenario) -> None:
     aws = scenario.play()
     for place in PLACES.values():
@@ -39,7 +39,7 @@ def test_unowned_and_unplaced_parameters_are_not_mentioned(scenario: Scenario) -
 
 
 @given(scenario=scenarios())
-@examples(30)
+@examples(15)
 def test_no_output_has_the_name_of_an_unrelated_parameter(scenario: Scenario) -> None:
     aws = scenario.play()
     assume(all(glob.text != "/**" for glob in scenario.spec.include))
@@ -53,7 +53,7 @@ def test_no_output_has_the_name_of_an_unrelated_parameter(scenario: Scenario) ->
 
 
 @given(scenario=scenarios())
-@examples(70)
+@examples(35)
 def test_an_apply_moves_nothing_but_what_its_plan_changes(scenario: Scenario) -> None:
     aws = scenario.play()
     before = aws.world.state()
@@ -68,7 +68,7 @@ def test_an_apply_moves_nothing_but_what_its_plan_changes(scenario: Scenario) ->
 
 
 @given(scenario=scenarios())
-@examples(60)
+@examples(30)
 def test_replicas_of_another_id_are_never_changed(scenario: Scenario) -> None:
     stranger = replace(scenario.spec, id="stranger", previous_ids=())
     aws = replace(scenario, first=stranger).play()
@@ -82,7 +82,7 @@ def test_replicas_of_another_id_are_never_changed(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios())
-@examples(30)
+@examples(15)
 def test_withheld_parameters_are_not_changed(scenario: Scenario) -> None:
     """The same without any flag that lifts a guard."""
     aws = scenario.play()

@@ -40,7 +40,7 @@ def repointed(view: View, change: Change, source: Stored, live: Stored) -> bool:
 
 
 @given(scenario=scenarios())
-@examples(80)
+@examples(40)
 def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -> None:
     aws = scenario.play()
     for change in aws.plan(scenario.spec, run=scenario.run).changes:
@@ -66,7 +66,7 @@ def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -
 
 
 @given(scenario=scenarios())
-@examples(60)
+@examples(30)
 def test_parameters_in_sync_do_not_differ(scenario: Scenario) -> None:
     """The other half: no difference of a replica goes unsaid because it is called in sync."""
     aws = scenario.play()
@@ -88,7 +88,7 @@ def test_parameters_in_sync_do_not_differ(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios())
-@examples(60)
+@examples(30)
 def test_the_values_before_and_after_are_the_existing_and_the_desired_ones(scenario: Scenario) -> None:
     aws = scenario.play()
     plan = aws.plan(scenario.spec, run=scenario.run)
@@ -115,7 +115,7 @@ def test_the_values_before_and_after_are_the_existing_and_the_desired_ones(scena
 
 
 @given(scenario=scenarios())
-@examples(60)
+@examples(30)
 def test_tags_are_added_and_removed_as_they_differ(scenario: Scenario) -> None:
     aws = scenario.play()
     for change in aws.plan(scenario.spec, run=scenario.run).changes:
@@ -133,7 +133,7 @@ def test_tags_are_added_and_removed_as_they_differ(scenario: Scenario) -> None:
 
 
 @given(scenario=scenarios())
-@examples(60)
+@examples(30)
 def test_after_an_apply_every_applied_change_is_as_planned(scenario: Scenario) -> None:
     aws = scenario.play()
     report = aws.apply(scenario.spec, run=scenario.run)
@@ -236,7 +236,7 @@ def twists(draw: st.DrawFn) -> tuple[Scenario, actions.UserAction]:
 
 
 @given(twist=twists())
-@examples(100)
+@examples(50)
 def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Scenario, actions.UserAction]) -> None:
     scenario, action = twist
     aws = scenario.play()
@@ -248,7 +248,7 @@ def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Scenario, ac
 
 
 @given(scenario=scenarios())
-@examples(30)
+@examples(15)
 def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_what_may_happen(scenario: Scenario) -> None:
     """A fate, or whether an update may become a replacement where AWS refuses it in place."""
     aws = scenario.play()

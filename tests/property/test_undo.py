@@ -81,7 +81,7 @@ def addresses(plan: Plan) -> list[tuple[str, str, str]]:
 
 
 @given(scenario=scenarios())
-@examples(100)
+@examples(50)
 def test_each_change_is_taken_back_or_listed_with_its_reason(scenario: Scenario) -> None:
     aws, before, report = applied(scenario)
     plan = aws.plan_undo(report, scenario.spec, run=UNDO)
@@ -135,7 +135,7 @@ def meanwhile(draw: st.DrawFn) -> tuple[Scenario, Acts, Acts]:
 
 
 @given(drawn=meanwhile())
-@examples(100)
+@examples(50)
 def test_after_an_undo_no_replica_is_in_sync_that_differs(drawn: Any) -> None:
     scenario, between, after = drawn
     aws, before, report = applied(scenario)
@@ -158,7 +158,7 @@ write_failures = st.dictionaries(writes, st.sampled_from(sorted(KINDS)), min_siz
 
 
 @given(scenario=scenarios(), failing=st.one_of(write_failures, failures), death=deaths)
-@examples(100)
+@examples(50)
 def test_a_second_undo_completes_one_with_faults(scenario: Scenario, failing: Any, death: Any) -> None:
     aws, before, report = applied(scenario)
     plan = aws.plan_undo(report, scenario.spec, run=UNDO)
@@ -199,7 +199,7 @@ TRUE_REASONS = (
 
 
 @given(scenario=scenarios())
-@examples(60)
+@examples(30)
 def test_an_undo_of_an_undo_returns_to_the_state_after_the_apply(scenario: Scenario) -> None:
     aws, _, report = applied(scenario)
     after = aws.world.snapshot()
@@ -216,7 +216,7 @@ def test_an_undo_of_an_undo_returns_to_the_state_after_the_apply(scenario: Scena
 
 
 @given(scenario=scenarios())
-@examples(60)
+@examples(30)
 def test_a_second_undo_has_nothing_to_do(scenario: Scenario) -> None:
     aws, _, report = applied(scenario)
     first = aws.undo(report, scenario.spec, run=UNDO)

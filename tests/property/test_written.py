@@ -23,7 +23,7 @@ def tags_of(found: Stored | None) -> dict[str, str]:
 
 
 @given(scenario=scenarios())
-@examples(80)
+@examples(40)
 def test_a_change_that_was_applied_names_the_state_before_and_after(scenario: Scenario) -> None:
     aws = scenario.play()
     before = aws.world.snapshot()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -26,7 +27,16 @@ SERIAL = Run(parallelism=1)
 
 def mixed(aws: SimulatedAws | None = None) -> SimulatedAws:
     """A source that moved on from its replicas in every way."""
-    aws = aws or SimulatedAws()
+    return arrange(aws) if aws else arranged().copy()
+
+
+@cache
+def arranged() -> SimulatedAws:
+    """Return that of all tests, of which each uses a copy."""
+    return arrange(SimulatedAws())
+
+
+def arrange(aws: SimulatedAws) -> SimulatedAws:
     for i in range(30):
         aws.put(f"/p/{i:02}", f"v{i}", SECURE if i % 3 == 0 else "String", tags={"t": "1"})
     aws.apply()

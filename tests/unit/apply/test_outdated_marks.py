@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 
 import pytest
 
@@ -41,6 +42,11 @@ NOTHING_WRITTEN = {
 
 def returned(spec: Replication = GRACE) -> SimulatedAws:
     """Return an AWS in which the mark of /p/a is due, and its source exists again with another value."""
+    return _returned(spec).copy()
+
+
+@cache
+def _returned(spec: Replication) -> SimulatedAws:
     aws = SimulatedAws(spec)
     for name in ("/p/a", "/p/b", "/p/c"):
         aws.put(name, "v")
@@ -137,12 +143,17 @@ def test_each_guard_either_leaves_the_replica_writable_or_does_not() -> None:
 
 
 def staged(guard: str) -> tuple[SimulatedAws, Stage]:
+    return _staged(guard).copy(), CLEARING[guard]
+
+
+@cache
+def _staged(guard: str) -> SimulatedAws:
     stage = CLEARING[guard]
     aws = returned(NO_ID if guard == "no-id" else GRACE)
     stage.prepare(aws)
     aws.pass_time()
     aws.spec, aws.run = stage.spec, stage.run
-    return aws, stage
+    return aws
 
 
 @pytest.mark.parametrize("guard", CLEARING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -30,6 +31,12 @@ FAULTS: dict[str, Fault] = {
 
 def mixed() -> tuple[SimulatedAws, dict[str, Any], Report]:
     """Return an AWS with an apply of each kind of change, what was there before, and the report."""
+    aws, before, report = _mixed()
+    return aws.copy(), before, report
+
+
+@cache
+def _mixed() -> tuple[SimulatedAws, dict[str, Any], Report]:
     aws = SimulatedAws(replication(adopt=AdoptMode.OVERWRITE))
     for name, kind in (("/p/plain", "String"), ("/p/secret", SECURE), ("/p/tags", "String")):
         aws.put(name, "one", kind, tags={"team": "a", "gone": "1"})
