@@ -13,6 +13,7 @@ import pytest
 
 from tests.doubles.botocore_data import share_loader
 from tests.doubles.command_server import CommandServer, command_server
+from tests.doubles.hypothesis_constants import leave_out_constants
 from tests.doubles.one_thread import run_in_one_thread
 
 TESTS = Path(__file__).parent
@@ -85,6 +86,8 @@ def _fits_into_memory() -> bool:
 
 def pytest_collection_finish() -> None:
     """Exclude tests and libraries from garbage collection: a full collection takes most of its time there."""
+    if "hypothesis" in sys.modules:
+        leave_out_constants()
     gc.collect()
     gc.freeze()
     gc.enable()

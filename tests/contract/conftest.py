@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 
 import pytest
 
 from ssm_reconcile.model import Access, KeyState, SealedText, Tags
 from ssm_reconcile.stores.base import Put, Store
+from ssm_reconcile.stores.session import ClientFactory, Clients
 from ssm_reconcile.stores.ssm import Aws
 from tests.doubles.clock import FakeClock
 from tests.doubles.strict_moto import StrictMoto
@@ -60,6 +62,18 @@ class MemoryBench(Bench):
         self.world.label(self.world.place(HERE), name, version, label)
 
 
+class SharedClients(ClientFactory):
+    """Clients that all tests share: to create them takes longer than most tests. They keep no state."""
+
+    def create(self, access: Access) -> Clients:
+        return created(access.region)
+
+
+@cache
+def created(region: str) -> Clients:
+    return ClientFactory(None, None, FakeClock(), lambda: 0.5, 1).create(Access(region))
+
+
 class MotoBench(Bench):
     def __init__(self, strict: StrictMoto, clock: FakeClock) -> None:
         self.clock = clock
@@ -67,7 +81,9 @@ class MotoBench(Bench):
 
     def store(self, region: str = HERE) -> Store:
         # Not the clock of the double: its rates would let time pass between two calls.
-        return Aws(clock=FakeClock(), parallelism=1).connect(Access(region))
+        aws, clock = Aws(clock=FakeClock(), parallelism=1), FakeClock()
+        aws._clients = SharedClients(None, None, clock, lambda: 0.5, 1)
+        return aws.connect(Access(region))
 
     def add_key(self, alias: str, region: str = HERE) -> str:
         import boto3

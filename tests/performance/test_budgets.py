@@ -24,7 +24,7 @@ def listing_budget(count: int, targets: int) -> int:
     return (targets + 1) * (ceil(count / 50) + ceil(count / 100) + 10)
 
 
-@pytest.mark.parametrize(("count", "targets"), [(1, 1), (50, 1), (1_000, 1), (1_001, 2), (501, 3)])
+@pytest.mark.parametrize(("count", "targets"), [(1, 1), (50, 1), (501, 3)])
 def test_a_plan_with_nothing_to_do_lists_and_asks_nothing_else(
     server: Server, bench: Make, count: int, targets: int
 ) -> None:
@@ -37,11 +37,11 @@ def test_a_plan_with_nothing_to_do_lists_and_asks_nothing_else(
     assert not counts.calls["GetParameters"]
 
 
-@pytest.mark.parametrize("drift", [0.0, 0.02])
+@pytest.mark.parametrize("drift", [0.0, 0.1])
 def test_a_status_lists_and_reads_fifty_tags_of_a_place_at_most(
     server: Server, bench: Make, drift: float
 ) -> None:
-    count, targets = 10_000, 2
+    count, targets = 1_000, 2
     it = bench(Seed(count, targets=REGIONS[:targets], replicas=True, drift=drift))
     status = it.status()
     counts = server.counts()
@@ -52,7 +52,7 @@ def test_a_status_lists_and_reads_fifty_tags_of_a_place_at_most(
 
 
 def test_verifying_reads_every_value_by_ten_and_once(server: Server, bench: Make) -> None:
-    count, targets = 1_000, 2
+    count, targets = 310, 2
     it = bench(Seed(count, targets=REGIONS[:targets], replicas=True), run=Run(verify_values=True))
     assert it.plan().summary["in_sync"] == count * targets
     counts = server.counts()
@@ -62,7 +62,7 @@ def test_verifying_reads_every_value_by_ten_and_once(server: Server, bench: Make
 
 
 def test_only_what_changed_is_read(server: Server, bench: Make) -> None:
-    it = bench(Seed(1_000, replicas=True, drift=0.01))
+    it = bench(Seed(500, replicas=True, drift=0.02))
     plan = it.plan()
     assert plan.summary["update"] == 10
     counts = server.counts()
@@ -70,9 +70,8 @@ def test_only_what_changed_is_read(server: Server, bench: Make) -> None:
     assert counts.decrypted <= 20
 
 
-@pytest.mark.parametrize("targets", [1, 2])
-def test_a_bootstrap_writes_each_parameter_once(server: Server, bench: Make, targets: int) -> None:
-    count = 200
+def test_a_bootstrap_writes_each_parameter_once(server: Server, bench: Make) -> None:
+    count, targets = 60, 2
     it = bench(Seed(count, targets=REGIONS[:targets]))
     plan = it.plan()
     report, counts, _ = it.counted(plan)
@@ -114,7 +113,7 @@ def test_a_bootstrap_reads_the_setting_of_each_target_once_and_keeps_its_quota(
 def test_two_replications_of_one_source_list_it_once_and_ask_it_once(
     server: Server, bench: Make, others: dict[str, float]
 ) -> None:
-    count = 120
+    count = 60
     first = spec_text(Seed(count, targets=REGIONS[:1]), FAST)
     second = spec_text(Seed(count, targets=REGIONS[1:2]), others).replace("name: bench", "name: second")
     it = bench(Seed(count, targets=REGIONS[:2]), text=f"{first}---\n{second}")
@@ -132,7 +131,7 @@ def test_two_replications_of_one_source_list_it_once_and_ask_it_once(
 def test_a_plan_of_forty_targets_lists_each_place_once_and_reads_what_changed(
     server: Server, bench: Make
 ) -> None:
-    count, drift = 100, 0.1
+    count, drift = 60, 0.1
     it = bench(Seed(count, targets=MANY_TARGETS, replicas=True, drift=drift))
     plan = it.plan()
     places = len(MANY_TARGETS) + 1
@@ -149,7 +148,7 @@ def test_a_plan_of_forty_targets_lists_each_place_once_and_reads_what_changed(
 
 def test_a_plan_of_many_documents_lists_their_source_once(server: Server, bench: Make) -> None:
     """Their parameters have no owner: two listings with filters replace the reads of their tags."""
-    count, seed = 100, Seed(100, targets=MANY_TARGETS[:8], replicas=True, owned=False)
+    count, seed = 60, Seed(60, targets=MANY_TARGETS[:8], replicas=True, owned=False)
     it = bench(seed, text=documents_text(seed, FAST))
     plan = it.plan()
     targets = len(seed.targets)
@@ -165,21 +164,21 @@ def test_a_plan_of_many_documents_lists_their_source_once(server: Server, bench:
 
 
 def test_an_update_is_two_writes(server: Server, bench: Make) -> None:
-    it = bench(Seed(200, replicas=True, drift=0.5), run=Run(max_change_percent=100))
+    it = bench(Seed(60, replicas=True, drift=0.5), run=Run(max_change_percent=100))
     plan = it.plan()
     report, counts, _ = it.counted(plan)
-    assert report.summary["applied"] == 100
-    assert counts.calls["PutParameter"] == 100
-    assert counts.calls["AddTagsToResource"] == 100
+    assert report.summary["applied"] == 30
+    assert counts.calls["PutParameter"] == 30
+    assert counts.calls["AddTagsToResource"] == 30
     assert plan.budget is not None
     assert plan.budget.calls == _in_plans(counts.calls)
 
 
 def test_short_and_empty_pages_cost_calls_and_lose_nothing(server: Server, bench: Make) -> None:
-    it = bench(Seed(1_000, replicas=True))
+    it = bench(Seed(310, replicas=True))
     server.weather(sparse=3)
     plan = it.plan()
-    assert plan.summary["in_sync"] == 1_000
+    assert plan.summary["in_sync"] == 310
     assert plan.complete
 
 

@@ -18,7 +18,8 @@ from tests.builders import replication
 from tests.property.places import FAR, FROM, NEAR, TO_FAR, TO_NEAR, three_places
 from tests.simulated_aws import SimulatedAws
 
-SIZES = (0, 1, 9, 10, 11, 49, 50, 51, 100, 101, 499, 1000)
+SIZES = (0, 1, 9, 10, 11, 49, 50, 51, 100, 101)
+"""The edges of batches and pages."""
 WRITES = ("PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters")
 
 
@@ -56,8 +57,7 @@ def most(size: int, targets: int) -> int:
     return (targets + 1) * (ceil(size / 50) + ceil(size / 100) + 10)
 
 
-@pytest.mark.parametrize("targets", [1, 2])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "targets"), [*((size, 2) for size in SIZES), (11, 1), (499, 1)])
 def test_calls_stay_under_the_formula(size: int, targets: int) -> None:
     aws, spec = aws_with(size), spec_for(targets)
     aws.world.traffic.forget()
@@ -81,13 +81,13 @@ def test_calls_stay_under_the_formula(size: int, targets: int) -> None:
     assert calls["GetParameters"] == (targets + 1) * ceil(size / 10)
 
 
-@pytest.mark.parametrize("targets", [1, 2])
-def test_a_plan_reads_only_what_has_changed(targets: int) -> None:
-    """Ten changed of a thousand: the listings, and one batch of values a place."""
-    aws, spec = aws_with(1000), spec_for(targets)
+def test_a_plan_reads_only_what_has_changed() -> None:
+    """Ten changed of three hundred: the listings, and one batch of values a place."""
+    targets = 2
+    aws, spec = aws_with(300), spec_for(targets)
     aws.apply(spec)
     aws.pass_time(minutes=20)
-    for i in range(0, 1000, 100):
+    for i in range(0, 300, 30):
         there = aws.world.peek(aws.here, f"/p/{i:05}")
         assert there is not None
         aws.put(f"/p/{i:05}", "changed", there.latest.parameter.type)
@@ -96,10 +96,10 @@ def test_a_plan_reads_only_what_has_changed(targets: int) -> None:
     assert len(aws.plan(spec).changes) == 10 * targets
     calls = counted(aws)
     assert calls["GetParameters"] == targets + 1
-    assert calls.total() < most(1000, targets)
+    assert calls.total() < most(300, targets)
 
 
-@pytest.mark.parametrize("size", [10, 101, 1000])
+@pytest.mark.parametrize("size", [10, 101])
 def test_a_foreign_listing_costs_one_scan_and_not_a_read_each(size: int) -> None:
     """Everything is there already and untagged, so bulk reads of tags say nothing about it (section 4)."""
     aws, spec = three_places(), spec_for(1)

@@ -243,7 +243,7 @@ TEMPLATES = {
 def test_a_random_printable_password_is_recognised_in_every_notation(template: str, left_out: str) -> None:
     choice = random.Random(23)  # noqa: S311 - test data
     alphabet = [one for one in PRINTABLE if one not in left_out]
-    passwords = ["".join(choice.choices(alphabet, k=choice.randint(8, 24))) for _ in range(2000)]
+    passwords = ["".join(choice.choices(alphabet, k=choice.randint(8, 24))) for _ in range(500)]
     assert [one for one in passwords if not value_looks_secret(template.format(one))] == []
 
 
@@ -272,7 +272,7 @@ def test_a_text_that_is_too_long_or_too_deep_to_be_searched_counts_as_a_secret()
      "password={", "requirepass\t", "sig=", "//a:", "thin:a/"],
 )  # fmt: skip
 def test_a_text_twice_as_long_takes_about_twice_as_long(part: str) -> None:
-    """Quadratic time would make it sixteen times as long; three looks leave out what the machine adds."""
+    """Quadratic time would make it sixteen times as long; one of three looks leaves out the machine."""
 
     def seconds(length: int) -> float:
         text = part * (length // len(part))
@@ -281,7 +281,8 @@ def test_a_text_twice_as_long_takes_about_twice_as_long(part: str) -> None:
         return time.thread_time() - started
 
     value_looks_secret(part)
-    assert min(seconds(32_768) for _ in range(3)) < max(0.02, 9 * min(seconds(8_192) for _ in range(3)))
+    looks = (seconds(32_768) < max(0.02, 9 * seconds(8_192)) for _ in range(3))
+    assert any(looks)
 
 
 NAMES = {
