@@ -17,6 +17,7 @@ from ssm_reconcile.renderers.escaping import json_blocks
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Run
 from tests.property import previous_reader
+from tests.property.profiles import examples
 from tests.unit.renderers import plans
 
 PLAN: Any = plans.whole(
@@ -73,6 +74,7 @@ READERS: dict[str, tuple[Any, Callable[[str], Any], Callable[[str], Any]]] = {
 
 @pytest.mark.parametrize("kind", READERS)
 @given(data=st.data())
+@examples(40)
 def test_the_verdict_is_the_previous_one_and_the_message_names_the_place(
     kind: str, data: st.DataObject
 ) -> None:
