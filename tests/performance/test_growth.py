@@ -29,11 +29,11 @@ def test_memory_and_cpu_grow_little_with_the_number_of_parameters(server: Server
     CPU, without the start, which is the same for all: the cost of a parameter, early and late. Squared cost
     would be five times as much late; other processes change it by a half.
     """
-    none, few, many = (planned(server, tmp_path, count) for count in (10, 1_510, 6_010))
-    assert "12,020 in sync" in many.output
-    assert many.megabytes < 101
-    assert (many.memory - few.memory) / 4_500 < 2_300
-    assert (many.cpu - few.cpu) / 4_500 <= 2 * (few.cpu - none.cpu) / 1_500
+    none, few, many = (planned(server, tmp_path, count) for count in (10, 2_010, 8_010))
+    assert "16,020 in sync" in many.output
+    assert many.megabytes < 106
+    assert (many.memory - few.memory) / 6_000 < 2_300
+    assert (many.cpu - few.cpu) / 6_000 <= 2 * (few.cpu - none.cpu) / 2_000
 
 
 @pytest.mark.parametrize(("options", "limit"), [(("--format", "json"), 3), (("--out", "plan.json"), 5)])
