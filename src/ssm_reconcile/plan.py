@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -281,17 +281,26 @@ class Plan:
     @property
     def plan_id(self) -> str:
         """The id of the plan: 64 hex digits. An approval names it."""
-        digest = hashlib.sha256(b"[")
+        return self.read_ids()[0]
+
+    def read_ids(self) -> tuple[str, tuple[str, ...]]:
+        """Return the id of the plan and the ids of its replications, in their order."""
+        whole, found = hashlib.sha256(b"["), []
         for number, part in enumerate(self.replications):
-            digest.update(b"," * bool(number))
-            _identify(part, self, digest.update)
-        digest.update(b"]")
-        return digest.hexdigest()
+            whole.update(b"," * bool(number))
+            digest = hashlib.sha256()
+            for piece in _canonical_parts(part, self):
+                whole.update(piece)
+                digest.update(piece)
+            found.append(digest.hexdigest())
+        whole.update(b"]")
+        return whole.hexdigest(), tuple(found)
 
     def id_of(self, part: ReplicationPlan) -> str:
         """Return the id of one replication of this plan: 64 hex digits."""
         digest = hashlib.sha256()
-        _identify(part, self, digest.update)
+        for piece in _canonical_parts(part, self):
+            digest.update(piece)
         return digest.hexdigest()
 
 
@@ -445,15 +454,15 @@ def _canonical(document: object) -> bytes:
     return printable(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)).encode()
 
 
-def _identify(part: ReplicationPlan, plan: Plan, update: Callable[[bytes], object]) -> None:
-    """Pass the canonical JSON that an id is computed from to `update`, in pieces.
+def _canonical_parts(part: ReplicationPlan, plan: Plan) -> Iterator[bytes]:
+    """Yield the canonical JSON that an id is computed from, in pieces.
 
     It has the effects and preconditions of all changes, and nothing else. The whole JSON of many changes is
     never in memory.
     """
-    update(b'{"changes":[')
+    yield b'{"changes":['
     for number, change in enumerate(sorted(part.changes, key=lambda c: c.order)):
-        update(b"," * bool(number) + _canonical(effect_of(change)))
+        yield b"," * bool(number) + _canonical(effect_of(change))
     rest = {
         "mode": plan.mode.value,
         "only": sorted(plan.narrowing.only),
@@ -462,4 +471,4 @@ def _identify(part: ReplicationPlan, plan: Plan, update: Callable[[bytes], objec
         "targets": sorted(plan.narrowing.targets),
         **({} if part.spec_id is None else {"spec_id": part.spec_id}),
     }
-    update(b"]," + _canonical(rest)[1:])
+    yield b"]," + _canonical(rest)[1:]

@@ -177,6 +177,7 @@ def _check_sums(
 
 @cache
 def _document_shape(kind: type) -> Shape:
+    """Return the shape of a plan or a report; it is derived from hundreds of type hints."""
     return _shape_of(kind)
 
 

@@ -85,10 +85,11 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
         created: The time of the document, timezone-aware.
     """
     budget, dropped = plan.budget, plan.dropped
+    plan_id, ids = plan.read_ids()
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
-        "plan_id": plan.plan_id,
+        "plan_id": plan_id,
         "complete": plan.complete,
         "mode": plan.mode.value,
         "narrowed": _narrowed(plan),
@@ -104,7 +105,7 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
             "pending": sum(change.pending for change in plan.changes),
             "dropped": [{**_address(one), "action": one.action.value} for one in dropped],
         },
-        "replications": [_replication(part, plan) for part in plan.replications],
+        "replications": [_replication(part, one) for part, one in zip(plan.replications, ids, strict=True)],
         "changes": EntrySequence(_sorted(plan.changes), change_entry),
         "budget": None
         if budget is None
@@ -163,10 +164,11 @@ def report_document(report: Report, *, tool_version: str, created: datetime) -> 
         created: The time of the document, timezone-aware.
     """
     plan = report.plan
+    plan_id, ids = plan.read_ids()
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
-        "plan_id": plan.plan_id,
+        "plan_id": plan_id,
         "complete": plan.complete,
         "mode": plan.mode.value,
         "narrowed": _narrowed(plan),
@@ -179,7 +181,8 @@ def report_document(report: Report, *, tool_version: str, created: datetime) -> 
         "summary": report.summary,
         "planned": plan.summary,
         "replications": [
-            {**_replication_keys(part, plan), "summary": _results(report, part)} for part in plan.replications
+            {**_replication_keys(part, one), "summary": _results(report, part)}
+            for part, one in zip(plan.replications, ids, strict=True)
         ],
         "outcomes": EntrySequence(sorted(report.outcomes, key=lambda one: one.change.order), _outcome),
         "remaining": [{**_address(one), "reason": one.reason} for one in _sorted(report.remaining)],
@@ -251,15 +254,15 @@ def _narrowed(plan: Plan) -> NarrowedEntry:
     return {"targets": sorted(plan.narrowing.targets), "only": sorted(plan.narrowing.only)}
 
 
-def _replication(part: ReplicationPlan, plan: Plan) -> ReplicationEntry:
+def _replication(part: ReplicationPlan, plan_id: str) -> ReplicationEntry:
     selected = part.selected if part.in_scope is None else part.in_scope
-    return {**_replication_keys(part, plan), "selected": selected, "summary": part.summary()}
+    return {**_replication_keys(part, plan_id), "selected": selected, "summary": part.summary()}
 
 
-def _replication_keys(part: ReplicationPlan, plan: Plan) -> ReplicationKeys:
+def _replication_keys(part: ReplicationPlan, plan_id: str) -> ReplicationKeys:
     keys: ReplicationKeys = {
         "name": part.name,
-        "id": plan.id_of(part),
+        "id": plan_id,
         "source": part.source,
         "complete": part.complete,
         "source_complete": part.source_complete,

@@ -89,8 +89,12 @@ class NodeView:
         """Return the view of a property, or of one further below."""
         view = self
         for key in keys:
-            view = next((one for name, one in view.pairs() if name.text == key), NodeView(None))
+            view = NodeView(view._value_of(key), self.bad)
         return view
+
+    def _value_of(self, text: str) -> Node | None:
+        entries = self.node.entries if self and isinstance(self.node, MappingNode) else ()
+        return next((value for key, value in entries if key.text == text and id(key) not in self.bad), None)
 
     def pairs(self) -> Iterator[tuple[ScalarNode, NodeView]]:
         """Return the properties of a mapping, without those whose key is wrong."""

@@ -109,6 +109,8 @@ def escape(text: str) -> str:
 
     A letter of another alphabet within a word is not safe: a Cyrillic letter can look like a Latin one.
     """
+    if text.isascii() and text.isprintable():  # most texts
+        return text
     if not text.isascii():
         text = _LETTERS.sub(_escape_mixed, text)
     return _MARKS.sub(lambda m: json_escapes(m[0]), UNSAFE.sub(lambda m: json_escapes(m[0]), text))

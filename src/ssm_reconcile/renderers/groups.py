@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import groupby
+from itertools import accumulate, groupby
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -347,34 +347,40 @@ def path_patterns(names: Iterable[str], limit: int) -> tuple[PathPattern, ...]:
 
     Where even the first levels are more, those with the most names are kept, and the others are one pattern.
     """
-    levels = {name: canonical(name)[1:].split("/")[:-1] for name in sorted(set(names))}
-    depth = max((len(parents) for parents in levels.values()), default=0)
-    groups = _by_path(levels, depth)
+    paths = {name: _paths_above(name) for name in sorted(set(names))}
+    depth = max((len(above) - 1 for above in paths.values()), default=0)
+    groups = _by_path(paths, depth)
     while len(groups) > limit and depth > (1 if limit > 1 else 0):
         depth -= 1
-        groups = _by_path(levels, depth)
+        groups = _by_path(paths, depth)
     largest = sorted(groups, key=lambda path: -len(groups[path]))[: limit - 1]
     kept = sorted(groups if len(groups) <= max(limit, 1) else largest)
     found = [
-        PathPattern(path or "/", _pattern(path, groups[path], levels), tuple(groups[path])) for path in kept
+        PathPattern(path or "/", _pattern(path, groups[path], paths), tuple(groups[path])) for path in kept
     ]
     if others := sorted(name for path in groups.keys() - set(kept) for name in groups[path]):
         found.append(PathPattern(OTHER_PATHS, OTHER_PATHS, tuple(others)))
     return tuple(found)
 
 
-def _by_path(levels: Mapping[str, Sequence[str]], depth: int) -> dict[str, list[str]]:
+def _paths_above(name: str) -> list[str]:
+    """Return the paths that a name is under, from the empty one down: "", `/shop`, `/shop/prod`."""
+    levels = canonical(name)[1:].split("/")[:-1]
+    return list(accumulate((f"/{level}" for level in levels), initial=""))
+
+
+def _by_path(paths: Mapping[str, Sequence[str]], depth: int) -> dict[str, list[str]]:
     """Group names by the first levels of their paths."""
     groups: dict[str, list[str]] = {}
-    for name, parents in levels.items():
-        groups.setdefault("".join(f"/{level}" for level in parents[:depth]), []).append(name)
+    for name, above in paths.items():
+        groups.setdefault(above[min(depth, len(above) - 1)], []).append(name)
     return groups
 
 
-def _pattern(path: str, names: list[str], levels: dict[str, list[str]]) -> str:
+def _pattern(path: str, names: list[str], paths: Mapping[str, Sequence[str]]) -> str:
     if len(names) == 1:
         return names[0]
     if not any(name.startswith("/") for name in names):
         return "*"
-    direct = all("".join(f"/{level}" for level in levels[name]) == path for name in names)
+    direct = all(paths[name][-1] == path for name in names)
     return f"{path}/{'*' if direct else '**'}"

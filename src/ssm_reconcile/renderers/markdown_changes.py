@@ -27,6 +27,7 @@ from ssm_reconcile.renderers.outline import (
     ChangeGroup,
     ListedChange,
     kind_of,
+    merge_targets,
     outline_changes,
 )
 from ssm_reconcile.renderers.view import PlanView
@@ -189,7 +190,7 @@ class ChangeBlocks:
         key = (id(changes), limit, patterns, detailed)
         if key not in self._known:
             plain = (_without_values(change, detailed=detailed) for change in changes)
-            self._known[key] = (changes, outline_changes(plain, limit, patterns))
+            self._known[key] = (changes, outline_changes(merge_targets(plain), limit, patterns))
         return self._known[key][1]
 
     def _entries(self, group: ChangeGroup, *, detailed: bool) -> list[list[str]]:

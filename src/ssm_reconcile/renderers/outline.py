@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ssm_reconcile.aws_limits import OPERATIONS, CallClass
 from ssm_reconcile.change import WITHHELD_MARK
@@ -53,7 +53,7 @@ class ChangeKind:
     @property
     def rank(self) -> int:
         """The place in the order of danger."""
-        return CHANGE_KINDS.index(self) if self in CHANGE_KINDS else -1
+        return _RANKS.get(self.word, -1)
 
 
 CHANGE_KINDS = (
@@ -71,6 +71,7 @@ CHANGE_KINDS = (
 )
 """The kinds of changes, the most dangerous first. A kind that this version does not know is before them."""
 _BY_WORD = {kind.word: kind for kind in CHANGE_KINDS}
+_RANKS = {kind.word: rank for rank, kind in enumerate(CHANGE_KINDS)}
 
 
 def kind_of(change: ChangeView) -> ChangeKind:
@@ -116,14 +117,17 @@ def kind_from(
 
 @dataclass(frozen=True, slots=True)
 class ListedChange:
-    """The same change in the targets of its `members`: only last change and place of the key differ."""
+    """The same change in the targets of its `members`: only last change and place of the key differ.
+
+    `change` is the change in its target, or as it is shown for several.
+    """
 
     members: tuple[ChangeView, ...]
+    change: ChangeView = field(init=False, compare=False, repr=False)
 
-    @property
-    def change(self) -> ChangeView:
-        """The change in its target, or as it is shown for several."""
-        return self.members[0] if len(self.members) == 1 else self.members[0].as_shared
+    def __post_init__(self) -> None:
+        first = self.members[0]
+        object.__setattr__(self, "change", first if len(self.members) == 1 else first.as_shared)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -238,7 +242,7 @@ def merge_targets(changes: Iterable[ChangeView]) -> list[ListedChange]:
 
 
 def outline_changes(
-    changes: Iterable[ChangeView],
+    changes: Iterable[ListedChange],
     listed: int | None = LISTED,
     patterns: int = LISTED,
     dangers: int = DANGERS,
@@ -248,7 +252,7 @@ def outline_changes(
     """Return the groups of changes: by kind, then withheld ones first and pending ones last.
 
     Args:
-        changes: The changes of a plan.
+        changes: The changes of a plan, merged by `merge_targets`.
         listed: The most changes of one kind that are listed; None for all. It does not apply to dangerous
             changes, of which up to LISTED are listed.
         patterns: The most path patterns of one group that is not dangerous.
@@ -258,7 +262,7 @@ def outline_changes(
     """
     states: dict[tuple[int, str, bool, bool], list[ListedChange]] = {}
     kinds: dict[str, ChangeKind] = {}
-    for one in merge_targets(changes):
+    for one in changes:
         kind = kind_of(one.change)
         kinds[kind.word] = kind
         state = (kind.rank, kind.word, one.change.pending and is_divided, not one.change.withheld)

@@ -116,7 +116,7 @@ class _PlanText(PlanSummaryText):
         """Add the legend and the groups of changes."""
         detail = self.detail
         groups = outline_changes(
-            self.view.changes, detail.listed, detail.patterns, detail.dangers, is_divided=detail.is_divided
+            self.view.merged, detail.listed, detail.patterns, detail.dangers, is_divided=detail.is_divided
         )
         if not groups:
             return

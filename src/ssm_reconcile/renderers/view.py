@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -52,7 +52,7 @@ from ssm_reconcile.renderers.groups import (
     merge_findings,
 )
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, OutcomeView, group_outcomes, result_word
-from ssm_reconcile.renderers.outline import CHANGE_KINDS, kind_of
+from ssm_reconcile.renderers.outline import CHANGE_KINDS, ListedChange, kind_of, merge_targets
 from ssm_reconcile.wording import join, parse_time, plural
 
 SHORT_ID = 12
@@ -226,16 +226,22 @@ class PlanView(RunView):
             label, source = self._label(change), sources[change["replication"]]
             changes.append(change_view(change, source, label, created, self._places.get(label, "")))
         self.findings = self._findings(document, shown)
-        self.changes = _by_danger(changes)
+        self.changes = tuple(sorted(changes, key=_danger_key))
         self.guards = {guard for change in changes for guard in change.guards}
         self.chained = sum(other["row"] == "chained" for other in others)
         self.narrowed_targets = tuple(visible(name) for name in document["narrowed"]["targets"])
         self.narrowed_only = tuple(visible(glob) for glob in document["narrowed"]["only"])
         self.budget = document.get("budget") if self.is_whole else None
-        self.dropped = _by_danger(
+        dropped = (
             ChangeView(self._label(d), visible(d["name"]), visible(d["action"]), "")
             for d in self._of(against["dropped"] if against else ())
         )
+        self.dropped = tuple(sorted(dropped, key=_danger_key))
+
+    @cached_property
+    def merged(self) -> tuple[ListedChange, ...]:
+        """The changes, merged by target: a page is made from them once for each level of detail."""
+        return tuple(merge_targets(self.changes))
 
     @property
     def pending(self) -> int:
@@ -485,10 +491,6 @@ def _outcome(outcome: OutcomeEntry, label: str) -> OutcomeView:
         marks=outcome["row"] == Row.EXPIRING.value,
         returns_secret=returns_secret(outcome),
     )
-
-
-def _by_danger(changes: Iterable[ChangeView]) -> tuple[ChangeView, ...]:
-    return tuple(sorted(changes, key=_danger_key))
 
 
 def _danger_key(item: ChangeView | OutcomeView) -> tuple[int, str, str, str]:

@@ -49,7 +49,7 @@ _ZERO = '<td role="cell" class="zero">0</td>'
 
 def plan_html(view: PlanView, *, apply_command: str = "") -> str:
     """Return a plan as a page. `apply_command` applies it, without `--expect-plan`; empty names none."""
-    groups = outline_changes(view.changes, listed=None)
+    groups = outline_changes(view.merged, listed=None)
     return _page(
         view,
         f"SSM plan for {join(view.scope, 5)}: {view.headline()}",
