@@ -13,9 +13,9 @@ import html
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from urllib.parse import quote, quote_plus
 
 SHAPES: tuple[str, ...] = (
@@ -32,6 +32,8 @@ SHAPES: tuple[str, ...] = (
 )
 LONG = 3917
 """Characters of a long value: a number that is nowhere else, so that a length would be noticed."""
+LENGTH = "its length"
+"""The name of the forms of a length, which is found only where it stands alone."""
 WINDOW = 7
 """Characters of a token that are not shown in a row, wherever in it."""
 
@@ -62,10 +64,25 @@ class Planted:
         windows = {self.token[i : i + WINDOW] for i in range(len(self.token) - WINDOW + 1)}
         found["a part of it"] = tuple(sorted(windows | {one.lower() for one in windows}))
         if len(self.value) > 1000:
-            found["its length"] = (str(len(self.value)), str(len(self.value.encode())))
+            found[LENGTH] = (str(len(self.value)), str(len(self.value.encode())))
+        return found
+
+    @cached_property
+    def searched(self) -> Sequence[tuple[str, str]]:
+        """Return the forms with their names, without those that contain another one: that one is found."""
+        found: list[tuple[str, str]] = []
+        shortest: dict[bool, list[str]] = {True: [], False: []}
+        every = ((form, name) for name, forms in self.forms.items() for form in forms)
+        for form, name in sorted(every, key=lambda one: len(one[0])):
+            in_hex = _HEX.fullmatch(form) is not None
+            text = form.lower() if in_hex else form
+            if name == LENGTH or not any(one in text for one in shortest[in_hex]):
+                found.append((name, form))
+                shortest[in_hex] += [text] if name != LENGTH and "\n" not in form else []
         return found
 
 
+@cache
 def plant(number: int, *, long: bool = False) -> Planted:
     """The nth secret: its shape follows from its number."""
     text = SHAPES[number % len(SHAPES)].format(t=token(number))
@@ -124,13 +141,12 @@ def leaks(said: Mapping[str, str], secrets: Iterable[Planted]) -> list[str]:
     digits = "\n".join({run.lower() for run in _HEX.findall(once)})
     found = []
     for number, secret in enumerate(secrets):
-        for name, forms in secret.forms.items():
-            for form in forms:
-                in_hex = _HEX.fullmatch(form) is not None
-                if (form.lower() in digits if in_hex else form in once) or (
-                    "\n" in form and any(form in text for text in said.values())
-                ):
-                    found += [f"secret {number} in {place}: {name}" for place in _places(form, said, name)]
+        for name, form in secret.searched:
+            in_hex = _HEX.fullmatch(form) is not None
+            if (form.lower() in digits if in_hex else form in once) or (
+                "\n" in form and any(form in text for text in said.values())
+            ):
+                found += [f"secret {number} in {place}: {name}" for place in _places(form, said, name)]
     return found
 
 
@@ -141,6 +157,6 @@ _HEX = re.compile(r"[0-9a-fA-F]{8,}")
 
 def _places(form: str, said: Mapping[str, str], name: str) -> list[str]:
     """Return the places of a form; of a length only where it stands alone."""
-    edge = r"(?<![0-9a-f]){}(?![0-9a-f])" if name == "its length" else "{}"
+    edge = r"(?<![0-9a-f]){}(?![0-9a-f])" if name == LENGTH else "{}"
     pattern = re.compile(edge.format(re.escape(form)), re.IGNORECASE if _HEX.fullmatch(form) else 0)
     return [place for place, text in said.items() if pattern.search(text)]

@@ -294,13 +294,13 @@ def test_a_secret_that_becomes_plain_text_is_listed_once_at_every_level(level: i
 
 
 def test_deletes_that_do_not_fit_are_counted() -> None:
-    comment = plan_comment(view_of(plans.many(900, deletes=900)), budget=20_000)
+    comment = plan_comment(view_of(plans.many(300, deletes=300)), budget=10_000)
     listed = len(re.findall("^(?:> )?- /", comment, re.MULTILINE))
-    assert len(comment.encode()) <= 20_000
+    assert len(comment.encode()) <= 10_000
     assert listed >= 100
-    assert f"… and {900 - listed:,} more parameters to delete: the saved plan lists them all." in comment
-    assert "> **Delete: 4,500**, 57 of 900 parameters here (its source is gone)\n" in comment
-    assert "<details><summary><b>843 more parameters to delete</b></summary>" in comment
+    assert f"… and {300 - listed:,} more parameters to delete: the saved plan lists them all." in comment
+    assert "> **Delete: 1,500**, 57 of 300 parameters here (its source is gone)\n" in comment
+    assert "<details><summary><b>243 more parameters to delete</b></summary>" in comment
 
 
 def test_folded_creates_and_updates_of_level_two_add_up() -> None:
@@ -310,11 +310,11 @@ def test_folded_creates_and_updates_of_level_two_add_up() -> None:
 
 
 def test_a_summary_is_cut_between_sections_with_a_note() -> None:
-    summary = plan_summary(view_of(plans.many(1_600)), budget=60_000)
-    assert len(summary.encode()) <= 60_000
+    summary = plan_summary(view_of(plans.many(400)), budget=20_000)
+    assert len(summary.encode()) <= 20_000
     assert summary.count("<details") == summary.count("</details>")
     assert re.search(r"\d+ more sections? did not fit here", summary)
-    assert summary.index("[!CAUTION]") < summary.index("<b>Update: 2,665</b> (part 1 of")
+    assert summary.index("[!CAUTION]") < summary.index("<b>Update: 665</b> (part 1 of")
 
 
 def test_withheld_changes_are_explained_at_the_top() -> None:

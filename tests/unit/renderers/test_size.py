@@ -116,8 +116,8 @@ def large_plans(draw: Any) -> Plan:
         change
         for target in targets
         for change in (
-            *(plans.delete(target, f"/gone/{target}/{i:03}") for i in range(many(90))),
-            *(plans.replaced(target, f"/again/{i:03}") for i in range(many(90))),
+            *(plans.delete(target, f"/gone/{target}/{i:03}") for i in range(many(66))),
+            *(plans.replaced(target, f"/again/{i:03}") for i in range(many(66))),
             *(plans.create(target, f"/new/{i % 7}/{i:03}", tags=tags) for i in range(many(60))),
             *(plans.adopt(target, f"/adopt/{i:03}") for i in range(many(60))),
             *(plans.update(target, f"/up/{i:03}", Difference("value", "1", "2")) for i in range(many(40))),
@@ -143,7 +143,7 @@ INTRO = "**Not applied**: it changed.\n\n```text\n" + "line\n" * 31 + "```"
 
 
 @given(large_plans(), st.integers(0, 3), st.sampled_from(["", INTRO]), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_no_comment_has_more_visible_lines_than_the_limit(
     plan: Plan, level: int, intro: str, applied: bool
 ) -> None:
@@ -160,7 +160,7 @@ def test_no_comment_has_more_visible_lines_than_the_limit(
 
 
 @given(large_plans())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_dangerous_changes_are_in_the_open_part_of_every_comment(plan: Plan) -> None:
     view = view_of(plan)
     page = plan_comment(view)
@@ -335,13 +335,13 @@ def test_a_comment_with_less_detail_links_to_the_saved_plan(level: int) -> None:
 
 
 def test_deletes_beyond_the_size_of_a_comment_are_counted_with_a_link() -> None:
-    plan = plans.plan_of([plans.delete("eu-west-1", f"/gone/{'x' * 60}/{i:04}") for i in range(2_000)])
+    plan = plans.plan_of([plans.delete("eu-west-1", f"/gone/{'x' * 60}/{i:04}") for i in range(1_200)])
     page = plan_comment(view_of(plan), context=CONTEXT)
     listed = len(re.findall("^(?:> )?- /", page, re.MULTILINE))
     link = f"([artifacts of the run]({CONTEXT.run_url}#artifacts))"
-    assert 60 < listed < 2_000
+    assert 60 < listed < 1_200
     assert (
-        f"… and {2_000 - listed:,} more parameters to delete: the saved plan {link} lists them all." in page
+        f"… and {1_200 - listed:,} more parameters to delete: the saved plan {link} lists them all." in page
     )
     assert len(page.encode()) <= COMMENT_BUDGET
 
@@ -366,8 +366,9 @@ LONG_APPLY = (
 )
 
 
-@pytest.mark.parametrize("number", [1, 39, 41, 900])
-@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("number", "level"), [(1, 0), (39, 0), (41, 0), (41, 1), (41, 2), (41, 3), (400, 0), (400, 3)]
+)
 def test_a_comment_has_one_line_on_a_long_apply(number: int, level: int) -> None:
     def lines(seconds: float) -> list[str]:
         return plan_comment(view_of(long_apply(number, seconds)), level=level, context=CONTEXT).splitlines()
@@ -379,7 +380,7 @@ def test_a_comment_has_one_line_on_a_long_apply(number: int, level: int) -> None
 
 @pytest.mark.parametrize("budget", [900_000, 20_000])
 def test_a_summary_has_one_line_on_a_long_apply(budget: int) -> None:
-    page = plan_summary(view_of(long_apply(900, 7200.0)), budget=budget, context=CONTEXT)
+    page = plan_summary(view_of(long_apply(400, 7200.0)), budget=budget, context=CONTEXT)
     assert page.splitlines().count(LONG_APPLY) == 1
 
 

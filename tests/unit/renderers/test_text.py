@@ -174,12 +174,17 @@ class TestSummary:
         assert "DANGER: 5 of 5 changes (1 to expose as plain text and 1 to release)" in text
 
     def test_a_summary_has_a_line_for_each_of_many_targets(self) -> None:
-        targets = [f"account-{i:03}" for i in range(300)]
+        targets = [f"account-{i:03}" for i in range(160)]
         plan = plans.plan_of([plans.create(target, "/a") for target in targets], targets=targets)
         assert set(targets) <= set(render(plan, extent="summary").split())
         assert "--summary lists each" in render(plan)
         several = [
-            plans.create(target, f"/a/{j}") for i, target in enumerate(targets[:160]) for j in range(i)
+            change
+            for i, target in enumerate(targets)
+            for change in (
+                *(plans.create(target, f"/a/{j}") for j in range(i % 13)),
+                *(plans.delete(target, f"/d/{j}") for j in range(i // 13)),
+            )
         ]
         assert "--summary lists all of them" in render(plans.plan_of(several, targets=targets))
 
@@ -518,8 +523,7 @@ class TestWidth:
 
 class TestSize:
     @pytest.mark.parametrize("shape", SHAPES)
-    @pytest.mark.parametrize("withheld", [False, True])
-    @pytest.mark.parametrize("others", [0, 300])
+    @pytest.mark.parametrize(("withheld", "others"), [(False, 0), (True, 300)])
     def test_a_thousand_changes_take_at_most_150_lines(self, shape: str, withheld: bool, others: int) -> None:
         text = render(large_plan(shape, 1000, withheld=withheld, others=others))
         assert text.count("\n") <= 150
@@ -544,7 +548,7 @@ class TestSize:
         assert text.count("\n") <= 150
         assert len(re.findall(r"^ #- /d/\d+ ", text, re.MULTILINE)) == DANGEROUS
 
-    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("shape", ["paths", "targets"])
     def test_four_thousand_changes_take_at_most_150_lines(self, shape: str) -> None:
         assert render(large_plan(shape, 4000, others=20)).count("\n") <= 150
 
