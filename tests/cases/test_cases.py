@@ -21,6 +21,7 @@ from ssm_reconcile.documents.decode import read_plan_document, read_report_docum
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.model import Place
 from tests.cases import golden, steps
+from tests.cases.states import compare_states, narrowing
 from tests.unit.renderers.plans import text_at_once
 
 FOLDERS = sorted(folder for folder in Path(__file__).parent.glob("[0-9]*-*") if folder.is_dir())
@@ -50,6 +51,7 @@ KNOWN = {
     "again",
     "undo",
 }
+VALUE_READS = {"GetParameter", "GetParameters", "GetParameterHistory"}
 SCHEMAS = Path(__file__).parents[2] / "schema"
 
 
@@ -151,7 +153,8 @@ def test_plan_apply_and_plan_again(cli: Cli) -> None:
     sources = _sources_of(cli)
     before = steps.state(cli.aws)
     plan = _planned(cli, case)
-    assert steps.state(cli.aws) == before, "a plan wrote something"
+    _compare_status(cli, case, plan)
+    assert steps.state(cli.aws) == before, "a plan or a status wrote something"
     if plan is not None:
         assert _rows(plan) >= set(case.rows), f"the case promises the rows {case.rows}, it has {_rows(plan)}"
         assert _guards(plan) == set(case.withheld_by)
@@ -194,6 +197,18 @@ def _planned(cli: Cli, case: Case) -> dict[str, Any] | None:
     golden.compare(cli.folder / "plan.md", every["markdown"].out)
     assert f"`{plan['plan_id'][:12]}`" in every["markdown"].out, "plan.md holds the plan id of the case"
     return plan
+
+
+def _compare_status(cli: Cli, case: Case, plan: dict[str, Any] | None) -> None:
+    """`status` finds the rows of the plan and reads no value; it fails where the plan does."""
+    steps.break_down(cli.aws, cli.content, "plan")
+    ran = cli.run("status", "-q", "--format", "json", *narrowing(case.flags))
+    assert {call.operation for call in cli.aws.world.traffic.calls} & VALUE_READS == set()
+    if plan is None:
+        assert (ran.code, ran.out) == (case.plan, "")
+        return
+    assert ran.code == (0 if plan["complete"] else 3)
+    compare_states(cli.document(ran), plan, verified="--verify-values" in case.flags)
 
 
 def _compare_json(path: Path, text: str) -> None:
