@@ -89,12 +89,10 @@ class NodeView:
         """Return the view of a property, or of one further below."""
         view = self
         for key in keys:
-            view = NodeView(view._value_of(key), self.bad)
+            entries = view.node.entries if view and isinstance(view.node, MappingNode) else ()
+            found = (value for name, value in entries if name.text == key and id(name) not in view.bad)
+            view = NodeView(next(found, None), self.bad)
         return view
-
-    def _value_of(self, text: str) -> Node | None:
-        entries = self.node.entries if self and isinstance(self.node, MappingNode) else ()
-        return next((value for key, value in entries if key.text == text and id(key) not in self.bad), None)
 
     def pairs(self) -> Iterator[tuple[ScalarNode, NodeView]]:
         """Return the properties of a mapping, without those whose key is wrong."""
@@ -116,9 +114,7 @@ class NodeView:
     def text_node(self) -> ScalarNode | None:
         """The node, None when it is not valid text."""
         node = self.node
-        if self and isinstance(node, ScalarNode) and node.kind is ScalarKind.STRING:
-            return node
-        return None
+        return node if self and isinstance(node, ScalarNode) and node.kind is ScalarKind.STRING else None
 
     @property
     def text(self) -> str | None:
