@@ -16,19 +16,14 @@ TOKEN = re.compile(r"[\w-]{24}")
 """The form of the secrets of the demo."""
 
 
-def record(factory: pytest.TempPathFactory, width: int) -> str:
-    """Return the output with colours of one demo, which all workers share."""
-
-    def run(folder: Path) -> None:
-        (folder / "output").write_text(session.record(width), encoding="utf-8")
-
-    return (make_once(factory, f"demo-{width}", run) / "output").read_text(encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The output of a terminal with 100 columns."""
-    return record(tmp_path_factory, session.WIDTH)
+    """The output with colours of one demo in a terminal with 100 columns, which all workers share."""
+
+    def run(folder: Path) -> None:
+        (folder / "output").write_text(session.record(), encoding="utf-8")
+
+    return (make_once(tmp_path_factory, "demo", run) / "output").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +36,10 @@ def test_each_statement_of_the_demo_holds(shown: str) -> None:
     assert "none of them was printed" in shown
 
 
-@pytest.mark.parametrize("width", [100, 80])
-def test_the_demo_has_at_most_120_lines_that_fit_the_terminal(
-    tmp_path_factory: pytest.TempPathFactory, width: int
-) -> None:
-    lines = session.COLOR.sub("", record(tmp_path_factory, width)).splitlines()
+def test_the_demo_has_at_most_120_lines_that_fit_the_terminal(shown: str) -> None:
+    lines = shown.splitlines()
     assert len(lines) <= 120
-    assert [line for line in lines if len(line) > width] == []
+    assert [line for line in lines if len(line) > session.WIDTH] == []
 
 
 def test_the_demo_shows_no_text_twice(shown: str) -> None:

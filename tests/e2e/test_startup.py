@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,13 @@ def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
+@cache
 def loaded(*words: str, cwd: Path | None = None) -> set[str]:
     """The names of all modules that a command line loads."""
     return loaded_by(f"from ssm_reconcile.cli import root\nroot.main({list(words)!r})", cwd)
 
 
+@cache
 def loaded_by(program: str, cwd: Path | None = None) -> set[str]:
     indented = "\n".join(f"    {line}" for line in program.splitlines())
     result = python(f"import sys\ntry:\n{indented}\nfinally:\n    print(*sys.modules, file=sys.stderr)", cwd)

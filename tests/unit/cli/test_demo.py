@@ -74,9 +74,13 @@ def test_each_statement_holds_and_each_secret_is_copied_and_not_printed(
     use_commands(monkeypatch, run_here)
     rates = "rates: { describe: 100, put: 100, tags: 100, list_tags: 100, delete: 100 }\n"
     monkeypatch.setattr(demo, "SPEC", demo.SPEC + rates)
+    monkeypatch.setenv("COLUMNS", "80")
     steps = demo._Demo(tmp_path, "never")
     steps.run()
     shown = capsys.readouterr().out
+    lines = shown.splitlines()
+    assert len(lines) - rates.count("\n") <= 120
+    assert [line for line in lines if len(line) > 80] == []
     plan, _, _, again, changed, _ = shown.split("\n== ")[2:8]
     assert "9 selected, 1 skipped by skip_sync" in plan
     assert "7 to create, 0 in sync, 1 conflict" in plan
