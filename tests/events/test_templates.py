@@ -1,12 +1,13 @@
-"""Deployment templates: accepted by AWS's own linter and translator, and consistent with the code."""
+"""Deployment templates: accepted by AWS's own translator, and consistent with the code.
+
+`make check` runs cfn-lint on them.
+"""
 
 from __future__ import annotations
 
 import importlib
 import json
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -21,14 +22,6 @@ ENVIRONMENT = {
 }  # fmt: skip
 EVENT = DEPLOY.parent / "src/ssm_reconcile/event"
 DAY = 86_400
-
-
-def test_cfn_lint_has_nothing_to_say() -> None:
-    program = "from cfnlint.runner import main; main()"
-    options = ["--include-checks", "I3510", "--non-zero-exit-code", "informational"]
-    command = [sys.executable, "-c", program, *options, *map(str, TEMPLATES)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.fixture(scope="module")
