@@ -1,288 +1,299 @@
 """Mutation run: a sample of changes in src -> which of them the tests find, by room.
 
-python tools/mutate.py [--seed 20] [--sample 300]       a table, and the survivors in .mutate/survivors.txt
-python tools/mutate.py --only src/ssm_reconcile/diff/compare.py:132
-python tools/mutate.py --rerun                          only the survivors of the last run
-
-A first step runs each test file under coverage in a copy of the tree and records the lines of each test. A
-record is kept in .mutate until its test file changes; in changed modules its lines follow the text. Then each
-change is made in a copy, and the tests that execute its line run, a few of each file first, until one fails.
-A failed test counts only if it passes without the change. Reasons: docs/decisions/0051-mutation-run.md.
+The suite runs once under coverage in a copy of the tree. Then each change is made in a copy, and the tests
+that execute its line run until one fails. A failed test counts only if it passes without the change.
+This module is also the plugin of pytest for these runs. Reasons: docs/decisions/0051-mutation-run.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import ctypes
+import hashlib
 import json
 import multiprocessing
-import multiprocessing.pool
 import os
-import random
+import re
 import shutil
+import sqlite3
+import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import coverage
+import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tools.mutation_records import Records, record_file, record_paths  # noqa: E402 - after the path
-from tools.mutation_runs import Run, adopt_orphans, copy_tree, run_tests, warm_up  # noqa: E402
-from tools.mutation_sites import Site, key_of, load_equivalents, sites_of  # noqa: E402
+from tools import mutation_sites as changes  # noqa: E402 - after the path
 
-PACKAGE = "src/ssm_reconcile"
-EQUIVALENT = "tools/mutation_equivalent.toml"
-FIRST_SECONDS, LIMIT_SECONDS = 6.0, 60.0
-"""Time of the tests of a change in the first round and in total, as recorded."""
-SMALL_ROOM = 5
-RESULTS = ("killed", "timeout", "survived", "limit", "untested", "equivalent")
-FOUND = {"killed", "timeout"}
-SETTLED = {*FOUND, "equivalent"}
-
-
-@dataclass
-class Result:
-    """Result of one change."""
-
-    path: str
-    line: int
-    change: str
-    result: str
-    tests: int = 0
-    seconds: float = 0.0
-    killer: str = ""
-    unreliable: list[str] = field(default_factory=list)
+EXCLUDED = {"architecture", "browser", "docs", "performance"}
+"""Test folders that are not used: they read the code, measure it, or need a browser."""
+SLOW = {"e2e", "workflows"}
+FIRST_SECONDS, LIMIT_SECONDS = 6.0, 120.0
+"""CPU time of the tests of a change in the first round and in total, as recorded."""
+FOLDER = Path(os.environ.get("MUTATE_FOLDER", os.devnull))
+"""In a run of pytest: the folder of its list of tests and of its results."""
+OPTIONS = ("-p", "tools.mutate", "-p", "no:cacheprovider", "-q", "--no-header", "-rN", "--hypothesis-seed=0")
+INCLUDE = f"{ROOT / changes.PACKAGE}/*"
+NAME = re.compile(r"^ *(?:class |def )?(\w+)(?: = |: |\()")  # the name that a statement binds
+LINES = """SELECT path, context, numbits FROM line_bits
+JOIN file ON file.id = file_id JOIN context ON context.id = context_id"""
 
 
-def room_of(path: str) -> str:
-    """Return the folder below the package, or "top"."""
-    parts = Path(path).relative_to(PACKAGE).parts
-    return parts[0] if len(parts) > 1 else "top"
+def pytest_configure(config: pytest.Config) -> None:
+    """Record the tests of each worker of xdist."""
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(config.workerinput["workerid"]))
 
 
-def sample(texts: dict[str, bytes], size: int, seed: int) -> list[Site]:
-    """Return one change of each of `size` lines: rooms in proportion to their lines that have changes."""
-    rooms: defaultdict[str, defaultdict[tuple[str, int], list[Site]]]
-    rooms = defaultdict(lambda: defaultdict(list))
-    for path, text in sorted(texts.items()):
-        for site in sites_of(path, text):
-            rooms[room_of(path)][path, site.line].append(site)
-    total = sum(map(len, rooms.values()))
-    chosen = []
-    for room, lines in sorted(rooms.items()):
-        draw = random.Random(f"{seed} {room}")  # noqa: S311 - a sample
-        count = min(len(lines), max(SMALL_ROOM, round(size * len(lines) / total)))
-        for path, line in draw.sample(sorted(lines), count):
-            sites = lines[path, line]
-            draw.shuffle(sites)
-            chosen += [site for site in sites if site.compiles(texts[path])][:1]
-    return chosen
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests on the list. A test that no longer exists is left out."""
+    if (FOLDER / "tests").exists():
+        chosen = set((FOLDER / "tests").read_text().split("\n"))
+        items[:] = [item for item in items if item.nodeid in chosen]
 
 
-@dataclass
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write the first test that failed."""
+    if report.failed and not (FOLDER / "failed").exists():
+        (FOLDER / "failed").write_text(report.nodeid)
+
+
+class Recorder:
+    """Writes the lines of each test, with its name as the context of coverage, and its times."""
+
+    def __init__(self, worker: str) -> None:
+        self.times: dict[str, list[float]] = {}
+        self.end = FOLDER / f"times.{worker}"
+        self.parts = Path(tempfile.mkdtemp())
+        options = f"parallel = true\ndata_file = {self.parts}/lines\ninclude = {INCLUDE}\npatch = fork\n"
+        (self.parts / "settings").write_text(f"[run]\n{options}")
+        os.environ["COVERAGE_PROCESS_START"] = str(self.parts / "settings")
+        self.coverage = coverage.Coverage(FOLDER / f"lines.{worker}", config_file=False, include=[INCLUDE])
+        self.coverage.start()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Record a test, if it passes, with the lines of the processes that it started."""
+        self.coverage.switch_context(item.nodeid)
+        failed, cpu, clock = item.session.testsfailed, sum(os.times()[:4]), time.perf_counter()
+        result: Any = yield
+        if item.session.testsfailed == failed:
+            self.times[item.nodeid] = [sum(os.times()[:4]) - cpu, time.perf_counter() - clock]
+        for path in self.parts.glob("lines.*"):
+            part = coverage.CoverageData(str(path))
+            with suppress(coverage.CoverageException):  # the process still writes it
+                part.read()
+                self.coverage.get_data().add_lines({f: part.lines(f) or () for f in part.measured_files()})
+                path.unlink()
+        self.coverage.switch_context("")
+        return result  # type: ignore[no-any-return] # of the next plugin
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the record."""
+        self.coverage.stop()
+        self.coverage.save()
+        self.end.write_text(json.dumps(self.times))
+
+
+def run_pytest(tree: Path, folder: Path, words: Sequence[str], seconds: float | None = None) -> int | None:
+    """Run pytest in a tree and kill all processes that it leaves; returns its exit code, or None if late."""
+    scratch = tempfile.mkdtemp(dir=tree.parent)
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {
+        "PYTHONPATH": f"{tree}/src:{tree}",
+        "MUTATE_FOLDER": str(folder),
+        "COVERAGE_CORE": "ctrace",
+    }
+    environment |= {"TMPDIR": scratch, "PYTEST_DEBUG_TEMPROOT": scratch}
+    ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans become children of this process
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(  # noqa: S603 - pytest
+            [sys.executable, "-m", "pytest", *OPTIONS, *words], cwd=tree, env=environment,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    code = process.returncode
+    while pids := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        for pid in map(int, pids):
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+    process.poll()
+    shutil.rmtree(scratch, ignore_errors=True)
+    return code
+
+
+def record(tree: Path, folder: Path, workers: int, left_out: set[str]) -> None:
+    """Run the suite under coverage."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    sys.stdout.write(f"recording the lines of each test; the output of pytest is in {folder / 'log'}\n")
+    words = ["-n", str(workers), "--dist", "worksteal", "tests", *(f"--ignore=tests/{n}" for n in left_out)]
+    code = run_pytest(tree, folder, words)
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        sys.exit(f"{folder / 'log'}: pytest ended with exit code {code}: fix its error and run again")
+
+
+class Records:
+    """The lines of each test, and its seconds of CPU and of the clock."""
+
+    def __init__(self, texts: dict[str, bytes], folder: Path) -> None:
+        self.lines = {path: text.decode().splitlines() for path, text in texts.items()}
+        self.times: dict[str, list[float]] = {}
+        self.covers: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)  # lines as bits, by module
+        self.sizes: Counter[str] = Counter()
+        for path in folder.glob("times.*"):
+            self.times |= json.loads(path.read_text())
+        for path in folder.glob("lines.*"):
+            for name, test, bits in sqlite3.connect(path).execute(LINES):
+                if test in self.times:
+                    lines = int.from_bytes(bits, "little")
+                    self.covers[name[name.index(changes.PACKAGE) :]].append((test, lines))
+                    self.sizes[test] += lines.bit_count()
+
+    def choose(self, site: changes.Site) -> list[str]:
+        """Return the tests of a change, the most specific first."""
+        lines = self.lines[site.path]
+        statements = (node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.stmt))
+        around = [node for node in statements if node.lineno <= site.line <= (node.end_lineno or 0)]
+        functions = [node for node in around if isinstance(node, ast.FunctionDef)]
+        groups = [self._tests_of(site.path, range(site.line, site.last + 1))]
+        groups[0] = groups[0] or self._tests_of(site.path, [around[-1].lineno])
+        if not any(node.body[0].lineno <= site.line for node in functions):
+            # The line runs at import: coverage shows it for no test, or for each test that starts a process.
+            bodies = [n for node in functions for n in range(node.body[0].lineno, (node.end_lineno or 0) + 1)]
+            names = {name for node in around for name in NAME.findall(lines[node.lineno - 1])}
+            use = re.compile(rf"\b(?:{'|'.join(names) or '$.'})\b")
+            users = self._tests_of(site.path, bodies)
+            for path, texts in self.lines.items():
+                users |= self._tests_of(path, [n for n, text in enumerate(texts, 1) if use.search(text)])
+            groups = [users, {test for test, _ in self.covers[site.path]}]
+        module = Path(site.path.removesuffix("/__init__.py")).with_suffix("")
+
+        def rank(test: str) -> tuple[Any, ...]:
+            file = test.partition("::")[0]
+            is_slow = file.split("/")[1] in SLOW
+            return is_slow, module.name not in file, module.parent.name not in file, self.sizes[test], test
+
+        return list(dict.fromkeys(test for group in groups for test in sorted(group, key=rank)))
+
+    def _tests_of(self, path: str, lines: Iterable[int]) -> set[str]:
+        wanted = sum(1 << line for line in set(lines))
+        return {test for test, found in self.covers[path] if found & wanted}
+
+
 class Judge:
     """Runs the tests of changes in one copy of the tree."""
 
-    tree: Path
-    records: Records
-    extra: list[str]
-    reliable: dict[str, bool] = field(default_factory=dict)
-    moment: int = 1_000_000_000
+    def __init__(self, scratch: Path, records: Records) -> None:
+        self.folder = Path(tempfile.mkdtemp(dir=scratch))
+        self.tree = Path(shutil.copytree(scratch / "tree", self.folder / "tree", symlinks=True))
+        self.records = records
+        self.reliable: dict[str, bool] = {}
+        self.moment = 1_000_000_000
 
-    def judge(self, site: Site) -> Result:
-        """Make the change, run its tests and restore the file."""
-        result = Result(site.place.path, site.line, site.change, "survived")
-        first, rest, is_cut = self.records.choose(site, FIRST_SECONDS, LIMIT_SECONDS, self.extra)
-        if not first:
-            result.result = "untested"
-        for tests in (first, rest):
-            while tests and result.result == "survived":
-                run = self._run_changed(site, tests)
-                result.seconds += run.seconds
-                result.tests += run.count
-                if run.is_passed:
+    def judge(self, site: changes.Site) -> dict[str, Any]:
+        """Make the change, run its tests until one fails, and restore the file; returns the result."""
+        path, started = self.tree / site.path, time.monotonic()
+        original, tests = path.read_bytes(), self.records.choose(site)
+        rounds: tuple[list[str], list[str]] = [], []
+        spent, killer = 0.0, ""
+        for test in tests:
+            cost = self.records.times[test][0]
+            if spent + cost <= LIMIT_SECONDS or not spent:
+                rounds[bool(spent) and spent + cost > FIRST_SECONDS].append(test)
+                spent += cost
+        count = sum(map(len, rounds))
+        result = "limit" if count < len(tests) else "survived" if tests else "untested"
+        for left in rounds:
+            while left and not killer:
+                failed, is_late = self._run(path, site.applied(original), left)
+                if not failed:
                     break
-                if self._is_reliable(run, tests):
-                    result.result = "timeout" if run.is_timeout else "killed"
-                    result.killer = run.failed or tests[0]
-                else:
-                    result.unreliable.append(run.failed or tests[0])
-                    tests = [test for test in tests if test not in result.unreliable]  # noqa: PLW2901
-        if result.result == "survived" and is_cut:
-            result.result = "limit"
-        return result
+                if failed not in self.reliable:
+                    self.reliable[failed] = not self._run(path, original, [failed])[0]
+                if self.reliable[failed]:
+                    result, killer = "timeout" if is_late else "killed", failed
+                left.remove(failed)
+        path.write_bytes(original)
+        seconds = round(time.monotonic() - started, 1)
+        return changes.row_of(site, original, result) | {"tests": count, "seconds": seconds, "killer": killer}
 
-    def _run_changed(self, site: Site, tests: Sequence[str]) -> Run:
-        path = self.tree / site.place.path
-        original = path.read_bytes()
-        self._write(path, site.applied(original))
-        try:
-            return run_tests(self.tree, tests, self.records.seconds(tests) * 5 + 20)
-        finally:
-            self._write(path, original)
-
-    def _write(self, path: Path, text: bytes) -> None:
-        """Give each text a time of its own, by which Python recognises its compiled form."""
+    def _run(self, path: Path, text: bytes, tests: Sequence[str]) -> tuple[str, bool]:
+        """Return the first test that fails with this text, or "", and whether the tests ran too long."""
         path.write_bytes(text)
-        self.moment += 2
+        self.moment += 2  # a time of its own, by which Python recognises the compiled form
         os.utime(path, (self.moment, self.moment))
-
-    def _is_reliable(self, run: Run, tests: Sequence[str]) -> bool:
-        """Whether the failed test passes without the change."""
-        test = run.failed or tests[0]
-        if test not in self.reliable:
-            self.reliable[test] = run_tests(
-                self.tree, [test], self.records.seconds([test]) * 5 + 60
-            ).is_passed
-        return self.reliable[test]
-
-
-_judges: list[Judge] = []
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        (self.folder / "tests").write_text("\n".join(tests))
+        failed = self.folder / "failed"
+        failed.unlink(missing_ok=True)
+        late = 30 + 4 * sum(self.records.times[test][1] for test in tests)
+        code = run_pytest(self.tree, self.folder, ["-p", "no:xdist", "-x", *files], late)
+        if code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+            return "", False
+        return failed.read_text() if failed.exists() else tests[0], code is None
 
 
-def _judge(task: tuple[Site, str, bool]) -> dict[str, Any]:
-    site, text, is_equivalent = task
-    known = Result(site.place.path, site.line, site.change, "equivalent")
-    return asdict(known if is_equivalent else _judges[0].judge(site)) | {"text": text}
+_judges: list[Judge] = []  # in a worker, its judge
 
 
-def _record(task: tuple[str, Path]) -> str:
-    return record_file(_judges[0].tree, *task)
+def _judge(site: changes.Site) -> dict[str, Any]:
+    return _judges[0].judge(site)
 
 
-def _start(scratch: Path, records: Records, extra: list[str]) -> None:
-    """Prepare a worker: its copy of the tree."""
-    tree = scratch / str(os.getpid())
-    shutil.copytree(scratch / "tree", tree, symlinks=True)
-    adopt_orphans()
-    _judges[:] = [Judge(tree, records, extra)]
+def run(options: argparse.Namespace, scratch: Path, store: Path) -> None:
+    """Record, judge the sites, and write the results and the table."""
+    texts, last = changes.copy_tree(ROOT, scratch / "tree"), store / "last.jsonl"
+    rows = [json.loads(line) for line in last.read_text().splitlines()] if options.rerun else []
+    sites, equivalents = changes.choose_sites(options, texts, rows), changes.load_equivalents(ROOT)
+    rows = [row for row in rows if row["result"] in changes.SETTLED]
+    left = [site for site in sites if changes.key_of(site, texts[site.path]) not in equivalents]
+    rows += [changes.row_of(site, texts[site.path], "equivalent") for site in sites if site not in left]
+    digest, known = hashlib.sha256(repr(texts).encode()).hexdigest(), store / "records" / "digest"
+    if not (options.keep and known.exists() and known.read_text() == digest):
+        left_out = EXCLUDED if options.slow else EXCLUDED | SLOW
+        record(scratch / "tree", known.parent, options.workers, left_out)
+        known.write_text(digest)
+    records = Records(texts, known.parent)
+    sys.stdout.write(f"{len(sites)} sites, {len(records.times)} tests\n")
+    fork, running = multiprocessing.get_context("fork"), store / "running.jsonl"
+    with fork.Pool(options.workers, lambda: _judges.append(Judge(scratch, records))) as pool:
+        for row in pool.imap_unordered(_judge, left):
+            rows.append(row)
+            running.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            sys.stdout.write(f"{len(rows):>4} {row['seconds']:6.1f} s  {changes.label(row)}\n")
+    if not options.only:
+        running.replace(last)
+    sys.stdout.write(changes.summary(rows))
 
 
-def workers(options: argparse.Namespace, scratch: Path, records: Records) -> multiprocessing.pool.Pool:
-    """Start the worker processes."""
-    fork = multiprocessing.get_context("fork")
-    return fork.Pool(options.workers, _start, (scratch, records, options.tests))
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the kill rates by room."""
-    rooms: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        rooms[room_of(row["path"])][row["result"]] += 1
-        rooms["all rooms"][row["result"]] += 1
-    lines = [f"{'room':<18}{'sites':>6}" + "".join(f"{name:>12}" for name in RESULTS) + f"{'rate':>8}"]
-    for room, counts in sorted(rooms.items(), key=lambda item: (item[0] == "all rooms", item[0])):
-        real = counts.total() - counts["equivalent"]
-        found = sum(counts[name] for name in FOUND)
-        cells = "".join(f"{counts[name]:>12}" for name in RESULTS)
-        lines.append(f"{room:<18}{counts.total():>6}{cells}{found / real if real else 1:>8.1%}")
-    return "\n".join(lines)
-
-
-def choose_sites(
-    options: argparse.Namespace, texts: dict[str, bytes], last: list[dict[str, Any]]
-) -> list[Site]:
-    """Return the sites of the options: of a place, of the last survivors, or a sample."""
-    if options.rerun:
-        left = {(r["path"], r["text"], r["change"]) for r in last if r["result"] not in SETTLED}
-        sites = [
-            s for path in sorted({key[0] for key in left} & set(texts)) for s in sites_of(path, texts[path])
-        ]
-        found = list({key: s for s in sites if (key := key_of(s, texts[s.place.path])) in left}.values())
-    elif options.only:
-        path, _, line = options.only.partition(":")
-        sites = [s for s in sites_of(path, texts[path]) if not line or s.line == int(line)]
-        found = [site for site in sites if site.compiles(texts[path])]
-    else:
-        found = sample(texts, options.sample, options.seed)
-    return [site for site in found if options.room in {None, room_of(site.place.path)}]
-
-
-def arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    """Read the options."""
+def main() -> None:
+    """Read the options and run."""
     parser = argparse.ArgumentParser(description="Change the code in many places and see which tests fail.")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--sample", type=int, default=300, help="number of sites in all rooms")
     parser.add_argument("--room", help="only the sites of this folder of the package, or of `top`")
     parser.add_argument("--only", metavar="PATH[:LINE]", help="all changes of a module or of a line")
     parser.add_argument("--rerun", action="store_true", help="only the sites that the last run left unfound")
-    parser.add_argument(
-        "--tests", action="append", default=[], metavar="ID", help="run this test first for each site"
-    )
+    parser.add_argument("--keep", action="store_true", help="use the last record if src has not changed")
+    parser.add_argument("--slow", action="store_true", help="use tests/e2e and tests/workflows too")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--slow", action="store_true", help="record tests/e2e and tests/workflows too")
-    parser.add_argument("--record", action="store_true", help="only record the lines of the tests")
-    parser.add_argument("--root", type=Path, default=ROOT, help="tree to change")
-    parser.add_argument(
-        "--store", type=Path, help="folder of records and results (default: .mutate of the tree)"
-    )
-    return parser.parse_args(words)
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Record, run and report; returns 0 whatever the rates are."""
-    options = arguments(words)
-    store = options.store or options.root / ".mutate"
-    (store / "records").mkdir(parents=True, exist_ok=True)
-    warm_up()
-    base = Path("/dev/shm")  # noqa: S108 - a folder of its own in it
-    with tempfile.TemporaryDirectory(prefix="mutate-", dir=base if base.is_dir() else None) as folder:
-        scratch = Path(folder)
-        copy_tree(options.root, scratch / "tree")
-        files = record_paths(scratch / "tree", store / "records", slow=options.slow)
-        empty = Records(scratch / "tree", store / "records", [])
-        with workers(options, scratch, empty) as pool:
-            missing = [(name, path) for name, path in files.items() if not path.exists()]
-            for line in pool.imap_unordered(_record, missing):
-                report(line)
-        if not options.record:
-            records = Records(scratch / "tree", store / "records", files.values())
-            run(options, scratch, records, store)
-    return 0
-
-
-def run(options: argparse.Namespace, scratch: Path, records: Records, store: Path) -> None:
-    """Judge the sites, and write the results and the table."""
-    tree = scratch / "tree"
-    texts = {str(p.relative_to(tree)): p.read_bytes() for p in sorted((tree / PACKAGE).rglob("*.py"))}
-    equivalents = load_equivalents(tree / EQUIVALENT, tree)
-    path = store / "last.jsonl"
-    last = [json.loads(line) for line in path.read_text().splitlines()] if options.rerun else []
-    keys = {site: key_of(site, texts[site.place.path]) for site in choose_sites(options, texts, last)}
-    report(f"{len(keys)} sites, seed {options.seed}; tests that fail without a change: {records.failed}")
-    rows = [row for row in last if row["result"] in SETTLED]
-    tasks = [(site, keys[site][1], keys[site] in equivalents) for site in keys]
-    with workers(options, scratch, records) as pool, (store / "running.jsonl").open("w") as log:
-        for row in chain(list(rows), pool.imap_unordered(_judge, tasks)):
-            log.write(json.dumps(row) + "\n")
-            log.flush()
-            if row not in rows:
-                rows.append(row)
-                report(f"{len(rows):>4} {row['result']:<10} {row['seconds']:5.1f} s  {label(row)}")
-    if not options.only:
-        (store / "running.jsonl").replace(path)
-    left = sorted((r for r in rows if r["result"] not in SETTLED), key=lambda r: (r["path"], r["line"]))
-    text = "\n".join(f"{label(r)}  [{r['result']}, {r['tests']} tests]" for r in left)
-    (store / "survivors.txt").write_text(f"{text}\n")
-    (store / "table.txt").write_text(f"seed {options.seed}, sample {options.sample}\n\n{table(rows)}\n")
-    report(f"\n{text}\n\n{(store / 'table.txt').read_text()}")
-
-
-def label(row: dict[str, Any]) -> str:
-    """Return the place and the change."""
-    return f"{row['path']}:{row['line']}  {row['change']}"
-
-
-def report(text: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    parser.add_argument("--store", type=Path, default=ROOT / ".mutate", help="folder of the results")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mutate-", dir="/dev/shm") as scratch:
+        run(options, Path(scratch), options.store.resolve())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,13 +7,25 @@ Not changed: annotations, docstrings, imports, `assert`, protocols, f-strings, a
 from __future__ import annotations
 
 import ast
+import random
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
+from argparse import Namespace
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, NamedTuple
 
+PACKAGE = "src/ssm_reconcile"
+EQUIVALENT = "tools/mutation_equivalent.toml"
+RESULTS = ("killed", "timeout", "survived", "limit", "untested", "equivalent")
+SETTLED = {"killed", "timeout", "equivalent"}
+"""Results of changes that a run need not repeat."""
+SMALL_ROOM = 5
 COMPARISONS: dict[type[ast.cmpop], tuple[str, ...]] = {
     ast.Eq: ("!=",), ast.NotEq: ("==",), ast.In: ("not in",), ast.NotIn: ("in",), ast.Is: ("is not",),
     ast.IsNot: ("is",), ast.Lt: ("<=", ">="), ast.LtE: ("<", ">"), ast.Gt: (">=", "<="), ast.GtE: (">", "<"),
@@ -28,25 +40,10 @@ SAME = {"sorted", "reversed", "set", "strip", "lstrip", "rstrip", "lower", "uppe
 """Functions and methods that are replaced by their operand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Position of a change in its module."""
-
-    path: str
-    statement: int = 0
-    """First line of the statement."""
-    body: tuple[int, int] | None = None
-    """Lines of the function that has the change in its code or its defaults."""
-    at_import: bool = True
-    names: tuple[str, ...] = ()
-    """Names that the statement binds, if it runs at import."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """One change in one file. `begin` and `end` are offsets in bytes."""
 
-    place: Place
+    path: str
     line: int
     last: int
     begin: int
@@ -72,59 +69,45 @@ class Site:
         return f"{' '.join(self.before.split())}  ->  {' '.join(self.after.split()) or '(removed)'}"
 
 
+Node = ast.expr | ast.keyword
 Span = tuple[tuple[int, int], tuple[int, int]]
-Change = tuple[Span, str, Place]
 
 
 def sites_of(path: str, text: bytes) -> list[Site]:
     """Return all changes of a module by position; a few of them do not compile."""
-    tree = ast.parse(text)
     starts = [0]
     for each in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(each))
     found = {}
-    for ((line, column), (last, stop)), after, place in _changes(tree, Place(path)):
+    for ((line, column), (last, stop)), after in _changes(ast.parse(text)):
         begin, end = starts[line - 1] + column, starts[last - 1] + stop
         before = text[begin:end].decode()
-        found[begin, end, after] = Site(place, line, last, begin, end, before, after)
+        found[begin, end, after] = Site(path, line, last, begin, end, before, after)
     return [found[key] for key in sorted(found)]
 
 
-def _changes(node: ast.AST, place: Place) -> Iterator[Change]:
+def _changes(node: ast.AST) -> Iterator[tuple[Span, str]]:
     """Yield the changes of a node and of all nodes below it."""
     if _is_left_alone(node):
         return
-    if isinstance(node, ast.stmt):
-        names = place.names + _bound(node) if place.at_import else ()
-        place = replace(place, statement=node.lineno, names=names)
-    for span, after in (*_of_statement(node), *_of_expression(node), *_of_part(node)):
-        yield span, after, place
+    if isinstance(node, ast.expr | ast.stmt):
+        yield from ((_span(node), after) for after in _replacements(node))
+    yield from _of_part(node)
     for field, value in ast.iter_fields(node):
-        below = place
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and field in {
-            "args",
-            "body",
-        }:
-            first = node.body[0] if isinstance(node.body, list) else node.body
-            body = (first.lineno, node.end_lineno or first.lineno)
-            below = replace(place, body=body, at_import=place.at_import and field == "args")
         if field not in {"annotation", "returns", "decorator_list"}:
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
-                    yield from _changes(child, below)
+                    yield from _changes(child)
 
 
 def _is_left_alone(node: ast.AST) -> bool:
     match node:
-        case ast.JoinedStr() | ast.Assert() | ast.Import() | ast.ImportFrom():
-            return True
-        case ast.Expr(value=ast.Constant()) | ast.If(test=ast.Name(id="TYPE_CHECKING")):
-            return True
-        case ast.AnnAssign(annotation=ast.Name(id="TypeAlias")):
-            return True
-        case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar" | "ParamSpec"))):
-            return True
-        case ast.Assign(targets=[ast.Name(id="__all__" | "__slots__")]):
+        case (
+            ast.JoinedStr() | ast.Assert() | ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant())
+            | ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.AnnAssign(annotation=ast.Name(id="TypeAlias"))
+            | ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar" | "ParamSpec")))
+            | ast.Assign(targets=[ast.Name(id="__all__" | "__slots__")])
+        ):  # fmt: skip
             return True
         case ast.ClassDef(bases=bases):
             return any("Protocol" in ast.unparse(base) for base in bases)
@@ -132,72 +115,55 @@ def _is_left_alone(node: ast.AST) -> bool:
             return False
 
 
-def _bound(node: ast.stmt) -> tuple[str, ...]:
-    match node:
-        case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
-            return (name,)
-        case ast.Assign(targets=targets):
-            return tuple(target.id for target in targets if isinstance(target, ast.Name))
-        case _:
-            return ()
+def _span(node: Node | ast.stmt) -> Span:
+    return (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
 
 
-def _span(first: ast.expr | ast.stmt | ast.keyword, last: ast.AST | None = None) -> Span:
-    end = last if isinstance(last, ast.expr | ast.keyword) else first
-    return (first.lineno, first.col_offset), (end.end_lineno or 0, end.end_col_offset or 0)
-
-
-def _of_statement(node: ast.AST) -> Iterator[tuple[Span, str]]:
+def _replacements(node: ast.expr | ast.stmt) -> Iterator[str]:
+    """Yield the texts that can replace a statement or an expression."""
     match node:
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
-            yield _span(node), "return None"
-        case ast.Expr(value=ast.Call()) | ast.Raise() | ast.Delete() | ast.AugAssign():
-            yield _span(node), "pass"
-        case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
-            yield _span(node), "pass"
+            yield "return None"
+        case (
+            ast.Expr(value=ast.Call()) | ast.Raise() | ast.Delete() | ast.AugAssign()
+            | ast.Assign(targets=[ast.Attribute() | ast.Subscript()])
+        ):  # fmt: skip
+            yield "pass"
         case ast.Expr(value=ast.Yield() | ast.YieldFrom()):
-            yield _span(node), "yield from ()"
+            yield "yield from ()"
         case ast.Break():
-            yield _span(node), "continue"
+            yield "continue"
         case ast.Continue():
-            yield _span(node), "break"
-        case _:
-            pass
-
-
-def _of_expression(node: ast.AST) -> Iterator[tuple[Span, str]]:
-    match node:
+            yield "break"
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             for other in COMPARISONS[type(op)]:
-                yield _span(node), f"({ast.unparse(left)} {other} {ast.unparse(right)})"
+                yield f"({ast.unparse(left)} {other} {ast.unparse(right)})"
         case ast.BoolOp(op=op, values=values):
             parts = [f"({ast.unparse(value)})" for value in values]
-            yield _span(node), f"({(' or ' if isinstance(op, ast.And) else ' and ').join(parts)})"
-            word = " and " if isinstance(op, ast.And) else " or "
+            word, other = (" and ", " or ") if isinstance(op, ast.And) else (" or ", " and ")
+            yield f"({other.join(parts)})"
             for n in range(len(parts)):
-                yield _span(node), f"({word.join(parts[:n] + parts[n + 1 :])})"
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            yield _span(node), f"({ast.unparse(operand)})"
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC and not _text(left, right):
-            yield _span(node), f"(({ast.unparse(left)}) {ARITHMETIC[type(op)]} ({ast.unparse(right)}))"
+                yield f"({word.join(parts[:n] + parts[n + 1 :])})"
+        case (
+            ast.BinOp(left=ast.JoinedStr() | ast.Constant(value=str() | bytes() | None))
+            | ast.BinOp(right=ast.JoinedStr() | ast.Constant(value=str() | bytes() | None))
+        ):
+            pass  # of texts or types
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
+            yield f"(({ast.unparse(left)}) {ARITHMETIC[type(op)]} ({ast.unparse(right)}))"
         case ast.Constant(value=bool() as value):
-            yield _span(node), str(not value)
+            yield str(not value)
         case ast.Constant(value=int() | float() as value):
-            yield _span(node), repr(value + 1)
-        case ast.Call(func=ast.Name(id=name), args=[operand, *_]) if name in SAME:
-            yield _span(node), f"({ast.unparse(operand)})"
-        case ast.Call(func=ast.Attribute(value=operand, attr=name)) if name in SAME:
-            yield _span(node), f"({ast.unparse(operand)})"
+            yield repr(value + 1)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            yield f"({ast.unparse(operand)})"
+        case (
+            ast.Call(func=ast.Name(id=name), args=[operand, *_])
+            | ast.Call(func=ast.Attribute(value=operand, attr=name))
+        ) if name in SAME:
+            yield f"({ast.unparse(operand)})"
         case _:
             pass
-
-
-def _text(*nodes: ast.expr) -> bool:
-    return any(isinstance(n, ast.JoinedStr | ast.Constant) and not _is_number(n) for n in nodes)
-
-
-def _is_number(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
 
 
 def _of_part(node: ast.AST) -> Iterator[tuple[Span, str]]:
@@ -227,7 +193,7 @@ def _of_part(node: ast.AST) -> Iterator[tuple[Span, str]]:
             yield from _removed(parts, parts)
             yield from _words(*parts)
         case ast.Call(args=args, keywords=keywords):
-            places: list[ast.expr | ast.keyword] = [*args, *keywords]
+            places: list[Node] = [*args, *keywords]
             yield from list(_removed(places, places))[len(args) :]
             if isinstance(node.func, ast.Attribute) and node.func.attr in {"get", "startswith", "endswith"}:
                 yield from _words(*args[:1])
@@ -235,15 +201,12 @@ def _of_part(node: ast.AST) -> Iterator[tuple[Span, str]]:
             pass
 
 
-def _removed(
-    firsts: Sequence[ast.expr | ast.keyword], lasts: Sequence[ast.expr | ast.keyword]
-) -> Iterator[tuple[Span, str]]:
+def _removed(firsts: Sequence[Node], lasts: Sequence[Node]) -> Iterator[tuple[Span, str]]:
     """Yield the removal of each of several elements, from its first node to its last."""
-    for n in range(len(firsts) if len(firsts) > 1 else 0):
-        if n + 1 < len(firsts):
-            yield (_span(firsts[n])[0], _span(firsts[n + 1])[0]), ""
-        else:
-            yield (_span(lasts[n - 1])[1], _span(lasts[n])[1]), ""
+    if len(firsts) > 1:
+        for one, following in pairwise(firsts):
+            yield (_span(one)[0], _span(following)[0]), ""
+        yield (_span(lasts[-2])[1], _span(lasts[-1])[1]), ""
 
 
 def _words(*nodes: ast.expr) -> Iterator[tuple[Span, str]]:
@@ -252,25 +215,98 @@ def _words(*nodes: ast.expr) -> Iterator[tuple[Span, str]]:
             yield _span(node), repr(node.value + "~")
 
 
-def load_equivalents(path: Path, root: Path) -> dict[tuple[str, str, str], str]:
+def load_equivalents(root: Path) -> dict[tuple[str, str, str], str]:
     """Return the reasons of the equivalent changes by path, line and change.
 
     Raises:
         SystemExit: An entry has no reason, or its line or its change does not exist.
     """
-    entries = tomllib.loads(path.read_text())["equivalent"] if path.exists() else []
     found = {}
-    for entry in entries:
-        text = (root / entry["path"]).read_bytes() if (root / entry["path"]).exists() else b""
-        key = (entry["path"], entry["line"], entry["change"])
-        if key not in {key_of(site, text) for site in sites_of(entry["path"], text)}:
-            sys.exit(
-                f"{path.name}: {entry['path']}: no such line or change: {entry['line']}; remove the entry"
-            )
+    for entry in tomllib.loads((root / EQUIVALENT).read_text())["equivalent"]:
+        path = root / entry["path"]
+        text = path.read_bytes() if path.exists() else b""
+        key = entry["path"], entry["line"], entry["change"]
+        if key not in {key_of(site, text) for site in sites_of(entry["path"], text)} or not entry["reason"]:
+            sys.exit(f"{EQUIVALENT}: {path}: no such line or change, or no reason: {entry}; remove the entry")
         found[key] = entry["reason"]
     return found
 
 
 def key_of(site: Site, text: bytes) -> tuple[str, str, str]:
     """Return the key of a change that does not depend on line numbers."""
-    return site.place.path, text.splitlines()[site.line - 1].decode().strip(), site.change
+    return site.path, text.splitlines()[site.line - 1].decode().strip(), site.change
+
+
+def copy_tree(root: Path, to: Path) -> dict[str, bytes]:
+    """Copy the files of git as they are in the work tree; returns the modules of the package by path."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=root, check=True, capture_output=True).stdout.decode().split("\0")  # noqa: S603 - git
+    for name in names:
+        if name and (root / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, to / name)
+    return {str(path.relative_to(to)): path.read_bytes() for path in sorted((to / PACKAGE).rglob("*.py"))}
+
+
+def room_of(path: str) -> str:
+    """Return the folder below the package, or "top"."""
+    parts = Path(path).relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else "top"
+
+
+def sample(texts: dict[str, bytes], size: int, seed: int) -> list[Site]:
+    """Return one change of each of `size` lines: rooms in proportion to their lines that have changes."""
+    rooms: dict[str, dict[tuple[str, int], list[Site]]] = {}
+    for path, text in texts.items():
+        for site in sites_of(path, text):
+            rooms.setdefault(room_of(path), {}).setdefault((path, site.line), []).append(site)
+    total, chosen = sum(map(len, rooms.values())), []
+    for room, lines in sorted(rooms.items()):
+        draw = random.Random(f"{seed} {room}")  # noqa: S311 - a sample
+        count = min(len(lines), max(SMALL_ROOM, round(size * len(lines) / total)))
+        for key in draw.sample(sorted(lines), count):
+            draw.shuffle(lines[key])
+            chosen += [site for site in lines[key] if site.compiles(texts[site.path])][:1]
+    return chosen
+
+
+def choose_sites(options: Namespace, texts: dict[str, bytes], last: Sequence[dict[str, Any]]) -> list[Site]:
+    """Return the sites of the options: of a place, of the last survivors, or a sample."""
+    if options.rerun:
+        keys = {(row["path"], row["text"], row["change"]) for row in last if row["result"] not in SETTLED}
+        sites = [site for path, text in texts.items() for site in sites_of(path, text)]
+        found = list({key: s for s in sites if (key := key_of(s, texts[s.path])) in keys}.values())
+    elif options.only:
+        path, _, line = options.only.partition(":")
+        sites = [site for site in sites_of(path, texts[path]) if line in {"", str(site.line)}]
+        found = [site for site in sites if site.compiles(texts[path])]
+    else:
+        found = sample(texts, options.sample, options.seed)
+    return [site for site in found if options.room in {None, room_of(site.path)}]
+
+
+def row_of(site: Site, text: bytes, result: str) -> dict[str, Any]:
+    """Return a row of the results."""
+    path, line, change = key_of(site, text)
+    return {"path": path, "line": site.line, "text": line, "change": change, "result": result}
+
+
+def label(row: dict[str, Any]) -> str:
+    """Return the result, the place and the change of a row."""
+    return f"{row['result']:<10} {row['path']}:{row['line']}  {row['change']}"
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the changes that no test finds, and the kill rates by room."""
+    rooms: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        rooms[room_of(row["path"])][row["result"]] += 1
+    left = sorted(label(row) for row in rows if row["result"] not in SETTLED)
+    head = f"{'room':<18}{'sites':>6}{''.join(f'{name:>12}' for name in RESULTS)}{'rate':>8}"
+    lines = ["", *left, "", head]
+    for room, counts in [*sorted(rooms.items()), ("all rooms", sum(rooms.values(), Counter[str]()))]:
+        real = counts.total() - counts["equivalent"]
+        rate = (counts["killed"] + counts["timeout"]) / real if real else 1
+        cells = "".join(f"{counts[name]:>12}" for name in RESULTS)
+        lines.append(f"{room:<18}{counts.total():>6}{cells}{rate:>8.1%}")
+    return "\n".join([*lines, ""])

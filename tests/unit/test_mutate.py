@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tools import mutate
-from tools.mutation_records import Records
-from tools.mutation_sites import load_equivalents, sites_of
+from tools.mutation_sites import load_equivalents, room_of, sample, sites_of
 
 ROOT = Path(__file__).parents[2]
 MODULE = b'''\
@@ -81,88 +80,77 @@ def test_a_sample_depends_on_the_seed_only_and_has_sites_of_each_room() -> None:
     }
 
     def lines(seed: int) -> list[tuple[str, int]]:
-        return [(mutate.room_of(site.place.path), site.line) for site in mutate.sample(texts, 40, seed)]
+        return [(room_of(site.path), site.line) for site in sample(texts, 40, seed)]
 
     assert lines(1) == lines(1) != lines(2)
     assert [sum(room == name for room, _ in lines(1)) for name in ("diff", "iam", "top")] == [38, 5, 5]
 
 
 def test_entries_of_equivalent_changes_are_current() -> None:
-    assert all(load_equivalents(ROOT / mutate.EQUIVALENT, ROOT).values())
+    assert all(load_equivalents(ROOT).values())
 
 
 def test_an_entry_whose_line_has_changed_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("def f(x):\n    return x > 2\n")
-    entries = tmp_path / "entries.toml"
+    (tmp_path / "tools").mkdir()
     entry = {"path": "m.py", "line": "return x > 2", "change": "x > 2  ->  (x >= 2)", "reason": "never 2"}
     rows = "\n".join(f"{key} = {json.dumps(value)}" for key, value in entry.items())
-    entries.write_text(f"[[equivalent]]\n{rows}\n")
-    found = load_equivalents(entries, tmp_path)
+    (tmp_path / "tools/mutation_equivalent.toml").write_text(f"[[equivalent]]\n{rows}\n")
+    found = load_equivalents(tmp_path)
     assert list(found.values()) == ["never 2"]
     (tmp_path / "m.py").write_text("def f(x):\n    return x > 3\n")
     with pytest.raises(SystemExit, match="remove the entry"):
-        load_equivalents(entries, tmp_path)
+        load_equivalents(tmp_path)
 
 
-RATES = "RATE = 2\n"
+RATES = """\
+RATE = 2
+
+
+def unpaid(count):
+    return count
+"""
 SHOP = """\
 from ssm_reconcile.rates import RATE
 
 
 def price(count):
-    if count > 9:
-        return count
     return count * RATE
+"""
+TESTS = """\
+import os
+
+from ssm_reconcile.rates import unpaid
+from ssm_reconcile.shop import price
 
 
-def unused(count):
-    return count > 1
+def test_price():
+    assert price(2) == 4
+
+
+def test_that_fails_in_the_run_of_a_change():
+    assert unpaid(2) and "PYTEST_XDIST_WORKER" in os.environ
 """
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A package with tests for one of its branches, after a run for all its changes."""
-    root = tmp_path_factory.mktemp("a shop")
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    (root / "src/ssm_reconcile").mkdir(parents=True)
-    (root / "tests/unit").mkdir(parents=True)
-    (root / "src/ssm_reconcile/__init__.py").write_text("")
-    (root / "src/ssm_reconcile/rates.py").write_text(RATES)
-    (root / "src/ssm_reconcile/shop.py").write_text(SHOP)
-    (root / "tests/unit/test_shop.py").write_text(
-        "from ssm_reconcile.shop import price\n\n\ndef test_price():\n    assert price(2) == 4\n"
+def test_a_run_kills_tested_changes_and_lists_the_others(tmp_path: Path) -> None:
+    for folder in ("src/ssm_reconcile", "tests/unit", "tools"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "tools/mutation_equivalent.toml").write_text("equivalent = []")
+    for name in ("mutate.py", "mutation_sites.py"):
+        shutil.copy(ROOT / "tools" / name, tmp_path / "tools")
+    for name, text in {"__init__": "", "rates": RATES, "shop": SHOP}.items():
+        (tmp_path / f"src/ssm_reconcile/{name}.py").write_text(text)
+    (tmp_path / "tests/unit/test_shop.py").write_text(TESTS)
+    (tmp_path / "pyproject.toml").write_text("")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    words = ["--workers", "1", "--only", "src/ssm_reconcile/rates.py"]
+    run = subprocess.run(
+        [sys.executable, "tools/mutate.py", *words], cwd=tmp_path, check=True, capture_output=True, text=True
     )
-    (root / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["src"]\n')
-    words = ["--root", str(root), "--workers", "1", "--sample", "99"]
-    program = f"from tools import mutate, mutation_runs\nmutation_runs.LIBRARIES = ()\nmutate.main({words!r})"
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
-    return root
-
-
-def test_a_run_kills_tested_changes_and_lists_the_others(shop: Path) -> None:
-    found = [json.loads(line) for line in (shop / ".mutate/last.jsonl").read_text().splitlines()]
-    results = {(each["line"], each["result"]) for each in found}
-    assert results == {(1, "killed"), (5, "killed"), (6, "untested"), (7, "killed"), (11, "untested")}
-    survivors = (shop / ".mutate/survivors.txt").read_text()
-    assert "src/ssm_reconcile/shop.py:6  return count  ->  return None  [untested, 0 tests]" in survivors
-    assert (shop / "src/ssm_reconcile/shop.py").read_text() == SHOP
-
-
-def test_lines_of_a_record_follow_the_text(shop: Path) -> None:
-    store = shop / ".mutate/records"
-    path = shop / "src/ssm_reconcile/shop.py"
-    try:
-        path.write_text("# a comment\n" * 3 + SHOP)
-        records = Records(shop, store, store.glob("*.gz"))
-        assert records.tests_of("src/ssm_reconcile/shop.py", [10]) == {"tests/unit/test_shop.py::test_price"}
-        assert records.tests_of("src/ssm_reconcile/shop.py", [9]) == set()
-    finally:
-        path.write_text(SHOP)
-
-
-def test_a_constant_has_the_tests_of_functions_of_other_modules_that_use_it(shop: Path) -> None:
-    store = shop / ".mutate/records"
-    records = Records(shop, store, store.glob("*.gz"))
-    (constant,) = sites_of("src/ssm_reconcile/rates.py", RATES.encode())
-    assert records.choose(constant, 6, 60) == (["tests/unit/test_shop.py::test_price"], [], False)
+    rows = [json.loads(line) for line in (tmp_path / ".mutate/running.jsonl").read_text().splitlines()]
+    assert [(row["line"], row["result"], row["killer"]) for row in rows] == [
+        (1, "killed", "tests/unit/test_shop.py::test_price"), (5, "survived", ""),
+    ]  # fmt: skip
+    assert "survived   src/ssm_reconcile/rates.py:5  return count  ->  return None" in run.stdout
+    assert (tmp_path / "src/ssm_reconcile/rates.py").read_text() == RATES
