@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -145,9 +146,11 @@ def test_a_run_kills_tested_changes_and_lists_the_others(tmp_path: Path) -> None
     (tmp_path / "pyproject.toml").write_text("")
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     words = ["--workers", "1", "--only", "src/ssm_reconcile/rates.py"]
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     run = subprocess.run(
-        [sys.executable, "tools/mutate.py", *words], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+        [sys.executable, "tools/mutate.py", *words], cwd=tmp_path, env=environment, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
     rows = [json.loads(line) for line in (tmp_path / ".mutate/running.jsonl").read_text().splitlines()]
     assert [(row["line"], row["result"], row["killer"]) for row in rows] == [
         (1, "killed", "tests/unit/test_shop.py::test_price"), (5, "survived", ""),
