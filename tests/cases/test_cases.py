@@ -177,12 +177,12 @@ def _sources_of(cli: Cli) -> list[Place]:
 
 
 def _planned(cli: Cli, case: Case) -> dict[str, Any] | None:
-    """The plan in all its forms; None where there is none."""
+    """The plan in all its forms, one of them of the saved plan; None where there is none."""
     steps.break_down(cli.aws, cli.content, "plan")
     every = {}
-    for form in ("json", "text", "markdown"):
+    for form, out in (("text", ()), ("json", ("--out", "plan.json"))):
         cli.aws.world.traffic.forget()
-        every[form] = cli.run("plan", "-q", "--format", form, *case.flags)
+        every[form] = cli.run("plan", "-q", "--format", form, *out, *case.flags)
         assert every[form].code == case.plan, every[form].err
     if not every["json"].out:
         golden.compare(cli.folder / "stderr.txt", every["text"].err)
@@ -191,6 +191,8 @@ def _planned(cli: Cli, case: Case) -> dict[str, Any] | None:
         return None
     golden.absent(cli.folder / "stderr.txt")
     plan = cli.document(every["json"])
+    every["markdown"] = cli.run("show", "plan.json", "--format", "markdown")
+    cli.wrote.append(Path("plan.json").read_text())
     assert text_at_once(read_plan_document(every["json"].out)) == every["json"].out
     _compare_json(cli.folder / "plan.json", every["json"].out)
     golden.compare(cli.folder / "plan.txt", every["text"].out)
