@@ -244,7 +244,7 @@ def test_a_file_in_the_place_of_a_folder_is_reported_before_anything_is_written(
         (("--github", "a/b", "--ref", "v1"), "not a full commit id"),
         (("--github", "a/b", "--ref", "0123456"), "not a full commit id"),
         (("--github", "a/b", "--account", "12"), "not an account id"),
-        (("--github", "a/b", "--account", "210987654321"), f"the spec names {ACCOUNT}"),
+        (("--github", "a/b", "--ref", COMMIT, "--account", "210987654321"), f"the spec names {ACCOUNT}"),
         (("--github", "a/b", "--code-owner", "@a b"), "is not @USER"),
         (("--github", "a/b", "--reviewer", "a/b/c"), "is not @USER"),
         (("--github", "a/b", *(f"--reviewer=r{n}" for n in range(7))), "at most 6 reviewers"),
