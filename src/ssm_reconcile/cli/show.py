@@ -40,6 +40,8 @@ EXIT_CODES = {
 }
 WIDTH = 120
 """Columns of an output that does not go to a terminal."""
+_STDIN = "<stdin>"
+"""Name of standard input as a file of Python."""
 
 
 @click.command("show", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
@@ -55,7 +57,7 @@ def command(file: Any, output_format: str, extent: Extent, common: CommonOptions
     """
     from ssm_reconcile.documents.decode import read_plan_or_report
 
-    name = getattr(file, "name", None) or "standard input"
+    name = getattr(file, "name", _STDIN).replace(_STDIN, "standard input")
     document = read_plan_or_report(text_files.decode_document(file.read(), name))
     color = terminal.use_color(sys.stdout, common.color)
     if "outcomes" in document:

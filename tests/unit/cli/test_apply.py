@@ -492,6 +492,15 @@ def test_a_report_is_complete_even_when_nothing_could_be_planned(aws: SimulatedA
     assert cli("show", "report.json").exit_code == 0
 
 
+def test_a_report_has_no_extent_and_the_message_names_its_file(aws: SimulatedAws, cli: Cli) -> None:
+    assert cli("apply", "--yes", "--out", "report.json").exit_code == 0
+    refused = cli("show", "report.json", "--full")
+    assert (refused.exit_code, refused.stdout) == (64, "")
+    assert "--full is for a plan, and report.json holds a report" in refused.stderr
+    read = cli("show", "-", "--full", stdin=Path("report.json").read_text())
+    assert "standard input holds a report" in read.stderr
+
+
 def test_a_run_that_breaks_off_while_writing_does_not_claim_that_nothing_was_done(
     aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

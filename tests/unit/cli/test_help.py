@@ -31,6 +31,19 @@ ALL = [((), root), *commands(root, ())]
 each_command = pytest.mark.parametrize(
     ("words", "command"), ALL, ids=[" ".join(words) or PROGRAM for words, _ in ALL]
 )
+CODES = {
+    "": "0 1 2 3 4 5 64 130", "init": "0 1 64", "validate": "0 1 64", "doctor": "0 1 3 64 130",
+    "iam": "0 1 64", "schema": "0 64", "plan": "0 1 2 3 4 64 130", "apply": "0 1 3 4 5 64 130",
+    "event": "0 1 3 5 64 130", "show": "0 1 64", "status": "0 1 3 64 130", "explain": "0 1 3 64 130",
+    "undo": "0 1 3 4 5 64 130", "detach": "0 1 3 5 64 130", "publish": "0 1 4 64", "demo": "0 1 130",
+    "help": "0 64", "completion": "0 64", "github": "0 1 4 64", "github suffix": "0 64",
+}  # fmt: skip
+"""Exit codes that scripts rely on; those of a group count for its commands too."""
+OF_AWS = {
+    "--profile", "--endpoint-url", "--parallelism", "--verbose", "--quiet", "--debug", "--color",
+    "--no-progress",
+}  # fmt: skip
+"""Options of all commands that call AWS."""
 FLAGS = [flag for flags in GROUPS.values() for flag in flags]
 
 
@@ -92,6 +105,20 @@ def test_exit_codes_ascend(words: tuple[str, ...], command: click.Command) -> No
     assert codes == sorted(command.exit_codes)
     assert set(codes) <= set(PRECEDENCE)
     assert "Exit codes" not in (command.epilog or "")
+
+
+@each_command
+def test_the_exit_codes_of_a_command_are_a_contract(words: tuple[str, ...], command: click.Command) -> None:
+    assert isinstance(command, DocumentedCommand)
+    expected = CODES.get(" ".join(words)) or CODES[words[0]]
+    assert " ".join(map(str, command.exit_codes)) == expected
+
+
+@pytest.mark.parametrize("name", ["plan", "apply", "event", "status", "explain", "undo", "detach", "doctor"])
+def test_a_command_that_calls_aws_has_the_options_of_all_of_them(name: str) -> None:
+    command = dict(ALL)[name,]
+    flags = {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
+    assert flags >= OF_AWS, OF_AWS - flags
 
 
 @each_command

@@ -134,6 +134,23 @@ def test_powershell_gets_words_one_a_line(cli: Cli, monkeypatch: pytest.MonkeyPa
     assert result.stdout.startswith("plain\t--detailed-exitcode\tExit 2 when there are changes.")
 
 
+@pytest.mark.parametrize(
+    ("words", "word", "suggestion"),
+    [
+        ("va", "va", "plain\tvalidate\t"),
+        ("completion", "", "plain\tbash\t"),
+        ("completion\nz", "z", "plain\tzsh\t"),
+    ],
+)
+def test_powershell_completes_the_word_at_the_cursor(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: str, word: str, suggestion: str
+) -> None:
+    monkeypatch.setenv(COMPLETION_VARIABLE, "powershell_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_WORD", word)
+    assert cli().stdout.startswith(suggestion)
+
+
 def test_commands_complete_with_their_help(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(COMPLETION_VARIABLE, "fish_complete")
     monkeypatch.setenv("COMP_WORDS", "ssm-reconcile va")
