@@ -40,8 +40,7 @@ EXCLUDED = {"architecture", "browser", "docs", "performance"}
 SLOW = {"e2e", "workflows"}
 FIRST_SECONDS, LIMIT_SECONDS = 6.0, 120.0
 """CPU time of the tests of a change in the first round and in total, as recorded."""
-FOLDER = Path(os.environ.get("MUTATE_FOLDER", os.devnull))
-"""In a run of pytest: the folder of its list of tests and of its results."""
+FOLDER = Path(os.environ.get("MUTATE_FOLDER", os.devnull))  # of the list and the results of a run of pytest
 OPTIONS = ("-p", "tools.mutate", "-p", "no:cacheprovider", "-q", "--no-header", "-rN", "--hypothesis-seed=0")
 INCLUDE = f"{ROOT / changes.PACKAGE}/*"
 NAME = re.compile(r"^ *(?:class |def )?(\w+)(?: = |: |\()")  # the name that a statement binds
@@ -55,11 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Recorder(config.workerinput["workerid"]))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests on the list. A test that no longer exists is left out."""
+    """Keep the tests on the list, in its order. A test that no longer exists is left out."""
     if (FOLDER / "tests").exists():
-        chosen = set((FOLDER / "tests").read_text().split("\n"))
-        items[:] = [item for item in items if item.nodeid in chosen]
+        order = {test: n for n, test in enumerate((FOLDER / "tests").read_text().split("\n"))}
+        items[:] = sorted((i for i in items if i.nodeid in order), key=lambda item: order[item.nodeid])
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -235,7 +235,8 @@ class Judge:
         self.moment += 2  # a time of its own, by which Python recognises the compiled form
         os.utime(path, (self.moment, self.moment))
         files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-        (self.folder / "tests").write_text("\n".join(tests))
+        by_file = sorted(tests, key=lambda test: files.index(test.partition("::")[0]))
+        (self.folder / "tests").write_text("\n".join(by_file))
         failed = self.folder / "failed"
         failed.unlink(missing_ok=True)
         late = 30 + 4 * sum(self.records.times[test][1] for test in tests)
@@ -262,8 +263,7 @@ def run(options: argparse.Namespace, scratch: Path, store: Path) -> None:
     rows += [changes.row_of(site, texts[site.path], "equivalent") for site in sites if site not in left]
     digest, known = hashlib.sha256(repr(texts).encode()).hexdigest(), store / "records" / "digest"
     if not (options.keep and known.exists() and known.read_text() == digest):
-        left_out = EXCLUDED if options.slow else EXCLUDED | SLOW
-        record(scratch / "tree", known.parent, options.workers, left_out)
+        record(scratch / "tree", known.parent, options.workers, EXCLUDED if options.slow else EXCLUDED | SLOW)
         known.write_text(digest)
     records = Records(texts, known.parent)
     sys.stdout.write(f"{len(sites)} sites, {len(records.times)} tests\n")
