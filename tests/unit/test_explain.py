@@ -180,7 +180,9 @@ def test_tags_are_shown_sorted_without_ours_and_as_none_where_there_are_none() -
     found = facts(explained(aws))
     assert (found["source tags"], found["live tags"]) == ("none", "none")
     aws.world.tag(aws.here, "/p/a", {"team": "a", "app": "shop"})
-    assert ("differs", "tags: none -> app=shop, team=a") in explained(aws).facts
+    found = explained(aws)
+    assert facts(found)["source tags"] == "app=shop, team=a"
+    assert ("differs", "tags: none -> app=shop, team=a") in found.facts
     aws.apply()
     aws.world.untag(aws.here, "/p/a", "team", "app")
     found = facts(explained(aws))
@@ -229,6 +231,13 @@ def test_a_conflict_differs_on_both_sides_unless_one_is_a_secret() -> None:
     assert "type  String -> SecureString" in texts
     assert not any(text.startswith("value") for text in texts)
     assert "differs in value, KeyId, type" in found.answer
+
+
+def test_an_attribute_that_only_the_source_of_a_conflict_has_is_added() -> None:
+    aws = SimulatedAws()
+    aws.put("/p/a", "a", allowed_pattern="a")
+    aws.put("/p/a", "a", region="us-east-2")
+    assert [text for label, text in explained(aws).facts if label == "differs"] == ["AllowedPattern  a added"]
 
 
 def test_a_value_that_is_to_be_created_is_shown() -> None:

@@ -26,6 +26,7 @@ from ssm_reconcile.iam import (
     as_json,
     as_terraform,
     policies,
+    trust_as,
     trust_policy,
 )
 from ssm_reconcile.iam.statements import PolicyPhase, iam_patterns, rewritten
@@ -615,6 +616,18 @@ def test_a_token_of_either_form_is_trusted_and_no_other() -> None:
     branch = trust_policy(TrustedWorkflows("acme/params", branch="trunk", pull_requests=True), "123456789012")
     assert subject_fits(branch, "repo:acme/params:ref:refs/heads/trunk")
     assert subject_fits(branch, "repo:acme/params:pull_request")
+
+
+def test_a_trust_policy_is_the_same_in_each_format() -> None:
+    policy = trust_policy(TrustedWorkflows("acme/params", environment='%{a}"${b}'), "123456789012")
+    assert json.loads(trust_as("json", policy)) == policy
+    assert json.loads(trust_as("cloudformation", policy)) == {"AssumeRolePolicyDocument": policy}
+    start, end = "assume_role_policy = jsonencode(", ")"
+    terraform = trust_as("terraform", policy)
+    assert (terraform[: len(start)], terraform[-len(end) :]) == (start, end)
+    assert r"environment:%%{a}\"$${b}" in terraform
+    plain = terraform[len(start) : -len(end)].replace("%%{", "%{").replace("$${", "${")
+    assert json.loads(plain) == policy
 
 
 @pytest.mark.parametrize(

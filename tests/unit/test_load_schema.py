@@ -105,7 +105,11 @@ def test_invalid_yaml_is_reported_at_its_position(text: str, code: str, piece: s
 
 SCHEMA = {
     "no version": (instead("version: 1\n", "§"), "missing-property", "write `version: 1`"),
-    "a version to come": (instead("version: 1", "version: §2"), "unsupported-version", "write `version: 1`"),
+    "a version to come": (
+        instead("version: 1", "version: §2"),
+        "unsupported-version",
+        "cannot be 2: write `version: 1`",
+    ),
     "a version in quotes": (instead("version: 1", 'version: §"1"'), "wrong-type", "without quotes"),
     "a version with a point": (instead("version: 1", "version: §1.0"), "wrong-type", "whole number"),
     "no way to delete": (
@@ -255,7 +259,11 @@ SCHEMA = {
         "wrong-type",
         "whole number",
     ),
-    "a negative number": (plus("guards: {max_deletes: §-1}"), "out-of-range", "from 0"),
+    "a negative number": (
+        plus("guards: {max_deletes: §-1}"),
+        "out-of-range",
+        "cannot be -1: write a number from 0",
+    ),
     "more than a hundred percent": (plus("guards: {max_change_percent: §101}"), "out-of-range", "up to 100"),
     "a time to delete in another unit": (
         instead("delete: owned", "delete: { mode: owned, after: §2w }"),
@@ -365,7 +373,25 @@ tags:
     assert [one.where for one in found] == places(text)
 
 
-UNQUOTED = ["**", "*", "*foo", "*foo/bar", "@x", "%x", "`x", "!x", "&x", "> x", "| x", ",x", "]", "}"]
+UNQUOTED = [
+    "**",
+    "*",
+    "*foo",
+    "*foo/bar",
+    "@x",
+    "%x",
+    "`x",
+    "!x",
+    "!%x",
+    "!{x}",
+    "&x",
+    "& x",
+    "> x",
+    "| x",
+    ",x",
+    "]",
+    "}",
+]
 
 
 @pytest.mark.parametrize("sign", UNQUOTED)
@@ -424,6 +450,8 @@ def test_an_alias_without_an_anchor_hides_no_other_error() -> None:
         ("us-esat-2", "did you mean `us-east-2`?"),
         ("eu-wst-1", "did you mean `eu-west-1`?"),
         ("eu-central-11", "did you mean `eu-central-1`?"),
+        ("us-esat-11", "did you mean `us-east-1`?"),
+        ("ap-soth-est-1", "check the spelling"),
         ("xx-nowhere-1", "check the spelling"),
     ],
 )

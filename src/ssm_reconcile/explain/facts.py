@@ -54,7 +54,7 @@ def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
     yield Fact("live", _parameter(case.live, str(context.live.place)))
     if case.live is not None:
         yield Fact("live tags", _tags(case.tags))
-        yield from _ownership(case, outcome)
+        yield from _ownership(case, case.live, outcome)
     compared = outcome.conflict if isinstance(outcome, Other) else outcome
     if outcome is not None and compared is not None:
         yield from (Fact("differs", text) for text in _differing_texts(outcome, context.source.place.region))
@@ -168,7 +168,7 @@ def _parameter(one: Parameter | None, place: str) -> str:
     return f"{one.type} ({one.tier}) in {place}, version {one.version} of {utc_text(one.last_modified)}{who}"
 
 
-def _ownership(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
+def _ownership(case: Case, live: Parameter, outcome: Change | Other | None) -> Iterator[Fact]:
     """Yield the owner tag and the decoded record; of a record of another parameter, only that it is one."""
     owner, record = case.tags.get(OWNER), record_of(case.tags)
     if owner is None:
@@ -190,8 +190,8 @@ def _ownership(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
     if record.is_of_outside_value:
         written = "its value is that of another writer, which an undo returned"
     yield Fact("record", f"{record.origin.value}; {made}; {written}")
-    wanted, live = case.desired, case.live
-    if wanted is None or live is None:
+    wanted = case.desired
+    if wanted is None:
         return
     source, replica = "as recorded", "as recorded"
     if not record.is_made_from(wanted.source):

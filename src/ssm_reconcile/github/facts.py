@@ -338,11 +338,11 @@ def is_on_branch(github: GitHub, sha: str, branch: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """An earlier run of a push. `conclusion` is empty if the run is not completed."""
+    """An earlier run of a push. `conclusion` is None if the run is not completed."""
 
     id: int
     sha: str
-    conclusion: str
+    conclusion: str | None
 
 
 def read_earlier_runs(github: GitHub, run: RunFacts) -> Iterator[EarlierRun]:
@@ -350,8 +350,7 @@ def read_earlier_runs(github: GitHub, run: RunFacts) -> Iterator[EarlierRun]:
     path = f"{github.repository}/actions/workflows/{PurePosixPath(run.path).name}/runs"
     for found in github.pages(path, "workflow_runs", event="push", branch=run.head_branch):
         if int(found["id"]) < run.id:
-            sha, conclusion = str(found.get("head_sha") or ""), str(found.get("conclusion") or "")
-            yield EarlierRun(int(found["id"]), sha, conclusion)
+            yield EarlierRun(int(found["id"]), str(found["head_sha"]), found["conclusion"])
 
 
 def read_first_parent(github: GitHub, sha: str) -> str:

@@ -202,9 +202,9 @@ def _hcl_statement(one: Statement) -> list[str]:
     return [*lines, "  }"]
 
 
-def _hcl(text: str) -> str:
-    """Return a quoted string of HCL, with the two markers of templates escaped."""
-    return json.dumps(text).replace("${", "$${").replace("%{", "%%{")
+def _hcl(value: object, indent: int | None = None) -> str:
+    """Return a value as HCL, which takes JSON, with the two markers of templates in strings escaped."""
+    return json.dumps(value, indent=indent).replace("${", "$${").replace("%{", "%%{")
 
 
 def as_cloudformation(policies: Sequence[Policy], phase: PolicyPhase) -> str:
@@ -337,5 +337,5 @@ def trust_of(trusted: TrustedWorkflows, provider: object, partition: str) -> dic
 def trust_as(form: str, policy: dict[str, Any]) -> str:
     """Return a trust policy in one of the `FORMATS`."""
     if form == "terraform":
-        return f"assume_role_policy = jsonencode({json.dumps(policy, indent=2)})".replace("${", "$${")
+        return f"assume_role_policy = jsonencode({_hcl(policy, indent=2)})"
     return json.dumps({"AssumeRolePolicyDocument": policy} if form == "cloudformation" else policy, indent=2)

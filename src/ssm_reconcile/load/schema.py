@@ -159,11 +159,6 @@ class Violation:
         """The text of a scalar, not safe to show; empty for a list or a mapping."""
         return self.node.text if isinstance(self.node, ScalarNode) else ""
 
-    @property
-    def written(self) -> str:
-        """The text of a scalar, safe to show."""
-        return echo(self.text) if isinstance(self.node, ScalarNode) else "this"
-
 
 class _Text(str):
     """Text of a spec. Its `repr` is constant, so that no message of the library holds a value."""
@@ -477,14 +472,17 @@ def _many(violation: Violation) -> str:
 
 
 def _range(bound: str) -> Callable[[Violation], str]:
-    return lambda one: f"cannot be {one.written}: write a number {bound} {one.wanted}"
+    return lambda one: f"cannot be {echo(one.text)}: write a number {bound} {one.wanted}"
 
 
 _MESSAGES: Mapping[str, tuple[str, Callable[[Violation], str]]] = {
     "required": ("missing-property", _required),
     "type": ("wrong-type", _type),
     "enum": ("unknown-value", _enum),
-    "const": ("unsupported-version", lambda one: f"cannot be {one.written}: write `version: {one.wanted}`"),
+    "const": (
+        "unsupported-version",
+        lambda one: f"cannot be {echo(one.text)}: write `version: {one.wanted}`",
+    ),
     "pattern": ("bad-format", _pattern),
     "minLength": ("empty-value", _empty),
     "maxLength": ("too-long", lambda one: f"has {len(one.text)} characters, over {one.wanted}: shorten it"),

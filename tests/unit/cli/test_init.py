@@ -87,6 +87,12 @@ def test_the_written_spec_validates_and_plans_without_an_error(years: SimulatedA
     assert "Invalid" not in planned.stdout
 
 
+def test_the_comments_beside_the_keys_of_a_new_spec_are_in_one_column(years: SimulatedAws, cli: Cli) -> None:
+    assert cli(*LOOK).exit_code == 0
+    found = [re.search(r"\S {2,}# ", line) for line in Path("replication.yaml").read_text().splitlines()]
+    assert {one.end() - len("# ") for one in found if one} == {32}
+
+
 def test_the_commands_after_a_new_spec_run_as_they_are_printed(years: SimulatedAws, cli: Cli) -> None:
     steps = cli(*LOOK, "--output", "a.yaml").stderr.split("on GitHub", 1)[1].splitlines()[1:]
     first, stack, deploy, push, settings, check = (

@@ -233,9 +233,10 @@ def test_reviewers_and_the_ruleset_are_kept_among_more_than_a_page_of_others(fre
 def test_the_printed_commands_say_that_they_are_for_a_repository_without_the_settings(
     fresh: Hub, cli: Cli
 ) -> None:
-    first = cli(*INIT, *REVIEWERS).stdout.splitlines()[0]
+    first, *others = cli(*INIT, *REVIEWERS).stdout.splitlines()
     assert first.startswith("# For a repository without these environments and this ruleset")
     assert "--apply" in first
+    assert [line.partition("=")[0] for line in others[:2]] == ["REVIEWER_1", "REVIEWER_2"]
 
 
 def test_a_token_that_may_not_read_environments_replaces_none(fresh: Hub, cli: Cli) -> None:
@@ -367,8 +368,11 @@ def test_a_ruleset_is_completed_and_keeps_other_rules_checks_and_bypasses(fresh:
     ruleset["conditions"]["ref_name"] = {"include": ["refs/heads/next"], "exclude": ["refs/heads/old"]}
     rules = {rule["type"]: rule for rule in ruleset["rules"]}
     review = rules["pull_request"]["parameters"]
+    assert review["required_review_thread_resolution"] is False
     review |= {"required_approving_review_count": 2, "require_code_owner_review": False}
+    review["required_review_thread_resolution"] = True
     status = rules["required_status_checks"]["parameters"]
+    assert status["strict_required_status_checks_policy"] is False
     status["strict_required_status_checks_policy"] = True
     status["required_status_checks"].append({"context": "build"})
     ruleset["rules"] = [
@@ -387,6 +391,7 @@ def test_a_ruleset_is_completed_and_keeps_other_rules_checks_and_bypasses(fresh:
         assert {"required_signatures", "deletion", "non_fast_forward"} < kinds.keys()
         assert kinds["pull_request"]["required_approving_review_count"] == 2
         assert kinds["pull_request"]["require_code_owner_review"] is True
+        assert kinds["pull_request"]["required_review_thread_resolution"] is True
         assert kinds["required_status_checks"]["strict_required_status_checks_policy"] is True
         assert contexts(fresh) == [CHECK, "build", *CHECKS]
 

@@ -1,0 +1,82 @@
+"""Permissions for KMS keys: those that the spec names for a place, and no other key."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssm_reconcile.iam import policies
+from ssm_reconcile.iam.statements import PolicyPhase
+from ssm_reconcile.load import load_text
+from tests.doubles import iam
+from tests.doubles.iam import Request
+
+ACCOUNT = "123456789012"
+ID = "11111111-2222-3333-4444-555555555555"
+MULTI_REGION = "mrk-0123456789abcdef0123456789abcdef"
+SPEC = f"""\
+version: 1
+name: prod
+source: {{ region: us-east-1, account: "{ACCOUNT}" }}
+targets:
+  - region: us-east-2
+    account: "{ACCOUNT}"
+    kms: {{ keys: {{ alias/own: alias/own-here, alias/number: {ID} }} }}
+  - region: eu-west-1
+    account: "{ACCOUNT}"
+    kms: {{ keys: {{ alias/aws/ssm: alias/of-the-managed-key }} }}
+  - region: eu-west-2
+    account: "{ACCOUNT}"
+    kms: {{ default: alias/dr }}
+parameters: {{ include: ["/prod/**"] }}
+kms:
+  - source: alias/app
+    targets: {{ us-east-2: alias/app-here, eu-west-2: alias/app-there }}
+delete: owned
+"""
+WITHOUT_DEFAULT = SPEC.replace("default: alias/dr", "{}").replace("kms: { {} }", "kms: {}")
+NAMES = (
+    "alias/own", "alias/own-here", "alias/number", "alias/app", "alias/app-here", "alias/app-there",
+    "alias/of-the-managed-key", "alias/dr", "alias/aws/ssm", "alias/another", ID, MULTI_REGION,
+)  # fmt: skip
+
+
+def usable(text: str, phase: PolicyPhase, action: str, region: str) -> set[str]:
+    """Return the keys, named by an alias or an id, that an action may use for a parameter of a region."""
+    (policy,) = policies(load_text(text).replications, phase)
+    found = set()
+    for name in NAMES:
+        key = "99999999-2222-3333-4444-555555555555" if name.startswith("alias/") else name
+        context = {
+            "kms:EncryptionContext:PARAMETER_ARN": (f"arn:aws:ssm:{region}:{ACCOUNT}:parameter/prod/a",)
+        }
+        if name.startswith("alias/"):
+            context["kms:ResourceAliases"] = (name,)
+        request = Request(action, f"arn:aws:kms:{region}:{ACCOUNT}:key/{key}", context)
+        found |= {name} if iam.allowed(policy.document(), request) else set()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("us-east-2", {"alias/own-here", "alias/app-here", ID, MULTI_REGION}),
+        ("eu-west-1", {"alias/of-the-managed-key", MULTI_REGION}),
+        ("eu-west-2", {"alias/dr", "alias/app-there"}),
+    ],
+)
+def test_replicas_are_encrypted_with_the_keys_of_their_target_only(region: str, expected: set[str]) -> None:
+    for phase in (PolicyPhase.APPLY, PolicyPhase.EVENT):
+        for action in ("kms:Encrypt", "kms:GenerateDataKey", "kms:Decrypt"):
+            assert usable(SPEC, phase, action, region) == expected
+    assert usable(SPEC, PolicyPhase.PLAN, "kms:Decrypt", region) == expected
+    assert usable(SPEC, PolicyPhase.PLAN, "kms:Encrypt", region) == set()
+
+
+@pytest.mark.parametrize("phase", list(PolicyPhase))
+def test_the_source_is_decrypted_with_the_mapped_keys_or_with_any_if_a_target_has_a_default(
+    phase: PolicyPhase,
+) -> None:
+    mapped = {"alias/own", "alias/number", "alias/app", MULTI_REGION}
+    assert usable(WITHOUT_DEFAULT, phase, "kms:Decrypt", "us-east-1") == mapped
+    assert usable(SPEC, phase, "kms:Decrypt", "us-east-1") == set(NAMES)
+    assert usable(SPEC, phase, "kms:Encrypt", "us-east-1") == set()
