@@ -180,9 +180,9 @@ def test_tags_are_shown_sorted_without_ours_and_as_none_where_there_are_none() -
     found = facts(explained(aws))
     assert (found["source tags"], found["live tags"]) == ("none", "none")
     aws.world.tag(aws.here, "/p/a", {"team": "a", "app": "shop"})
-    found = explained(aws)
-    assert facts(found)["source tags"] == "app=shop, team=a"
-    assert ("differs", "tags: none -> app=shop, team=a") in found.facts
+    tagged = explained(aws)
+    assert facts(tagged)["source tags"] == "app=shop, team=a"
+    assert ("differs", "tags: none -> app=shop, team=a") in tagged.facts
     aws.apply()
     aws.world.untag(aws.here, "/p/a", "team", "app")
     found = facts(explained(aws))
