@@ -179,11 +179,14 @@ def test_an_orphan_needs_no_absence_of_its_source() -> None:
     assert aws.world.names(aws.there) == ["/p/b"]
 
 
-def test_one_that_we_may_not_delete_does_not_keep_the_other_nine() -> None:
+@pytest.mark.parametrize(
+    ("kind", "code"), [(Trouble.DENIED, "AccessDeniedException"), (Trouble.REFUSED, "InternalRefusal")]
+)
+def test_one_that_aws_refuses_to_delete_does_not_keep_the_other_nine(kind: Trouble, code: str) -> None:
     aws, plan = going(10)
-    aws.world.faults = struck("DeleteParameters", aws.there, refused(Trouble.DENIED), "/p/04")
+    aws.world.faults = struck("DeleteParameters", aws.there, refused(kind, code), "/p/04")
     report = aws.carry_out(plan, run=MANY)
-    assert result(report, "/p/04") == ("failed", "DeleteParameters: AccessDeniedException")
+    assert result(report, "/p/04") == ("failed", f"DeleteParameters: {code}")
     assert report.summary["applied"] == 9
     assert aws.world.names(aws.there) == ["/p/04", "/p/10", "/p/11"]
     assert report.exit_code == 3
@@ -204,6 +207,16 @@ def test_a_lost_answer_is_looked_into(*, done: bool) -> None:
     assert report.summary["applied"] == 3
     assert len(deletes(aws)) == (1 if done else 2)
     assert report.remaining == ()
+
+
+def test_after_a_lost_response_only_the_replicas_that_are_gone_are_reported_as_deleted() -> None:
+    aws, plan = going(2)
+    aws.world.faults = at_call("DeleteParameters", lost(done=False), nth=1)
+    aws.world.before("DeleteParameters", lambda: aws.world.delete(aws.there, "/p/00"))
+    report = aws.carry_out(plan, run=MANY)
+    assert result(report, "/p/00") == ("applied", "")
+    assert result(report, "/p/01") == ("failed", "DeleteParameters: AWS did not delete it")
+    assert (aws.value("/p/01"), report.exit_code) == ("v1", 3)
 
 
 def test_throttling_is_waited_out() -> None:
