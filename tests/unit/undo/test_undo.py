@@ -234,6 +234,10 @@ def test_a_completed_delete_is_listed_with_what_to_do() -> None:
     ("act", "reason"),
     [
         (lambda aws: aws.put("/p/a", "theirs", region="us-east-2"), "it is at version 3"),
+        (
+            lambda aws: [aws.put("/p/a", value, region="us-east-2") for value in ("theirs", "again")],
+            "it is at version 4, and the apply left version 2",
+        ),
         (lambda aws: aws.delete("/p/a", region="us-east-2"), "it does not exist any more"),
         (lambda aws: aws.world.tag(aws.there, "/p/a", {RECORD: "v=2"}), "its record was written again"),
         (lambda aws: aws.world.untag(aws.there, "/p/a", OWNER, RECORD), "its ownership tags differ"),
