@@ -187,7 +187,8 @@ def test_a_terminal_gets_no_unsafe_character_and_no_additional_line(plan: Plan, 
     heads = [line for line in text.splitlines() if re.match(r" [# ][-+!*><~=@?]( |$)", line)]
     assert len(heads) >= len(plan.changes)
     for change in plan.changes:
-        assert any(visible(change.name).rstrip() in line for line in heads)
+        shown = visible(change.name).rstrip().replace("##[", "##\\u005b")  # a command of a runner
+        assert any(shown in line for line in heads)
 
 
 @given(hostile_plans())
