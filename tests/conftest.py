@@ -15,6 +15,7 @@ from tests.doubles.botocore_data import share_loader
 from tests.doubles.command_server import CommandServer, command_server
 from tests.doubles.hypothesis_constants import leave_out_constants
 from tests.doubles.one_thread import run_in_one_thread
+from tests.property import profiles
 
 TESTS = Path(__file__).parent
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of the user in it
@@ -68,6 +69,7 @@ def _folder(path: Path) -> str:
 def pytest_configure() -> None:
     """Prepare the process before any test module reads the environment or imports boto3."""
     gc.disable()  # almost nothing is garbage before the first test
+    profiles.load()
     for name in list(os.environ):
         if name.startswith(("GITHUB_", "ACTIONS_", "RUNNER_")):
             del os.environ[name]

@@ -100,7 +100,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("credentials")
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(readings=READINGS, steps=st.lists(STEPS, min_size=1, max_size=10))
 def test_both_stores_give_the_same_answers(readings: AwsBehaviour, steps: list[Step]) -> None:
     clock = FakeClock()

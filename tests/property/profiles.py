@@ -1,6 +1,6 @@
 """Number of examples of the laws: `ci` (the default) is modest and always the same, `thorough` is neither.
 
-HYPOTHESIS_PROFILE=thorough python -m pytest tests/property tests/faults tests/silence
+HYPOTHESIS_PROFILE=thorough python -m pytest tests
 """
 
 from __future__ import annotations

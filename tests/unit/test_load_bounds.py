@@ -220,7 +220,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=4)), max_size=40).map("".join))
 def test_no_text_raises_anything_but_a_spec_error(text: str) -> None:
     check(text)
@@ -243,7 +243,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from(TOP), trees, max_size=8))
 def test_no_tree_of_values_raises_anything_but_a_spec_error(tree: dict[str, object]) -> None:
     sound = {

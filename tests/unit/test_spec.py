@@ -82,7 +82,7 @@ def slow_match(pattern: list[str], name: list[str]) -> bool:
     return re.fullmatch(one_level, name[0]) is not None and slow_match(rest, name[1:])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pieces, levels)
 def test_a_pattern_matches_as_the_simplest_implementation_does(pattern: list[str], name: list[str]) -> None:
     text = "/" + "/".join(pattern)

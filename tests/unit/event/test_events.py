@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.event.events import (
@@ -357,7 +357,6 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine the first draws take a second
 @given(JSON)
 def test_no_document_breaks_the_reader(document: Any) -> None:
     for message in read_document(document):

@@ -433,7 +433,7 @@ def test_a_report_lists_failed_changes_first_and_each_cause_once() -> None:
 
 
 @given(hostile_plans(), TEXT)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_name_and_value_is_text_without_markup(plan: Plan, text: str) -> None:
     report = ReportView(plans.report_document_of(report_of(plan, text)))
     made = (page_of(plan), report_html(report))
@@ -449,7 +449,7 @@ def test_any_name_and_value_is_text_without_markup(plan: Plan, text: str) -> Non
 
 
 @given(WORLDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_merged_rows_have_every_change_once(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
     plan = plans.plan_of(changes_of(world), targets=plans.REGIONS)
     page = Page(page_of(plan))

@@ -143,7 +143,7 @@ INTRO = "**Not applied**: it changed.\n\n```text\n" + "line\n" * 31 + "```"
 
 
 @given(large_plans(), st.integers(0, 3), st.sampled_from(["", INTRO]), st.booleans())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_no_comment_has_more_visible_lines_than_the_limit(
     plan: Plan, level: int, intro: str, applied: bool
 ) -> None:
@@ -160,7 +160,7 @@ def test_no_comment_has_more_visible_lines_than_the_limit(
 
 
 @given(large_plans())
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_dangerous_changes_are_in_the_open_part_of_every_comment(plan: Plan) -> None:
     view = view_of(plan)
     page = plan_comment(view)
