@@ -99,6 +99,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.large
 @pytest.mark.usefixtures("credentials")
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(readings=READINGS, steps=st.lists(STEPS, min_size=1, max_size=10))

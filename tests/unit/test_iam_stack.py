@@ -372,6 +372,7 @@ def test_notes_name_the_other_accounts_and_the_reach_of_the_plan_role() -> None:
     assert "deploy the stack of account 111111111111 first" in first
 
 
+@pytest.mark.large
 def test_cfn_lint_has_nothing_to_report(tmp_path: Path) -> None:
     every = {
         f"{name}-{account}": one for name, specs in ALL.items() for account, one in stacks(specs).items()

@@ -188,6 +188,7 @@ DEAR: dict[str, Callable[[], str]] = {
 }
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("text", DEAR.values(), ids=DEAR)
 def test_a_spec_that_is_costly_to_check_is_checked_within_seconds(text: Callable[[], str]) -> None:
     attack = text()
@@ -243,6 +244,7 @@ trees = st.recursive(
 )
 
 
+@pytest.mark.large
 @settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from(TOP), trees, max_size=8))
 def test_no_tree_of_values_raises_anything_but_a_spec_error(tree: dict[str, object]) -> None:

@@ -357,6 +357,7 @@ class TestLoadTime:
             load_text(text)
         assert "too-large" in {one.code for one in refused.value.findings}
 
+    @pytest.mark.large
     def test_names_with_placeholders_in_the_kms_map_count_as_values(self) -> None:
         rules = (f'{{ source: alias/a{n}, targets: {{ "{{target.name}}": alias/x }} }}' for n in range(190))
         more = f"kms: [{', '.join(rules)}]\n"

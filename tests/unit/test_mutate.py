@@ -71,6 +71,7 @@ def test_a_change_leaves_the_rest_of_the_text_as_it_is() -> None:
     assert [site.applied(text) for site in found] == [text.replace("é == 2".encode(), "(é != 2)".encode())]
 
 
+@pytest.mark.large
 def test_a_sample_depends_on_the_seed_only_and_has_sites_of_each_room() -> None:
     many = b"\n".join(b"x%d = %d" % (n, n) for n in range(400))
     few = b"\n".join(b"x%d = %d" % (n, n) for n in range(9))
@@ -134,6 +135,7 @@ def test_that_fails_in_the_run_of_a_change():
 """
 
 
+@pytest.mark.large
 def test_a_run_kills_tested_changes_and_lists_the_others(tmp_path: Path) -> None:
     for folder in ("src/ssm_reconcile", "tests/unit", "tools"):
         (tmp_path / folder).mkdir(parents=True)

@@ -199,6 +199,7 @@ def test_the_burst_is_that_of_the_quota(burst: int) -> None:
         assert (one.burst, one.burst_is_limit) == (burst, True)
 
 
+@pytest.mark.large
 def test_without_throttling_the_rates_are_lower_bounds() -> None:
     report = staged().run()
     for plan in RATE_PLANS:

@@ -211,6 +211,7 @@ def test_an_error_of_the_library_holds_no_text_of_the_spec() -> None:
     assert not [one.message for one in errors if "planted" in one.message]
 
 
+@pytest.mark.large
 def test_the_first_errors_of_many_are_the_same_in_each_process() -> None:
     """The library visits free names in the order of a set, which is another one in each process."""
     program = (

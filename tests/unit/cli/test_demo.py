@@ -67,6 +67,7 @@ def test_a_call_of_kms_that_decrypts_is_a_decryption() -> None:
     assert demo._is_decryption({"headers": {"X-Amz-Target": "TrentService.Decrypt"}})
 
 
+@pytest.mark.large
 @pytest.mark.usefixtures("simulator")
 def test_each_statement_holds_and_each_secret_is_copied_and_not_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

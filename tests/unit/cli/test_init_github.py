@@ -81,6 +81,7 @@ def test_the_workflow_calls_the_one_of_this_project_for_a_spec_a_folder_and_a_ma
     assert len(Path(WORKFLOW).read_text().splitlines()) <= 36
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("specs", [(), ("specs",), ("specs/a.yaml", "specs/b.yaml")])
 def test_the_workflow_is_valid_and_has_no_finding_of_an_auditor(
     repository: Path, cli: Cli, specs: tuple[str, ...]

@@ -193,6 +193,7 @@ MEMBERS = st.recursive(
 )
 
 
+@pytest.mark.large
 @given(
     st.dictionaries(st.sampled_from("abcdef"), MEMBERS, min_size=1),
     st.dictionaries(st.sampled_from("abcdef"), MEMBERS),
@@ -283,6 +284,7 @@ TEXTS = st.one_of(
 )
 
 
+@pytest.mark.large
 @given(before=TEXTS, after=TEXTS, is_list=st.booleans())
 def test_different_texts_have_a_part_or_a_note_and_no_part_has_equal_sides(
     before: str, after: str, *, is_list: bool
@@ -297,6 +299,7 @@ def test_different_texts_have_a_part_or_a_note_and_no_part_has_equal_sides(
     assert len(found.parts) <= PARTS
 
 
+@pytest.mark.large
 @given(st.lists(DOCUMENTS, max_size=3).map(json.dumps))
 @settings(max_examples=40)
 def test_the_text_of_a_tree_is_one_line_and_has_the_same_tree(text: str) -> None:

@@ -294,6 +294,7 @@ def test_a_workflow_that_is_overwritten_loses_no_part_without_a_note(fresh: Hub,
     assert "no longer" not in cli(*INIT, "--force", "specs/a.yaml").stderr
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     ("before", "after"),
     [

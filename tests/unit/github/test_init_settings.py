@@ -96,6 +96,7 @@ def run_script(text: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("specs", [(), ("specs",), ("specs/a.yaml", "specs/b.yaml")])
 def test_the_printed_commands_and_apply_make_the_same_settings_which_are_complete(
     fresh: Hub, cli: Cli, specs: tuple[str, ...]
@@ -276,6 +277,7 @@ def test_a_ruleset_for_all_branches_stays_and_its_weaker_review_does_not(fresh: 
     assert review["dismiss_stale_reviews_on_push"] is True
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("excluded", ["refs/heads/main", "~DEFAULT_BRANCH", "refs/heads/m*"])
 def test_settings_that_admit_too_much_are_noted_with_commands_that_remove_them(
     fresh: Hub, cli: Cli, excluded: str

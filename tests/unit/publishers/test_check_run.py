@@ -80,6 +80,7 @@ def test_the_conclusion_follows_the_exit_code_of_the_plan(
     assert plan_check("SSM plan", plans.document_of(plan), code, CONTEXT).is_success is is_success
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("parameters", [3, 800])
 def test_the_summary_is_the_plan_within_the_limit(parameters: int) -> None:
     check = plan_check("SSM plan", plans.document_of(plans.many(parameters)), 0, CONTEXT)

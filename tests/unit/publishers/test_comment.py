@@ -230,6 +230,7 @@ def test_the_comment_on_a_replication_that_left_the_spec_reports_it(hub: Hub, pu
     assert "removed from the spec" in hub.comments[0].body
 
 
+@pytest.mark.large
 def test_two_thousand_changes_fit_into_a_comment_with_every_delete_listed(hub: Hub, publish: Publish) -> None:
     plan = plans.many(400, deletes=40)
     assert len(plan.changes) == 2000

@@ -432,6 +432,7 @@ def test_a_report_lists_failed_changes_first_and_each_cause_once() -> None:
     assert '<span class="tag failed">failed</span>' in page
 
 
+@pytest.mark.large
 @given(hostile_plans(), TEXT)
 @settings(max_examples=25)
 def test_any_name_and_value_is_text_without_markup(plan: Plan, text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -159,6 +160,7 @@ def assert_tables(tokens: list[Any]) -> None:
     assert rows.count("(") == 1 + len(REGIONS)
 
 
+@pytest.mark.large
 @given(hostile_plans())
 @settings(max_examples=25)
 def test_any_name_and_value_leaves_the_page_complete(plan: Plan) -> None:
@@ -178,6 +180,7 @@ def test_any_error_leaves_the_page_of_a_report_complete(plan: Plan, text: str) -
         assert UNSAFE.search(made.replace("\n", "")) is None
 
 
+@pytest.mark.large
 @given(hostile_plans(), st.sampled_from([20, 40, 80, 200]))
 @settings(max_examples=20)
 def test_a_terminal_gets_no_unsafe_character_and_no_additional_line(plan: Plan, width: int) -> None:

@@ -267,6 +267,7 @@ def test_the_first_level_that_fits_is_taken() -> None:
     assert marker(plan_comment(view, budget=full - 1))["level"] == 1
 
 
+@pytest.mark.large
 def test_four_thousand_changes_fit_with_every_delete_listed() -> None:
     view = view_of(plans.many(800, deletes=300))
     comment = plan_comment(view)
@@ -564,6 +565,7 @@ def test_a_report_has_no_numbers_that_are_zero_and_no_sum_twice() -> None:
     assert page.count("6 of 12") == 1
 
 
+@pytest.mark.large
 def test_a_long_report_stays_within_its_budget_and_shows_the_plan_where_there_is_room() -> None:
     plan = plans.many(800)
     report = report_of(Result.FAILED, Result.STALE, plan=plan)

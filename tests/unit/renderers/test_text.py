@@ -548,6 +548,7 @@ class TestSize:
         assert text.count("\n") <= 150
         assert len(re.findall(r"^ #- /d/\d+ ", text, re.MULTILINE)) == DANGEROUS
 
+    @pytest.mark.large
     @pytest.mark.parametrize("shape", ["paths", "targets"])
     def test_four_thousand_changes_take_at_most_150_lines(self, shape: str) -> None:
         assert render(large_plan(shape, 4000, others=20)).count("\n") <= 150
