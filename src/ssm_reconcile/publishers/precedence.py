@@ -76,10 +76,9 @@ def _precedence(comments: PullRequestComments, known: Sequence[MarkedBody]) -> s
             return "is merged" if pull.merged_at else "is closed"
         if context.head and pull.head != context.head:
             return "has a newer commit"
-    newest = max((one.number("run") for one in known), default=0)
-    return (
-        f"has a comment of run {newest}, which is newer" if context.run and newest > int(context.run) else ""
-    )
+    runs = [one.number("run") for one in known]
+    newer = [run for run in runs if context.run and run > int(context.run)]
+    return f"has a comment of run {max(newer)}, which is newer" if newer else ""
 
 
 def _is_shown(
