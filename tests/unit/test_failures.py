@@ -95,6 +95,21 @@ def test_a_failure_instead_of_a_response_has_a_kind(error: Exception, kind: Trou
     assert SECRET not in f"{failure!r} {failure} {failure.args} {failure.remedy} {failure.code}"
 
 
+@pytest.mark.parametrize(
+    ("error", "is_answered"),
+    [
+        (answered("AccessDeniedException"), True),
+        (ResponseParserError(SECRET), True),
+        (sdk.NoCredentialsError(), True),
+        (sdk.EndpointConnectionError(endpoint_url="https://x"), False),
+        (sdk.ReadTimeoutError(endpoint_url="https://x"), False),
+        (OSError("no route to host"), False),
+    ],
+)
+def test_only_a_failure_of_the_network_is_without_an_answer(error: Exception, is_answered: bool) -> None:
+    assert named(error).answered is is_answered
+
+
 def test_a_downgrade_is_recognised_by_its_message_and_the_message_is_dropped() -> None:
     expected = f"This parameter uses the advanced-parameter tier. You can't downgrade a parameter. {SECRET}"
     failure = named(answered("ValidationException", expected))

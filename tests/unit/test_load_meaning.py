@@ -433,6 +433,11 @@ def test_one_mistake_makes_one_finding() -> None:
     assert [one.code for one in findings(text)] == ["bad-format", "bad-format", "bad-name-text"]
 
 
+def test_a_missing_property_hides_no_error_of_meaning_beside_it() -> None:
+    text = BASE.replace("name: prod\n", "").replace("/prod/**", "/prod/")
+    assert [one.code for one in findings(text)] == ["missing-property", "bad-pattern"]
+
+
 def test_a_reserved_tag_has_one_finding_whatever_else_it_is() -> None:
     text = plus("tags: {ignore: ['aws:*'], add: {aws:x: a}}")
     assert [one.code for one in findings(text)] == ["reserved-tag"]

@@ -81,13 +81,11 @@ def test_a_new_conflict_is_posted_though_the_changes_and_so_the_plan_id_are_the_
     assert f"sha256:{document['plan_id']}" in comment.body
 
 
-@pytest.mark.parametrize("case", ["expired", "old", "none", "another name", "no run"])
+@pytest.mark.parametrize("case", ["expired", "none", "another name", "no run"])
 def test_a_plan_without_its_artifact_is_posted_again(shown: Hub, cli: Cli, case: str) -> None:
     match case:
         case "expired":
             shown.artifacts[0].expired = True
-        case "old":  # an apply refuses it from the age of seven days
-            shown.backdate(RUN, days=5.1)
         case "none":
             shown.artifacts.clear()
         case "another name":
@@ -97,6 +95,15 @@ def test_a_plan_without_its_artifact_is_posted_again(shown: Hub, cli: Cli, case:
     assert cli("publish", "plan.json", *REQUEST).exit_code == 0
     assert outputs()["replanned"] == "true"
     assert [comment.edits for comment in shown.comments] == [1]
+
+
+@pytest.mark.parametrize(("days", "replanned"), [(4.9, "false"), (5.1, "true")])
+def test_the_same_plan_is_stored_again_two_days_before_a_merge_refuses_its_age(
+    shown: Hub, cli: Cli, days: float, replanned: str
+) -> None:
+    shown.backdate(RUN, days=days)
+    assert cli("publish", "plan.json", *REQUEST).exit_code == 0
+    assert outputs()["replanned"] == replanned
 
 
 def test_the_artifact_of_an_earlier_replan_has_the_number_in_its_name(shown: Hub, cli: Cli) -> None:

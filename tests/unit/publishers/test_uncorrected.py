@@ -82,6 +82,17 @@ def test_a_comment_with_another_plan_or_state_that_stays_is_an_error_of_its_own(
     assert "pull-requests: write" in error.remedy
 
 
+def test_the_cause_of_a_comment_that_stays_is_the_refusal_of_the_first_way(
+    hub: Hub, publish: Publish
+) -> None:
+    publish(plan("on"))
+    hub.fail("PATCH", "comments/", 422)
+    hub.fail("POST", "comments$", 403)
+    with pytest.raises(OutdatedCommentError) as caught:
+        publish(plan("off"))
+    assert "HTTP 422" in caught.value.message
+
+
 def test_a_comment_with_the_same_plan_that_stays_is_not_out_of_date(hub: Hub, publish: Publish) -> None:
     publish(plan(), run="1")
     hub.denied.add("comment")

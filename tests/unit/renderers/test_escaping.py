@@ -46,6 +46,8 @@ def test_every_control_format_and_blank_character_counts_as_unsafe() -> None:
         ("/app/\u0440assword", r"/app/\u0440assword"),
         ("\u041c\u043e\u0441\u043a\u0432a", "\u041c\u043e\u0441\u043a\u0432" + r"\u0061"),
         ("\u03bfnline", r"\u03bfnline"),
+        ("\u0430b", r"\u0430b"),
+        ("b\u0430", r"b\u0430"),
         ("\uff50assword", r"\uff50assword"),
         ("p\u0430\u0301ypal", r"p\u0430" + "\u0301ypal"),
     ],

@@ -55,7 +55,9 @@ def test_a_pending_delete_is_never_folded(level: int) -> None:
 
 
 def test_changes_that_only_the_previous_spec_makes_are_listed() -> None:
-    assert "+ /shop/dropped  (us-west-2)" in fold(plan_comment(VIEW), "No longer made")
+    dropped = fold(plan_comment(VIEW), "No longer made")
+    assert "+ /shop/dropped  (us-west-2)" in dropped
+    assert "<b>Create: 1</b>" in dropped  # neither withheld nor pending
     for text in (plan_comment(VIEW), plan_summary(VIEW)):
         assert text.count("/shop/dropped") == text.count("No longer made") == 1
 

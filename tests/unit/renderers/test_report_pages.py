@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -101,6 +102,21 @@ def test_a_report_of_an_earlier_version_names_the_action() -> None:
 def test_the_title_of_the_page_is_not_repeated_below_it() -> None:
     page = report_html(applied(plans.twelve()))
     assert page.count("pplied 12 of 12 changes") == 2  # in <title> and <h1>
+
+
+def test_the_page_of_a_report_counts_the_results_of_each_target() -> None:
+    plan = plans.plan_of(
+        [plans.create(target, name) for target in (HERE, "us-west-2") for name in ("/a", "/b")]
+    )
+    results = (Result.APPLIED, Result.FAILED, Result.APPLIED, Result.APPLIED)
+    outcomes = tuple(map(Outcome, plan.changes, results))
+    page = report_html(ReportView(plans.report_document_of(Report(plan, outcomes))))
+    rows = re.findall(r"<code>([a-z0-9-]+)</code></th>(.*?)</tr>", page)
+    assert {target: re.findall(r'data-w="(.*?)">(.*?)</td>', cells) for target, cells in rows} == {
+        "ap-southeast-2": [],
+        HERE: [("applied", "1"), ("failed", "<b>1</b>")],
+        "us-west-2": [("applied", "2")],
+    }
 
 
 def guarded_report() -> ReportView:

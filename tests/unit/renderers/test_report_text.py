@@ -170,6 +170,19 @@ def test_a_thousand_outcomes_take_at_most_150_lines() -> None:
     assert "  · create   /team-" in text
 
 
+@pytest.mark.parametrize(("notes", "paths", "below"), [(1, 59, 70), (2, 29, 40), (3, 18, 28), (4, 14, 18)])
+def test_groups_of_applied_changes_are_listed_by_the_deepest_paths_that_fit(
+    notes: int, paths: int, below: int
+) -> None:
+    names = {f"{i}": [f"/{i}-{n % paths}/{n}/{x}" for n in range(below) for x in "ab"] for i in range(notes)}
+    outcomes = [
+        Outcome(one, Result.APPLIED, note=i) for i in names for name in names[i] for one in created(name)
+    ]
+    text = text_of(Outcome(*created("/single"), Result.APPLIED), *outcomes)
+    assert text.count("/** × ") == notes * paths
+    assert "other paths" not in text
+
+
 def test_the_numbers_of_applied_changes_by_path_add_up() -> None:
     both = [one for i in range(40) for one in created(f"/a/{i}", "eu-west-1", "us-west-2")]
     one = created("/a/only", "eu-west-1")
