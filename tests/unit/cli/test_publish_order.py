@@ -51,10 +51,12 @@ def test_a_plan_of_an_old_commit_or_after_the_end_writes_no_comment(
 def test_a_plan_leaves_the_comment_of_a_newer_run(hub: Hub, cli: Cli, words: tuple[str, ...]) -> None:
     twelve()
     newer = hub.say(NUMBER, marker(run=NEWER))
+    hub.say(NUMBER, marker(run=str(RUN + 2), scope="staging"))
+    hub.say(NUMBER, marker(run=OLDER, scope="test"))
     result = cli("publish", *words)
     assert result.exit_code == 0, result.stderr
-    assert f"Pull request 7 has a comment of run {NEWER}, which is newer" in result.stderr
-    assert (newer.edits, len(hub.comments)) == (0, 1)
+    assert f"Pull request 7 has a comment of run {RUN + 2}, which is newer" in result.stderr
+    assert (newer.edits, len(hub.comments)) == (0, 3)
 
 
 @pytest.mark.parametrize("run", [str(RUN), OLDER, "", "²", "9" * 30])
@@ -62,7 +64,14 @@ def test_a_plan_edits_the_comment_of_this_run_of_an_older_or_of_no_run(hub: Hub,
     hub.say(NUMBER, marker(run=run))
     assert cli("publish", save(plans.document_of(plans.in_sync()))).exit_code == 0
     (comment,) = hub.comments
-    assert (facts_of(comment.body) or {})["run"] == str(RUN)
+    assert (comment.edits, (facts_of(comment.body) or {})["run"]) == (1, str(RUN))
+
+
+def test_without_the_id_of_a_run_no_run_is_newer(hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_RUN_ID")
+    comment = hub.say(NUMBER, marker(run=NEWER))
+    assert cli("publish", twelve()).exit_code == 0
+    assert comment.edits == 1
 
 
 def test_a_comment_of_another_author_with_a_newer_run_stops_nothing(hub: Hub, cli: Cli) -> None:

@@ -178,7 +178,7 @@ def test_groups_of_applied_changes_are_listed_by_the_deepest_paths_that_fit(
     outcomes = [
         Outcome(one, Result.APPLIED, note=i) for i in names for name in names[i] for one in created(name)
     ]
-    text = text_of(Outcome(*created("/single"), Result.APPLIED), *outcomes)
+    text = text_of(Outcome(plans.create("eu-west-1", "/single"), Result.APPLIED), *outcomes)
     assert text.count("/** × ") == notes * paths
     assert "other paths" not in text
 
