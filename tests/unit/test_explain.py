@@ -242,8 +242,10 @@ def test_an_attribute_that_only_the_source_of_a_conflict_has_is_added() -> None:
 
 def test_a_value_that_is_to_be_created_is_shown() -> None:
     aws = SimulatedAws()
-    aws.put("/p/a", "v")
-    assert [fact for fact in explained(aws).facts if fact[0] == "differs"] == [("differs", "value  v")]
+    aws.put("/p/a", "v", tags={"team": "a"})
+    found = explained(aws).facts
+    assert ("source tags", "team=a") in found
+    assert [fact for fact in found if fact[0] == "differs"] == [("differs", "value  v")]
 
 
 def test_the_source_of_a_replica_that_is_not_placed_any_more_is_a_fact() -> None:

@@ -603,6 +603,9 @@ def subject_fits(policy: Mapping[str, Any], subject: str) -> bool:
     (statement,) = policy["Statement"]
     wanted = statement["Condition"]["StringEquals"]
     assert wanted["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRoleWithWebIdentity")
+    provider = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+    assert (policy["Version"], statement["Principal"]) == ("2012-10-17", {"Federated": provider})
     return subject in wanted["token.actions.githubusercontent.com:sub"]
 
 

@@ -12,6 +12,9 @@ from tests.doubles.iam import Request
 
 ACCOUNT = "123456789012"
 ID = "11111111-2222-3333-4444-555555555555"
+SHARED = "arn:aws:kms:us-east-2:210987654321:key/22222222-2222-3333-4444-555555555555"
+"""A key of another account."""
+ARN = f"arn:aws:kms:us-east-2:{ACCOUNT}"
 MULTI_REGION = "mrk-0123456789abcdef0123456789abcdef"
 SPEC = f"""\
 version: 1
@@ -20,7 +23,7 @@ source: {{ region: us-east-1, account: "{ACCOUNT}" }}
 targets:
   - region: us-east-2
     account: "{ACCOUNT}"
-    kms: {{ keys: {{ alias/own: alias/own-here, alias/number: {ID} }} }}
+    kms: {{ keys: {{ alias/own: alias/own-here, alias/number: {ID}, alias/arn: "{SHARED}" }} }}
   - region: eu-west-1
     account: "{ACCOUNT}"
     kms: {{ keys: {{ alias/aws/ssm: alias/of-the-managed-key }} }}
@@ -31,12 +34,15 @@ parameters: {{ include: ["/prod/**"] }}
 kms:
   - source: alias/app
     targets: {{ us-east-2: alias/app-here, eu-west-2: alias/app-there }}
+  - source: arn:aws:kms:us-east-1:{ACCOUNT}:alias/with-an-arn
+    targets: {{ us-east-2: "{ARN}:alias/with-an-arn-here" }}
 delete: owned
 """
 WITHOUT_DEFAULT = SPEC.replace("default: alias/dr", "{}").replace("kms: { {} }", "kms: {}")
 NAMES = (
-    "alias/own", "alias/own-here", "alias/number", "alias/app", "alias/app-here", "alias/app-there",
-    "alias/of-the-managed-key", "alias/dr", "alias/aws/ssm", "alias/another", ID, MULTI_REGION,
+    "alias/own", "alias/own-here", "alias/number", "alias/arn", "alias/with-an-arn", "alias/with-an-arn-here",
+    "alias/app", "alias/app-here", "alias/app-there",
+    "alias/of-the-managed-key", "alias/dr", "alias/aws/ssm", "alias/another", ID, SHARED, MULTI_REGION,
 )  # fmt: skip
 
 
@@ -51,7 +57,8 @@ def usable(text: str, phase: PolicyPhase, action: str, region: str) -> set[str]:
         }
         if name.startswith("alias/"):
             context["kms:ResourceAliases"] = (name,)
-        request = Request(action, f"arn:aws:kms:{region}:{ACCOUNT}:key/{key}", context)
+        arn = name if name == SHARED else f"arn:aws:kms:{region}:{ACCOUNT}:key/{key}"
+        request = Request(action, arn, context)
         found |= {name} if iam.allowed(policy.document(), request) else set()
     return found
 
@@ -59,7 +66,10 @@ def usable(text: str, phase: PolicyPhase, action: str, region: str) -> set[str]:
 @pytest.mark.parametrize(
     ("region", "expected"),
     [
-        ("us-east-2", {"alias/own-here", "alias/app-here", ID, MULTI_REGION}),
+        (
+            "us-east-2",
+            {"alias/own-here", "alias/app-here", "alias/with-an-arn-here", ID, SHARED, MULTI_REGION},
+        ),
         ("eu-west-1", {"alias/of-the-managed-key", MULTI_REGION}),
         ("eu-west-2", {"alias/dr", "alias/app-there"}),
     ],
@@ -76,7 +86,17 @@ def test_replicas_are_encrypted_with_the_keys_of_their_target_only(region: str, 
 def test_the_source_is_decrypted_with_the_mapped_keys_or_with_any_if_a_target_has_a_default(
     phase: PolicyPhase,
 ) -> None:
-    mapped = {"alias/own", "alias/number", "alias/app", MULTI_REGION}
+    mapped = {"alias/own", "alias/number", "alias/arn", "alias/app", "alias/with-an-arn", MULTI_REGION}
     assert usable(WITHOUT_DEFAULT, phase, "kms:Decrypt", "us-east-1") == mapped
-    assert usable(SPEC, phase, "kms:Decrypt", "us-east-1") == set(NAMES)
+    assert usable(SPEC, phase, "kms:Decrypt", "us-east-1") == set(NAMES) - {SHARED}
     assert usable(SPEC, phase, "kms:Encrypt", "us-east-1") == set()
+
+
+def test_the_keys_of_a_policy_are_sorted() -> None:
+    (policy,) = policies(load_text(SPEC).replications, PolicyPhase.APPLY)
+    aliases = [f"alias/{name}-here" for name in ("app", "own", "with-an-arn")]
+    ids = [f"{ARN}:key/{ID}", f"{ARN}:key/mrk-*", SHARED]
+    found = {one["Sid"]: one for one in policy.document()["Statement"]}
+    assert found["EncryptReplicas"]["Resource"] == ids
+    values = found["EncryptReplicasByAlias"]["Condition"]["ForAnyValue:StringEquals"]
+    assert values == {"kms:ResourceAliases": aliases}
