@@ -15,6 +15,8 @@ ID = "11111111-2222-3333-4444-555555555555"
 SHARED = "arn:aws:kms:us-east-2:210987654321:key/22222222-2222-3333-4444-555555555555"
 """A key of another account."""
 ARN = f"arn:aws:kms:us-east-2:{ACCOUNT}"
+OTHER_ACCOUNT = "210987654321"
+ID_OF_THEIRS = "33333333-2222-3333-4444-555555555555"
 MULTI_REGION = "mrk-0123456789abcdef0123456789abcdef"
 SPEC = f"""\
 version: 1
@@ -42,11 +44,12 @@ WITHOUT_DEFAULT = SPEC.replace("default: alias/dr", "{}").replace("kms: { {} }",
 NAMES = (
     "alias/own", "alias/own-here", "alias/number", "alias/arn", "alias/with-an-arn", "alias/with-an-arn-here",
     "alias/app", "alias/app-here", "alias/app-there",
-    "alias/of-the-managed-key", "alias/dr", "alias/aws/ssm", "alias/another", ID, SHARED, MULTI_REGION,
+    "alias/of-the-managed-key", "alias/dr", "alias/aws/ssm", "alias/another", "alias/theirs",
+    ID, ID_OF_THEIRS, SHARED, MULTI_REGION,
 )  # fmt: skip
 
 
-def usable(text: str, phase: PolicyPhase, action: str, region: str) -> set[str]:
+def usable(text: str, phase: PolicyPhase, action: str, region: str, account: str = ACCOUNT) -> set[str]:
     """Return the keys, named by an alias or an id, that an action may use for a parameter of a region."""
     (policy,) = policies(load_text(text).replications, phase)
     found = set()
@@ -57,7 +60,7 @@ def usable(text: str, phase: PolicyPhase, action: str, region: str) -> set[str]:
         }
         if name.startswith("alias/"):
             context["kms:ResourceAliases"] = (name,)
-        arn = name if name == SHARED else f"arn:aws:kms:{region}:{ACCOUNT}:key/{key}"
+        arn = name if name == SHARED else f"arn:aws:kms:{region}:{account}:key/{key}"
         request = Request(action, arn, context)
         found |= {name} if iam.allowed(policy.document(), request) else set()
     return found
@@ -100,3 +103,27 @@ def test_the_keys_of_a_policy_are_sorted() -> None:
     assert found["EncryptReplicas"]["Resource"] == ids
     values = found["EncryptReplicasByAlias"]["Condition"]["ForAnyValue:StringEquals"]
     assert values == {"kms:ResourceAliases": aliases}
+
+
+@pytest.mark.parametrize("base", [SPEC, WITHOUT_DEFAULT])
+@pytest.mark.parametrize(
+    ("reference", "name"), [("alias/theirs",) * 2, (f"key/{ID_OF_THEIRS}", ID_OF_THEIRS)]
+)
+def test_an_arn_allows_the_key_in_the_account_that_it_names_only(
+    base: str, reference: str, name: str
+) -> None:
+    text = base.replace(f"{ACCOUNT}:alias/with-an-arn-here", f"{OTHER_ACCOUNT}:{reference}")
+    text = text.replace(f"{ACCOUNT}:alias/with-an-arn", f"{OTHER_ACCOUNT}:{reference}")
+    for action in ("kms:Encrypt", "kms:Decrypt"):
+        assert usable(text, PolicyPhase.APPLY, action, "us-east-2", OTHER_ACCOUNT) == {name, SHARED}
+        assert name not in usable(text, PolicyPhase.APPLY, action, "us-east-2")
+    assert usable(text, PolicyPhase.PLAN, "kms:Decrypt", "us-east-1", OTHER_ACCOUNT) == {name}
+    assert (name in usable(text, PolicyPhase.PLAN, "kms:Decrypt", "us-east-1")) is (base is SPEC)
+
+
+def test_keys_that_any_key_of_an_unknown_account_covers_are_not_listed() -> None:
+    text = SPEC.replace(f', account: "{ACCOUNT}" }}\ntargets', " }\ntargets")
+    assert text != SPEC
+    (policy,) = policies(load_text(text).replications, PolicyPhase.PLAN)
+    used = [one for one in policy.document()["Statement"] if one["Sid"].startswith("DecryptSource")]
+    assert [one["Resource"] for one in used] == [["arn:aws:kms:us-east-1:*:key/*"]]

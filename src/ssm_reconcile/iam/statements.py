@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -291,22 +292,21 @@ def _key_statements(
         parameters: ARNs of the parameters.
     """
     context: Condition = ("StringLike", "kms:EncryptionContext:PARAMETER_ARN", parameters)
-    ids, aliases = set(), set()
+    own = _arn(place, "kms", "")
+    ids: set[str] = set()
+    aliases: dict[str, set[str]] = {}
     for reference in references:
-        name = reference.rpartition(":")[2] if reference.startswith("arn:") else reference
+        home, _, name = (reference if ":" in reference else own + reference).rpartition(":")
         if name.startswith("alias/"):
-            aliases.add(name)
-        elif reference.startswith("arn:"):
-            ids.add(reference)
+            aliases.setdefault(f"{home}:key/*", set()).add(name)
         else:
-            ids.add(_arn(place, "kms", f"key/{name.removeprefix('key/')}"))
-    any_key = _arn(place, "kms", "key/*")
+            ids.add(f"{home}:key/{name.removeprefix('key/')}")
+    any_key = f"{own}key/*"
     if any_key in ids:
-        ids, aliases = {any_key}, set()
-    found = []
-    if ids:
-        found.append(Statement(sid, actions, tuple(sorted(ids)), (context,)))
-    if aliases:
-        by_alias = ("ForAnyValue:StringEquals", "kms:ResourceAliases", tuple(sorted(aliases)))
-        found.append(Statement(f"{sid}ByAlias", actions, (any_key,), (context, by_alias)))
+        ids = {any_key, *(one for one in ids if not fnmatchcase(one, any_key))}
+        aliases = {keys: names for keys, names in aliases.items() if not fnmatchcase(keys, any_key)}
+    found = [Statement(sid, actions, tuple(ids), (context,))] if ids else []
+    for keys, names in sorted(aliases.items()):
+        by_alias = ("ForAnyValue:StringEquals", "kms:ResourceAliases", tuple(sorted(names)))
+        found.append(Statement(f"{sid}ByAlias", actions, (keys,), (context, by_alias)))
     return found
