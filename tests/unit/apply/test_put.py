@@ -79,6 +79,15 @@ class TestCreate:
         assert (aws.value("/p/a"), aws.version("/p/a")) == ("theirs", 1)
         assert aws.world.tags(aws.there, "/p/a") == {"mine": "1"}
 
+    def test_a_replica_that_another_run_created_at_the_same_time_is_stale(self) -> None:
+        """Both runs have the same record; only a lost response makes it the record of this run."""
+        aws, plan = created()
+        assert result(aws.carry_out(plan)) == ("applied", "")
+        assert result(aws.carry_out(plan)) == (
+            "stale",
+            "a parameter with this name was created since the plan",
+        )
+
     @pytest.mark.parametrize(
         ("act", "message"),
         [
