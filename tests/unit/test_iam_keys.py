@@ -96,13 +96,17 @@ def test_the_source_is_decrypted_with_the_mapped_keys_or_with_any_if_a_target_ha
 
 
 def test_the_keys_of_a_policy_are_sorted() -> None:
-    (policy,) = policies(load_text(SPEC).replications, PolicyPhase.APPLY)
+    theirs = f"arn:aws:kms:us-east-2:{OTHER_ACCOUNT}"
+    text = SPEC.replace("alias/number", f'alias/other: "{theirs}:alias/theirs", alias/number')
+    (policy,) = policies(load_text(text).replications, PolicyPhase.APPLY)
     aliases = [f"alias/{name}-here" for name in ("app", "own", "with-an-arn")]
     ids = [f"{ARN}:key/{ID}", f"{ARN}:key/mrk-*", SHARED]
     found = {one["Sid"]: one for one in policy.document()["Statement"]}
     assert found["EncryptReplicas"]["Resource"] == ids
     values = found["EncryptReplicasByAlias"]["Condition"]["ForAnyValue:StringEquals"]
     assert values == {"kms:ResourceAliases": aliases}
+    places = [found[f"EncryptReplicasByAlias{number}"]["Resource"] for number in ("", "2")]
+    assert places == [[f"{ARN}:key/*"], [f"{theirs}:key/*"]]
 
 
 @pytest.mark.parametrize("base", [SPEC, WITHOUT_DEFAULT])
@@ -123,7 +127,8 @@ def test_an_arn_allows_the_key_in_the_account_that_it_names_only(
 
 def test_keys_that_any_key_of_an_unknown_account_covers_are_not_listed() -> None:
     text = SPEC.replace(f', account: "{ACCOUNT}" }}\ntargets', " }\ntargets")
-    assert text != SPEC
+    text = text.replace("alias/own: ", f'"arn:aws:kms:us-east-1:{OTHER_ACCOUNT}:key/{ID}": ')
+    assert text.count(OTHER_ACCOUNT) == 2
     (policy,) = policies(load_text(text).replications, PolicyPhase.PLAN)
     used = [one for one in policy.document()["Statement"] if one["Sid"].startswith("DecryptSource")]
     assert [one["Resource"] for one in used] == [["arn:aws:kms:us-east-1:*:key/*"]]
