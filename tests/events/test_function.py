@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -86,8 +87,10 @@ class TestTheTimeOfAnInvocation:
 
 
 class TestAPassThatFails:
-    def fail(self, account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
-        """Make each plan fail; return the number of names of each."""
+    def fail(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception, count: int = 3
+    ) -> list[int]:
+        """Change some parameters, and make each plan fail; return the number of names of each."""
         planned: list[int] = []
 
         def fails(_: NamePlanner, wanted: Any, __: Any = None) -> NamePlan:
@@ -95,7 +98,7 @@ class TestAPassThatFails:
             raise error
 
         monkeypatch.setattr(NamePlanner, "plan", fails)
-        for name in names(3):
+        for name in names(count):
             account.put(account.here, name, "v")
         return planned
 
@@ -115,6 +118,16 @@ class TestAPassThatFails:
         planned = self.fail(account, monkeypatch, KeyError("x"))
         stack.poll()
         assert (planned, len(stack.queue.messages)) == ([3, 1, 1, 1], 3)
+        assert metrics(capsys.readouterr().out)["Failed"] == 3
+
+    def test_a_defect_counts_each_name_of_a_message(
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        self.fail(account, monkeypatch, KeyError("x"))
+        stack.queue.messages.clear()
+        stack.queue.send(json.dumps({"names": names(3)}))
+        stack.poll()
         assert metrics(capsys.readouterr().out)["Failed"] == 3
 
 

@@ -2,88 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Logger
 
 from ssm_reconcile.errors import ReconcileError, Trouble
-from ssm_reconcile.event.aws_clients import AwsClients
 from ssm_reconcile.event.events import FullRun, Message, Names, Operation, Rejected, read_document
-from ssm_reconcile.event.invocation_log import InvocationLog
 from ssm_reconcile.event.messages import LONGEST_PAUSE, MOST_ATTEMPTS, NAMES_A_PASS, Inbox
-from ssm_reconcile.event.name_run import NameRunResult
 from ssm_reconcile.event.requests import NameResult, Retry, RetryCause
-from ssm_reconcile.event.state import MessageAttempts, State, TableUnavailableError
+from ssm_reconcile.event.state import MessageAttempts, TableUnavailableError
 from ssm_reconcile.event.timer import Timer
 from tests.builders import store_error
-from tests.doubles.clock import FakeClock
-from tests.events.memory_table import MemoryTable
 from tests.events.pump import metrics
-
-ENVIRONMENT = {"QUEUE_URL": "queue", "DEAD_LETTERS_URL": "dead"}
-
-
-class Clients(AwsClients):
-    """Records what is sent; `fails` makes every call fail."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[Mapping[str, Any]] = []
-        self.dead: list[tuple[str, str]] = []
-        self.pauses: dict[str, int] = {}
-        self.fails = False
-
-    def _check(self) -> None:
-        if self.fails:
-            raise ReconcileError("SendMessage failed")
-
-    def send(self, queue: str, documents: Iterable[Mapping[str, Any]]) -> None:
-        """Record documents."""
-        self._check()
-        assert queue == "queue"
-        self.sent += documents
-
-    def send_dead_letter(self, queue: str, body: str, reason: str) -> None:
-        """Record a dead letter."""
-        self._check()
-        assert queue == "dead"
-        self.dead.append((body, reason))
-
-    def postpone(self, queue: str, receipts: Iterable[tuple[str, int]]) -> None:
-        """Record pauses."""
-        self._check()
-        assert queue == "queue"
-        self.pauses |= dict(receipts)
-
-
-class Stage:
-    """An inbox with its surroundings."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.clients = Clients()
-        self.table = MemoryTable()
-        self.state: State | None = State(self.table, self.clock)
-        self.environment = dict(ENVIRONMENT)
-        self.lines = io.StringIO()
-        self.log = InvocationLog(Logger(service=str(uuid.uuid4()), stream=self.lines), "prod")
-
-    def inbox(self, *messages: Message) -> Inbox:
-        return Inbox(messages, self.environment, self.clients, self.state, Timer(self.clock), self.log)
-
-    def fail(self, cause: RetryCause, received: int = 1) -> tuple[list[str], int | None]:
-        """Retry the one message for a cause; return what is retried, and its pause."""
-        message = named("m", "/a", received=received)
-        inbox = self.inbox(message)
-        self.clients.pauses.clear()
-        take(inbox, message, NameResult("/a", retry=Retry(cause, "why")))
-        return inbox.settle(), self.clients.pauses.get("r-m")
+from tests.unit.event.inbox_stage import ENVIRONMENT, Stage, named, take
 
 
 @pytest.fixture
@@ -91,19 +25,6 @@ def stage() -> Iterator[Stage]:
     found = Stage()
     yield found
     found.log.flush()  # Powertools keeps metrics that were not written for the next invocation
-
-
-def named(identifier: str, *names: str, received: int = 1, sent: datetime | None = None) -> Message:
-    receipt = f"r-{identifier}" if identifier else ""
-    return Message(Names(names), identifier, receipt, received, sent, json.dumps(list(names)))
-
-
-def take(inbox: Inbox, message: Message, *results: NameResult) -> None:
-    """Give the results of a pass with one message to an inbox."""
-    names = frozenset(result.name for result in results)
-    (known,) = (one for one in inbox.work if one.body == message.body)
-    inbox.written([(known, names)])
-    inbox.take([(known, names)], NameRunResult(tuple(results)))
 
 
 class TestPasses:
@@ -244,6 +165,26 @@ class TestPauses:
         self, stage: Stage, received: int, pause: int
     ) -> None:
         assert stage.fail(RetryCause.BUSY, received) == (["m"], pause)
+
+    @pytest.mark.parametrize("cause", [RetryCause.OUTAGE, RetryCause.BUSY, RetryCause.LOOK, RetryCause.OWN])
+    @pytest.mark.parametrize(("seconds", "is_dead"), [(-1, False), (0, True), (1, True)])
+    def test_a_message_that_is_retried_after_84_hours_is_a_dead_letter(
+        self, stage: Stage, cause: RetryCause, seconds: int, *, is_dead: bool
+    ) -> None:
+        """Its queue drops it after 96 hours, without a dead letter."""
+        sent = stage.clock.now() - timedelta(hours=84, seconds=seconds)
+        message = named("m", "/a", received=300, sent=sent)
+        inbox = stage.inbox(message)
+        take(inbox, message, NameResult("/a", retry=Retry(cause, "why")))
+        assert inbox.settle() == ([] if is_dead else ["m"])
+        assert stage.clients.dead == ([('["/a"]', "why")] if is_dead else [])
+
+    def test_an_old_message_that_is_done_is_not_a_dead_letter(self, stage: Stage) -> None:
+        message = named("m", "/a", received=300, sent=stage.clock.now() - timedelta(hours=90))
+        inbox = stage.inbox(message)
+        take(inbox, message, NameResult("/a"))
+        assert inbox.settle() == []
+        assert not stage.clients.dead
 
     def test_outages_between_attempts_do_not_count(self, stage: Stage) -> None:
         for number in range(MOST_ATTEMPTS - 1):
@@ -418,6 +359,18 @@ class TestAttempts:
             inbox.settle()
         assert stage.state is not None
         assert stage.state.read_attempts(["m"]) == {"m": MessageAttempts(3, {"/a": 2, "/b": 1})}
+
+    @pytest.mark.parametrize("order", [("m", "n"), ("n", "m")])
+    def test_of_two_messages_for_a_name_the_higher_count_of_writes_holds(
+        self, stage: Stage, order: tuple[str, str]
+    ) -> None:
+        """With the lower one a replica that is contended would be written again."""
+        assert stage.state is not None
+        stage.state.write_attempts("m", MessageAttempts(2, {"prod east /a": 2}))
+        stage.state.write_attempts("n", MessageAttempts(1, {"prod east /a": 1}))
+        inbox = stage.inbox(*(named(one, "/a", received=3) for one in order))
+        found = inbox.written([(message, frozenset({"/a"})) for message in inbox.work])
+        assert found == {"prod east /a": 2}
 
     @pytest.mark.parametrize(("received", "retried"), [(1, False), (2, True)])
     def test_a_message_is_retried_from_its_second_receive(
