@@ -33,7 +33,7 @@ test: .venv/dev.stamp ## tests in parallel; PYTEST="-k name" passes options to p
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
 test-fast: .venv/dev.stamp ## unit tests, cases and contract tests that take milliseconds; takes a minute
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not bench and not slow and not large" tests/unit tests/cases tests/contract $(PYTEST)
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not bench and not slow and not large" tests/unit tests/cases tests/contract $(PYTEST)
 
 test-slow: .venv/dev.stamp ## tests that install wheel and function, and histories of pull requests; takes 6 minutes
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow tests/e2e tests/events tests/workflows $(PYTEST)
