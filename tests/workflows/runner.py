@@ -311,9 +311,14 @@ set -euo pipefail
 case "$1 ${{2:-}} ${{3:-}}" in
   "-I -m venv")
     mkdir -p "$4/bin"
-    printf '#!/usr/bin/env bash\\nprintf "%%s\\\\n" "$*" >> "{noted}"\\n' > "$4/bin/python"
-    printf '#!/usr/bin/env bash\\nexec {command} "$@"\\n' \\
-      > "$4/bin/ssm-reconcile"
+    cat > "$4/bin/python" <<'END'
+#!/usr/bin/env bash
+printf "%s\\n" "$*" >> "{noted}"
+END
+    cat > "$4/bin/ssm-reconcile" <<'END'
+#!/usr/bin/env bash
+exec {command} "$@"
+END
     chmod +x "$4/bin/python" "$4/bin/ssm-reconcile"
     ;;
   *) exec "{real}" -I -S "$@" ;;
