@@ -11,6 +11,7 @@ import pytest
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.by_name import NamePlan, NamePlanner
 from ssm_reconcile.errors import ReconcileError, Trouble
+from ssm_reconcile.event.messages import NAMES_A_PASS
 from ssm_reconcile.event.state import State, TableUnavailableError
 from ssm_reconcile.model import Access, KeyState, Place
 from ssm_reconcile.stores.base import Store
@@ -111,21 +112,21 @@ class TestAPassThatFails:
         assert (planned, len(stack.queue.messages)) == ([3], 3)
         assert not metrics(capsys.readouterr().out)["Failed"]
 
+    @pytest.mark.parametrize(("count", "tried"), [(1, [1]), (2, [2, 1, 1]), (3, [3, 1, 1, 1])])
     def test_a_defect_is_tried_for_each_message_and_counted_for_each_name(
         self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
+        capsys: pytest.CaptureFixture[str], count: int, tried: list[int],
     ) -> None:  # fmt: skip
-        planned = self.fail(account, monkeypatch, KeyError("x"))
+        planned = self.fail(account, monkeypatch, KeyError("x"), count)
         stack.poll()
-        assert (planned, len(stack.queue.messages)) == ([3, 1, 1, 1], 3)
-        assert metrics(capsys.readouterr().out)["Failed"] == 3
+        assert (planned, len(stack.queue.messages)) == (tried, count)
+        assert metrics(capsys.readouterr().out)["Failed"] == count
 
     def test_a_defect_counts_each_name_of_a_message(
         self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:  # fmt: skip
-        self.fail(account, monkeypatch, KeyError("x"))
-        stack.queue.messages.clear()
+        self.fail(account, monkeypatch, KeyError("x"), 0)
         stack.queue.send(json.dumps({"names": names(3)}))
         stack.poll()
         assert metrics(capsys.readouterr().out)["Failed"] == 3
@@ -231,6 +232,20 @@ class TestPlaces:
             account.put(account.here, "/prod/b", str(opens))
             stack.poll()
             assert opened(account) == opens
+
+    def test_after_a_problem_with_a_key_in_an_earlier_pass_they_are_opened_again(
+        self, account: Account, stack: Deployed
+    ) -> None:
+        for place in (account.here, account.there):
+            account.world.add_key(place, "alias/app")
+        account.world.set_key(account.there, "alias/app", KeyState.DISABLED)
+        account.put(account.here, "/prod/a", "v", type="SecureString", key_id="alias/app")
+        stack.queue.send(json.dumps({"names": names(NAMES_A_PASS)}))  # a pass of its own, after the event
+        stack.invoke({"Records": stack.queue.receive(2)})
+        assert opened(account) == 2
+        account.put(account.here, "/prod/b", "v")
+        stack.poll()
+        assert opened(account) == 4
 
 
 class TestHigherThroughput:

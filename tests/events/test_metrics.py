@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssm_reconcile.errors import Trouble
+from ssm_reconcile.event.full_run import FullRunSlice
 from ssm_reconcile.model import Place
 from tests.events.pump import Account, Deployed, metrics
 from tests.fake_aws.traffic import Fault, FaultPlan, lost, refused
@@ -158,7 +159,20 @@ class TestAFullRun:
         account.world.faults = fail("DescribeParameters", refused(Trouble.DENIED), account.here)
         with pytest.raises(Exception, match="the whole run failed"):
             stack.run_slice()
-        assert counts(("Failed",)) == {"Failed": 1}
+        assert counts(("Failed", "TargetUnavailable")) == {"Failed": 1, "TargetUnavailable": 1}
+
+    def test_a_defect_is_not_counted_as_a_place(
+        self, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        def fail_slice(_: FullRunSlice) -> None:
+            raise KeyError("x")
+
+        monkeypatch.setattr(FullRunSlice, "run", fail_slice)
+        with pytest.raises(Exception, match="the whole run failed"):
+            stack.run_slice()
+        counted = metrics(capsys.readouterr().out)
+        assert (counted["Failed"], counted["TargetUnavailable"]) == (1, 0)
 
     def test_changes_after_the_deadline_are_not_attempted_and_remain(
         self, account: Account, stack: Deployed, counts: Counts
