@@ -103,6 +103,9 @@ SECRETS = [
     "passkey=hunter2",
     "consumer_key=abc",
     "_auth=dTpodW50ZXIy",
+    '["pw=abc"]',
+    '\ufeff {"passw\\u006frd": "hunter2"}',
+    "REJfUEFTU1dPUkQ9aD8-Pz5-dGVyMg==",
     '{"auths": {"r.example.org": {"auth": "dTpodW50ZXIy"}}}',
     "https://x.blob.core.windows.net/c?sv=2020&sig=abcdEFGH1234%3D",
     "GH_PAT=abc",
@@ -164,6 +167,9 @@ ORDINARY = [
     "Enter your password:",
     "Basic authentication is required",
     "auth: no-login!",
+    "https://example.org/image:tag@registry:5000/x",
+    "sip:ops@example.org:5060",
+    "acct:ops@example.org:443",
     "auth: dTpod",
     '{"auth": "aW50ZXI="}',
     "cron(0 12 * * ? *)",
@@ -289,6 +295,8 @@ def test_a_text_twice_as_long_takes_about_twice_as_long(part: str) -> None:
 
 
 NAMES = {
+    "/app/githubPat": True,
+    "/app/compat": False,
     "/app/db_password": True,
     "/app/pwd": True,
     "/app/dbpwd": True,
