@@ -105,7 +105,7 @@ SECRETS = [
     "_auth=dTpodW50ZXIy",
     '["pw=abc"]',
     '\ufeff {"passw\\u006frd": "hunter2"}',
-    "REJfUEFTU1dPUkQ9aD8-Pz5-dGVyMg==",
+    "YWI9eH4_fj8KREJfUEFTU1dPUkQ9aHVudGVyMg==",
     '{"auths": {"r.example.org": {"auth": "dTpodW50ZXIy"}}}',
     "https://x.blob.core.windows.net/c?sv=2020&sig=abcdEFGH1234%3D",
     "GH_PAT=abc",

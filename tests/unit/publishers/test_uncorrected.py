@@ -150,15 +150,3 @@ def test_a_refusal_without_a_lock_names_the_permission(hub: Hub, publish: Publis
     with pytest.raises(GitHubError) as caught:
         publish(plan())
     assert "pull-requests: write" in caught.value.remedy
-
-
-def test_a_post_without_a_response_is_found_below_an_older_comment_with_the_same_text(
-    hub: Hub, github: GitHub
-) -> None:
-    comments = PullRequestComments(github, SPEC, number=NUMBER)
-    for name in ("on", "off", "on"):
-        hub.fail("PATCH", "comments/", 403)
-        hub.fail("POST", "comments$", 502, times=9, done=True)
-        comments.publish(plan_pages(plans.document_of(plan(name))), comments.find())
-    assert hub.comments[0].body == hub.comments[2].body
-    assert [one.id for one in comments.posted] == [one.id for one in hub.comments]
