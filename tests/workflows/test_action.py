@@ -316,7 +316,8 @@ def test_no_file_of_the_checkout_runs_as_the_tool(
     tmp_path: Path, script: Path, hostile: Path, searched: dict[str, str]
 ) -> None:
     tool = script.parent / "ssm-reconcile" / "bin" / "ssm-reconcile"
-    tool.write_text(f"#!{sys.executable}\nimport json, logging, sys\nprint('the tool ran')\n")
+    start = f"#!/bin/sh\n'''exec' '{sys.executable}' \"$0\"\n' '''\n"  # as pip writes for a path with a space
+    tool.write_text(f"{start}import json, logging, sys\nprint('the tool ran')\n")
     given = environment(script, command="validate") | searched
     done = subprocess.run(
         ["bash", str(script)], cwd=hostile, env=given, capture_output=True, text=True, check=False
