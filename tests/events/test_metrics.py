@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ssm_reconcile.errors import Trouble
@@ -113,6 +115,20 @@ class TestABatchOfEvents:
         stack.queue.send("not a name!")
         stack.poll()
         assert counts(("Again", "Rejected", "SpecFailed")) == {"Again": 2, "Rejected": 1, "SpecFailed": 1}
+
+
+@pytest.mark.parametrize(("name", "dimension"), [("prod", "prod"), ("", "all")])
+def test_each_metric_has_the_name_of_the_replication_as_its_dimension(
+    account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str], name: str, dimension: str
+) -> None:
+    """The alarms of a stack read the metrics with this dimension."""
+    stack.function.environment = {**stack.function.environment, "NAME": name}
+    account.put(account.here, "/prod/a", "v")
+    stack.poll()
+    stack.run_slice()
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert {one["service"] for one in documents} == {dimension}
+    assert all(one["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]] for one in documents)
 
 
 class TestAFullRun:

@@ -174,7 +174,8 @@ class TestLeases:
         answer = stack.run_slice()
         assert (answer["written"], answer["not_attempted"]) == (2, 0)
         assert account.world.names(account.there) == ["/prod/000", "/prod/002"]
-        assert logged(stack, "whole run")[-1]["leased"] == 1
+        line = logged(stack, "whole run")[-1]
+        assert (line["leased"], line["remaining"]) == (1, 1)
 
     def test_a_name_that_is_rewritten_is_leased_by_its_address_in_the_target(self, account: Account) -> None:
         rule = "rewrite: [{ match: /prod/**, in: name, from: '{source.region}', to: '{target.region}' }]\n"
