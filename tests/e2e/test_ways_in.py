@@ -120,7 +120,7 @@ def test_the_first_commands_of_the_readme_install_the_checkout_and_call_its_comm
         folder.mkdir()
     checkout = tmp_path / "ssm-reconcile"
     copy_checkout(checkout)
-    (programs / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (programs / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (programs / "python3").chmod(0o755)
     environment = environment_of(home, distributions) | {
         "PATH": f"{programs}:/usr/bin:/bin", "PIP_REQUIRE_VIRTUALENV": "1", "GIT_ALLOW_PROTOCOL": "file",

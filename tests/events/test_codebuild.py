@@ -113,7 +113,7 @@ def test_the_build_applies_the_spec_and_logs_no_value(tmp_path: Path) -> None:
     assert re.search(r"^timeout --signal=TERM .*\$\(\(MINUTES - 10\)\)m", command)
     variables = {one["Name"]: one["Value"] for one in project()["Environment"]["EnvironmentVariables"]}
     (tmp_path / variables["SPEC"]).write_text(SPEC)
-    program = f"{sys.executable} -m ssm_reconcile"
+    program = f"'{sys.executable}' -m ssm_reconcile"
     assert "/tmp/venv/bin/ssm-reconcile " in command  # noqa: S108 - a text of the template
     with moto() as url:
         client = boto3.Session("testing", "testing").client

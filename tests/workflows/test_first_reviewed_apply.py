@@ -240,7 +240,7 @@ def newcomer(
     stage.put("/app/key", SECRET, kind="SecureString")
     home, clone = tmp_path / "home", tmp_path / "params"
     home.mkdir()
-    (home / "gh").write_text(f'#!/bin/sh\nexec {sys.executable} -P {ROOT}/tests/github/gh.py "$@"\n')
+    (home / "gh").write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{ROOT}/tests/github/gh.py" "$@"\n')
     (home / "gh").chmod(0o755)
     address = f"https://github.com/{REPOSITORY}.git"
     pushing = f'[url "file://{stage.repository}"]\npushInsteadOf = {address}\n'

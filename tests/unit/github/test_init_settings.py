@@ -38,7 +38,7 @@ def fresh(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     (tmp_path / ".git").mkdir()
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "gh"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P {ROOT}/tests/github/gh.py "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{ROOT}/tests/github/gh.py" "$@"\n')
     program.chmod(0o755)
     text = SPEC.replace("region: us-east-1", 'region: us-east-1, account: "123456789012"')
     Path("replication.yaml").write_text(text)
