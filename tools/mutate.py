@@ -109,12 +109,8 @@ def run_pytest(tree: Path, folder: Path, words: Sequence[str], seconds: float | 
     """Run pytest in a tree and kill all processes that it leaves; returns its exit code, or None if late."""
     scratch = tempfile.mkdtemp(dir=tree.parent)
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment |= {
-        "PYTHONPATH": f"{tree}/src:{tree}",
-        "MUTATE_FOLDER": str(folder),
-        "COVERAGE_CORE": "ctrace",
-    }
-    environment |= {"TMPDIR": scratch, "PYTEST_DEBUG_TEMPROOT": scratch}
+    environment |= {"PYTHONPATH": f"{tree}/src:{tree}", "MUTATE_FOLDER": str(folder)}
+    environment |= {"COVERAGE_CORE": "ctrace", "TMPDIR": scratch, "PYTEST_DEBUG_TEMPROOT": scratch}
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans become children of this process
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - pytest
@@ -220,8 +216,8 @@ class Judge:
                 failed, is_late = self._run(path, site.applied(original), left)
                 if not failed:
                     break
-                if failed not in self.reliable:
-                    self.reliable[failed] = not self._run(path, original, [failed])[0]
+                if is_late or failed not in self.reliable:
+                    self.reliable[failed] = not self._run(path, original, left if is_late else [failed])[0]
                 if self.reliable[failed]:
                     result, killer = "timeout" if is_late else "killed", failed
                 left.remove(failed)
@@ -235,13 +231,13 @@ class Judge:
         self.moment += 2  # a time of its own, by which Python recognises the compiled form
         os.utime(path, (self.moment, self.moment))
         files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-        by_file = sorted(tests, key=lambda test: files.index(test.partition("::")[0]))
+        files = [file for file in files if (self.tree / file).exists()]  # `--keep`: renamed since the record
+        by_file = [test for file in files for test in tests if test.partition("::")[0] == file]
         (self.folder / "tests").write_text("\n".join(by_file))
-        failed = self.folder / "failed"
-        failed.unlink(missing_ok=True)
+        (failed := self.folder / "failed").unlink(missing_ok=True)
         late = 30 + 4 * sum(self.records.times[test][1] for test in tests)
-        code = run_pytest(self.tree, self.folder, ["-p", "no:xdist", "-x", *files], late)
-        if code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        code = files and run_pytest(self.tree, self.folder, ["-p", "no:xdist", "-x", *files], late)
+        if not files or code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             return "", False
         return failed.read_text() if failed.exists() else tests[0], code is None
 
@@ -256,9 +252,10 @@ def _judge(site: changes.Site) -> dict[str, Any]:
 def run(options: argparse.Namespace, scratch: Path, store: Path) -> None:
     """Record, judge the sites, and write the results and the table."""
     texts, last = changes.copy_tree(ROOT, scratch / "tree"), store / "last.jsonl"
-    rows = [json.loads(line) for line in last.read_text().splitlines()] if options.rerun else []
+    rows = changes.read_rows(last) if options.rerun else []
     sites, equivalents = changes.choose_sites(options, texts, rows), changes.load_equivalents(ROOT)
-    rows = [row for row in rows if row["result"] in changes.SETTLED]
+    again = {changes.key_of(site, texts[site.path]) for site in sites}
+    rows = [row for row in rows if (row["path"], row["text"], row["change"]) not in again]
     left = [site for site in sites if changes.key_of(site, texts[site.path]) not in equivalents]
     rows += [changes.row_of(site, texts[site.path], "equivalent") for site in sites if site not in left]
     digest, known = hashlib.sha256(repr(texts).encode()).hexdigest(), store / "records" / "digest"
@@ -286,7 +283,7 @@ def main() -> None:
     parser.add_argument("--room", help="only the sites of this folder of the package, or of `top`")
     parser.add_argument("--only", metavar="PATH[:LINE]", help="all changes of a module or of a line")
     parser.add_argument("--rerun", action="store_true", help="only the sites that the last run left unfound")
-    parser.add_argument("--keep", action="store_true", help="use the last record if src has not changed")
+    parser.add_argument("--keep", action="store_true", help="use the last record, if src is the same")
     parser.add_argument("--slow", action="store_true", help="use tests/e2e and tests/workflows too")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--store", type=Path, default=ROOT / ".mutate", help="folder of the results")

@@ -7,6 +7,7 @@ Not changed: annotations, docstrings, imports, `assert`, protocols, f-strings, a
 from __future__ import annotations
 
 import ast
+import json
 import random
 import re
 import shutil
@@ -278,11 +279,20 @@ def choose_sites(options: Namespace, texts: dict[str, bytes], last: Sequence[dic
         found = list({key: s for s in sites if (key := key_of(s, texts[s.path])) in keys}.values())
     elif options.only:
         path, _, line = options.only.partition(":")
+        if path not in texts:
+            sys.exit(f"--only {path}: no such module: give its path from the root, such as {PACKAGE}/plan.py")
         sites = [site for site in sites_of(path, texts[path]) if line in {"", str(site.line)}]
         found = [site for site in sites if site.compiles(texts[path])]
     else:
         found = sample(texts, options.sample, options.seed)
     return [site for site in found if options.room in {None, room_of(site.path)}]
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the results of the last run."""
+    if not path.exists():
+        sys.exit(f"{path}: no such file: --rerun needs the results of a run")
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def row_of(site: Site, text: bytes, result: str) -> dict[str, Any]:

@@ -49,14 +49,21 @@ NAMES = (
 )  # fmt: skip
 
 
-def usable(text: str, phase: PolicyPhase, action: str, region: str, account: str = ACCOUNT) -> set[str]:
+def usable(
+    text: str,
+    phase: PolicyPhase,
+    action: str,
+    region: str,
+    account: str = ACCOUNT,
+    parameter: str = "/prod/a",
+) -> set[str]:
     """Return the keys, named by an alias or an id, that an action may use for a parameter of a region."""
     (policy,) = policies(load_text(text).replications, phase)
     found = set()
     for name in NAMES:
         key = "99999999-2222-3333-4444-555555555555" if name.startswith("alias/") else name
         context = {
-            "kms:EncryptionContext:PARAMETER_ARN": (f"arn:aws:ssm:{region}:{ACCOUNT}:parameter/prod/a",)
+            "kms:EncryptionContext:PARAMETER_ARN": (f"arn:aws:ssm:{region}:{ACCOUNT}:parameter{parameter}",)
         }
         if name.startswith("alias/"):
             context["kms:ResourceAliases"] = (name,)
@@ -83,6 +90,15 @@ def test_replicas_are_encrypted_with_the_keys_of_their_target_only(region: str, 
             assert usable(SPEC, phase, action, region) == expected
     assert usable(SPEC, PolicyPhase.PLAN, "kms:Decrypt", region) == expected
     assert usable(SPEC, PolicyPhase.PLAN, "kms:Encrypt", region) == set()
+
+
+@pytest.mark.parametrize("phase", list(PolicyPhase))
+@pytest.mark.parametrize("region", ["us-east-1", "us-east-2", "eu-west-1", "eu-west-2"])
+def test_no_key_may_be_used_for_a_parameter_that_the_spec_does_not_select(
+    phase: PolicyPhase, region: str
+) -> None:
+    for action in ("kms:Encrypt", "kms:GenerateDataKey", "kms:Decrypt"):
+        assert usable(SPEC, phase, action, region, parameter="/other/a") == set()
 
 
 @pytest.mark.parametrize("phase", list(PolicyPhase))

@@ -301,3 +301,42 @@ def test_a_redirect_to_an_address_without_encryption_is_refused(
         github.download("/zip", 100)
     assert caught.value.kind is Kind.REFUSED
     assert len(github.asked) == 1
+
+
+def sent_through(
+    monkeypatch: pytest.MonkeyPatch, event: WorkflowRun, **environment: str
+) -> list[tuple[str, str | None]]:
+    """Return the host of each request of a download and the proxy of its pool, which has timeouts."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+    sent: list[tuple[str, str | None]] = []
+
+    def request(pools: urllib3.PoolManager, method: str, url: str, **_: Any) -> urllib3.BaseHTTPResponse:
+        assert method == "GET"
+        timeout = pools.connection_pool_kw["timeout"]
+        assert (timeout.connect_timeout, timeout.read_timeout) == (10, 30)
+        host = url.split("/")[2]
+        sent.append((host, str(pools.proxy) if isinstance(pools, urllib3.ProxyManager) else None))
+        if host == "api.example":
+            return urllib3.HTTPResponse(b"", {"location": "https://storage.example/a"}, 302)
+        return urllib3.HTTPResponse(b"content", {}, 200)
+
+    monkeypatch.setattr(urllib3.PoolManager, "request", request)
+    github = GitHub(replace(event, api_url="https://api.example"), FakeClock())
+    assert github.download("/zip", 100) == b"content"
+    return sent
+
+
+def test_each_host_has_the_proxy_of_the_environment_unless_it_is_excepted(
+    monkeypatch: pytest.MonkeyPatch, event: WorkflowRun
+) -> None:
+    proxy = "http://proxy.example:3128"
+    hosts = "api.example", "storage.example"
+    assert sent_through(monkeypatch, event) == [(host, None) for host in hosts]
+    assert sent_through(monkeypatch, event, https_proxy=proxy) == [(host, proxy) for host in hosts]
+    excepted = sent_through(monkeypatch, event, https_proxy=proxy, no_proxy="storage.example")
+    assert excepted == [("api.example", proxy), ("storage.example", None)]
+    assert sent_through(monkeypatch, event, http_proxy=proxy) == [(host, None) for host in hosts]
