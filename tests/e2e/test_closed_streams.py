@@ -190,8 +190,8 @@ def test_a_full_disk_behind_stdout_is_reported(tmp_path: Path) -> None:
 def test_nothing_that_is_printed_gets_into_a_file_that_took_the_place_of_stdout(shell: Shell) -> None:
     shell.put("/a", "1")
     shell.write_spec()
-    """In a fresh interpreter, which starts without streams; the other tests fork."""
     words = ("plan", "--out", "plan.json")
+    # A fresh interpreter starts without streams; the other tests fork one that has them.
     result = in_shell("<&- >&- 2>&-", *words, cwd=shell.folder, env=shell.environment)
     assert result.returncode == 0
     assert json.loads((shell.folder / "plan.json").read_text())["summary"]["create"] == 1

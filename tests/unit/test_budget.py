@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.aws_limits import CALL_RATES, DELETE_SECONDS, HIGHER_THROUGHPUT_PUT_RATE, CallClass
@@ -31,6 +31,7 @@ from tests.builders import (
     updates,
 )
 from tests.doubles.clock import FakeClock
+from tests.property.profiles import examples
 from tests.simulated_aws import SimulatedAws
 
 
@@ -162,7 +163,7 @@ REPLICATIONS = st.lists(
 
 @pytest.mark.parametrize("put", [CALL_RATES[CallClass.PUT], HIGHER_THROUGHPUT_PUT_RATE])
 @given(replications=REPLICATIONS)
-@settings(max_examples=40)
+@examples(40)
 def test_the_rates_of_a_plan_are_those_of_its_apply(
     put: float, replications: list[tuple[list[str], dict[str, float]]]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.init import (
@@ -24,6 +24,7 @@ from ssm_reconcile.session import Places, Session
 from ssm_reconcile.shape import region_tie, remaining_tie
 from ssm_reconcile.spec import Glob, Run
 from tests.fake_aws.store import Memory
+from tests.property.profiles import examples
 from tests.simulated_aws import SimulatedAws, unwatched
 
 HERE = Place("123456789012", "us-east-1")
@@ -92,7 +93,7 @@ def test_a_host_name_with_the_region_as_a_label_is_tied_to_it(value: str, tie: R
 
 
 @given(NAMES, st.data())
-@settings(max_examples=50)
+@examples(50)
 def test_a_cover_means_all_chosen_names_and_no_other(names: list[str], data: st.DataObject) -> None:
     chosen = data.draw(st.lists(st.sampled_from(names), unique=True))
     paths = cover(chosen, names)
@@ -110,7 +111,7 @@ def test_the_top_paths_mean_every_name_once(names: list[str]) -> None:
 
 
 @given(NAMES, st.data(), st.sampled_from([4, 8, 100]))
-@settings(max_examples=50)
+@examples(50)
 def test_a_short_cover_is_exact_too_or_there_is_none(
     names: list[str], data: st.DataObject, limit: int
 ) -> None:

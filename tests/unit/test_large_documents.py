@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.cli import command_run
@@ -20,6 +20,7 @@ from ssm_reconcile.stores.ssm import Aws
 from ssm_reconcile.stores.wire import RecordedTags, moment_of, name_in, parameter_of, tags_of
 from ssm_reconcile.system import SystemClock, return_freed_memory
 from tests.builders import HERE, creates, deletes, part, updates
+from tests.property.profiles import examples
 
 
 def canonical(document: object) -> str:
@@ -97,7 +98,7 @@ def test_equal_tags_are_in_memory_once_and_a_record_is_kept_apart() -> None:
 
 
 @given(tags=st.dictionaries(st.text(max_size=3), st.text(max_size=3) | st.text("x", min_size=81), max_size=5))
-@settings(max_examples=30)
+@examples(30)
 def test_tags_with_a_record_are_used_as_a_dictionary(tags: dict[str, str]) -> None:
     found = tags_of(pairs_of(**tags))
     assert found == tags == dict(found)

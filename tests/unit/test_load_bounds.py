@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.load import load, load_text
 from ssm_reconcile.load.messages import echo
+from tests.property.profiles import examples
 
 HEAD = """\
 version: 1
@@ -221,7 +222,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=4)), max_size=40).map("".join))
 def test_no_text_raises_anything_but_a_spec_error(text: str) -> None:
     check(text)
@@ -245,7 +246,7 @@ trees = st.recursive(
 
 
 @pytest.mark.large
-@settings(max_examples=100)
+@examples(100)
 @given(st.dictionaries(st.sampled_from(TOP), trees, max_size=8))
 def test_no_tree_of_values_raises_anything_but_a_spec_error(tree: dict[str, object]) -> None:
     sound = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Where
@@ -13,6 +13,7 @@ from ssm_reconcile.load.messages import SpecFindings
 from ssm_reconcile.load.patterns import PatternIndex, covers, overlaps
 from ssm_reconcile.load.tree import ScalarKind, ScalarNode
 from ssm_reconcile.spec import Glob
+from tests.property.profiles import examples
 
 LEVELS = ["a", "b", "ab", "ba", "aab"]
 NAMES = ["/" + "/".join(levels) for depth in range(1, 5) for levels in product(LEVELS, repeat=depth)]
@@ -22,7 +23,7 @@ level = st.sampled_from(["*", "a", "b", "a*", "*b", "*a*", "a*b", "ab", "**"])
 patterns = st.lists(level, min_size=1, max_size=4).map(lambda levels: "/" + "/".join(levels))
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(patterns, patterns)
 def test_patterns_that_share_a_name_overlap(one: str, other: str) -> None:
     """Never a no where some name is meant by both."""
@@ -30,7 +31,7 @@ def test_patterns_that_share_a_name_overlap(one: str, other: str) -> None:
     assert not shared or overlaps(one, other)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(patterns, patterns)
 def test_a_pattern_that_covers_another_matches_all_its_names(wide: str, narrow: str) -> None:
     """Never a yes where some name is meant by the narrow one alone."""
@@ -38,7 +39,7 @@ def test_a_pattern_that_covers_another_matches_all_its_names(wide: str, narrow: 
         assert not [name for name in NAMES if Glob(narrow).matches(name) and not Glob(wide).matches(name)]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(patterns, patterns)
 def test_overlaps_is_symmetric_and_follows_from_covers(one: str, other: str) -> None:
     assert overlaps(one, other) == overlaps(other, one)

@@ -6,13 +6,14 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Where
 from ssm_reconcile.model import Access, Place, Substitution
 from ssm_reconcile.skip_sync import SkipMode, SkipSync
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Rewrite, RewriteIn, Source, Target
+from tests.property.profiles import examples
 
 EAST = Place("123456789012", "us-east-1")
 OHIO = Place("210987654321", "us-east-2")
@@ -82,7 +83,7 @@ def slow_match(pattern: list[str], name: list[str]) -> bool:
     return re.fullmatch(one_level, name[0]) is not None and slow_match(rest, name[1:])
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(pieces, levels)
 def test_a_pattern_matches_as_the_simplest_implementation_does(pattern: list[str], name: list[str]) -> None:
     text = "/" + "/".join(pattern)

@@ -32,7 +32,7 @@ def mixed(aws: SimulatedAws | None = None) -> SimulatedAws:
 
 @cache
 def arranged() -> SimulatedAws:
-    """Return that of all tests, of which each uses a copy."""
+    """Return the AWS that each test copies."""
     return arrange(SimulatedAws())
 
 

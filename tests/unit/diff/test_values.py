@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ssm_reconcile.change import ValueParts
@@ -17,6 +17,7 @@ from ssm_reconcile.diff.trees import DEPTH, READERS, differing_runs, longest_inc
 from ssm_reconcile.diff.values import PARTS, value_parts
 from ssm_reconcile.model import STRING_LIST
 from ssm_reconcile.shape import EXCERPT, normalize_value
+from tests.property.profiles import examples
 
 
 def compared(before: str, after: str) -> ValueParts:
@@ -301,7 +302,7 @@ def test_different_texts_have_a_part_or_a_note_and_no_part_has_equal_sides(
 
 @pytest.mark.large
 @given(st.lists(DOCUMENTS, max_size=3).map(json.dumps))
-@settings(max_examples=40)
+@examples(40)
 def test_the_text_of_a_tree_is_one_line_and_has_the_same_tree(text: str) -> None:
     tree = trees.json_tree(text)
     assert tree is not None

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from importlib import resources
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from ssm_reconcile.change import Change, Difference, TagDiff
 from ssm_reconcile.errors import Finding, Remedy, Severity
@@ -22,6 +22,7 @@ from ssm_reconcile.renderers.groups import AddressGroup, ConflictView
 from ssm_reconcile.renderers.html import plan_html, report_html
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
+from tests.property.profiles import examples
 from tests.unit.renderers import plans
 from tests.unit.renderers.test_laws import TEXT, WORLDS, changes_of, hostile_plans, report_of
 
@@ -434,7 +435,7 @@ def test_a_report_lists_failed_changes_first_and_each_cause_once() -> None:
 
 @pytest.mark.large
 @given(hostile_plans(), TEXT)
-@settings(max_examples=25)
+@examples(25)
 def test_any_name_and_value_is_text_without_markup(plan: Plan, text: str) -> None:
     report = ReportView(plans.report_document_of(report_of(plan, text)))
     made = (page_of(plan), report_html(report))
@@ -450,7 +451,7 @@ def test_any_name_and_value_is_text_without_markup(plan: Plan, text: str) -> Non
 
 
 @given(WORLDS)
-@settings(max_examples=40)
+@examples(40)
 def test_merged_rows_have_every_change_once(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
     plan = plans.plan_of(changes_of(world), targets=plans.REGIONS)
     page = Page(page_of(plan))

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -32,6 +32,7 @@ from ssm_reconcile.renderers.report_text import report_text
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
+from tests.property.profiles import examples
 from tests.unit.renderers import plans
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "schema" / "plan.schema.json").read_text(encoding="utf-8"))
@@ -162,7 +163,7 @@ def assert_tables(tokens: list[Any]) -> None:
 
 @pytest.mark.large
 @given(hostile_plans())
-@settings(max_examples=25)
+@examples(25)
 def test_any_name_and_value_leaves_the_page_complete(plan: Plan) -> None:
     for page in pages_of(plan):
         assert UNSAFE.search(page.replace("\n", "")) is None
@@ -170,7 +171,7 @@ def test_any_name_and_value_leaves_the_page_complete(plan: Plan) -> None:
 
 
 @given(hostile_plans(), TEXT)
-@settings(max_examples=12)
+@examples(12)
 def test_any_error_leaves_the_page_of_a_report_complete(plan: Plan, text: str) -> None:
     document = plans.report_document_of(report_of(plan, text))
     view = ReportView(read_report_document(dumps(document)))
@@ -182,7 +183,7 @@ def test_any_error_leaves_the_page_of_a_report_complete(plan: Plan, text: str) -
 
 @pytest.mark.large
 @given(hostile_plans(), st.sampled_from([20, 40, 80, 200]))
-@settings(max_examples=20)
+@examples(20)
 def test_a_terminal_gets_no_unsafe_character_and_no_additional_line(plan: Plan, width: int) -> None:
     view = PlanView(plans.document_of(plan))
     text = plan_text(view, width=width)
@@ -195,7 +196,7 @@ def test_a_terminal_gets_no_unsafe_character_and_no_additional_line(plan: Plan, 
 
 
 @given(hostile_plans())
-@settings(max_examples=15)
+@examples(15)
 def test_any_document_is_valid_and_is_read_back_unchanged(plan: Plan) -> None:
     document = plans.document_of(plan)
     text = dumps(document)
@@ -244,7 +245,7 @@ def changes_in(page: str) -> set[tuple[str, str, str, bool]]:
 
 
 @given(WORLDS)
-@settings(max_examples=30)
+@examples(30)
 def test_merged_lines_have_every_change_once(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
     view = PlanView(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
     expected = {(target, name, action, held) for (target, name), (action, held) in world.items()}
@@ -255,7 +256,7 @@ def test_merged_lines_have_every_change_once(world: dict[tuple[str, str], tuple[
 
 
 @given(WORLDS)
-@settings(max_examples=30)
+@examples(30)
 def test_full_detail_has_every_change_with_its_targets(
     world: dict[tuple[str, str], tuple[str, bool]],
 ) -> None:
@@ -266,7 +267,7 @@ def test_full_detail_has_every_change_with_its_targets(
 
 
 @given(WORLDS, st.integers(4_000, 60_000))
-@settings(max_examples=40)
+@examples(40)
 def test_a_comment_fits_any_budget_and_is_never_cut(
     world: dict[tuple[str, str], tuple[str, bool]], budget: int
 ) -> None:

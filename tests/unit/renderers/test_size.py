@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.change import Change, Difference, Row
@@ -25,6 +25,7 @@ from ssm_reconcile.renderers.markdown import (
 from ssm_reconcile.renderers.report_markdown import report_comment
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
+from tests.property.profiles import examples
 from tests.unit.renderers import plans
 from tests.unit.renderers.test_golden import CONTEXT, assert_golden
 
@@ -145,7 +146,7 @@ INTRO = "**Not applied**: it changed.\n\n```text\n" + "line\n" * 31 + "```"
 
 @pytest.mark.large
 @given(large_plans(), st.integers(0, 3), st.sampled_from(["", INTRO]), st.booleans())
-@settings(max_examples=12)
+@examples(12)
 def test_no_comment_has_more_visible_lines_than_the_limit(
     plan: Plan, level: int, intro: str, applied: bool
 ) -> None:
@@ -162,7 +163,7 @@ def test_no_comment_has_more_visible_lines_than_the_limit(
 
 
 @given(large_plans())
-@settings(max_examples=5)
+@examples(5)
 def test_dangerous_changes_are_in_the_open_part_of_every_comment(plan: Plan) -> None:
     view = view_of(plan)
     page = plan_comment(view)
