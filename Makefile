@@ -35,8 +35,8 @@ test: .venv/dev.stamp ## tests in parallel; PYTEST="-k name" passes options to p
 test-fast: .venv/dev.stamp ## unit tests, cases and contract tests that take milliseconds; takes a minute
 	$(BIN)/python -m pytest -n logical --dist worksteal -m "not bench and not slow and not large" tests/unit tests/cases tests/contract $(PYTEST)
 
-test-slow: .venv/dev.stamp ## tests that install wheel and function, and histories of pull requests; takes 6 minutes
-	$(BIN)/python -m pytest -n auto --dist worksteal -m slow tests/e2e tests/events tests/workflows $(PYTEST)
+test-slow: .venv/dev.stamp ## tests that install, run workflows or documents, or need a browser; takes 8 minutes
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow tests/browser tests/docs tests/e2e tests/events tests/workflows $(PYTEST)
 
 test-wheel: .venv/dev.stamp ## end-to-end tests with the command of an installed wheel; takes 10 minutes
 	INSTALLED_WHEEL=1 $(BIN)/python -m pytest -n auto --dist worksteal tests/e2e $(PYTEST)

@@ -11,6 +11,8 @@ from ssm_reconcile.plan import Plan
 from tests.browser.conftest import Open, page_of, settled, shown
 from tests.unit.renderers import plans
 
+pytestmark = pytest.mark.slow
+
 GROUPS = """() => [...document.querySelectorAll("details.group:not([hidden])")].map(group => [
   group.querySelector(".label").textContent,
   group.querySelector(".counts").innerText.replace(/\\s+/g, " ").trim(),

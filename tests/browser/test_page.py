@@ -15,6 +15,8 @@ from ssm_reconcile.report import Result
 from tests.browser.conftest import Open, page_of, settled, shown
 from tests.unit.renderers import plans
 
+pytestmark = pytest.mark.slow
+
 ATTACKS = (
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",

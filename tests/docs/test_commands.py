@@ -15,6 +15,8 @@ from moto.server import ThreadedMotoServer
 
 from tests.docs.pages import Command, blocks_of, languages_of, missing
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 ELSEWHERE = re.compile(r"A test runs every command on this page in this order \(`(tests/[\w/]+\.py)`\)")

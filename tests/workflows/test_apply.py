@@ -12,6 +12,8 @@ from tests.workflows.prepared import prepared
 from tests.workflows.stage import APPLY_ROLE, PLAN_ROLE, SECRET, Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
 
+pytestmark = pytest.mark.slow
+
 ALL = spec("/app/**", "/shop/**")
 EVERYTHING = {"/app/url": "https://example.org", "/app/key": SECRET, "/shop/limit": "100"}
 CHANGED = {"ssm-apply-changed"}

@@ -10,6 +10,8 @@ import pytest
 
 from tests.workflows.stage import PLAN_ROLE, SECRET, Stage, log_of, results, spec
 
+pytestmark = pytest.mark.slow
+
 SAME = spec("/app/**") + "# the same, in another text\n"
 PLANNED = {"touched": "success", "validate": "success", "plan": "success", "check": "success"}
 

@@ -34,6 +34,8 @@ from tests.workflows.release_runner import (
 )
 from tools import release
 
+pytestmark = pytest.mark.slow
+
 URL = "https://github.com/Example/ssm-reconcile"
 PERMISSIONS = {
     "build": {"actions": "read", "contents": "read"},
