@@ -31,6 +31,8 @@ from tests.unit.test_iam_stack import (
     wide,
 )
 
+pytestmark = pytest.mark.large
+
 
 def matrix(role: str) -> list[Replication]:
     """Return a spec with 20 accounts in 10 regions, each place with a role."""

@@ -17,6 +17,8 @@ from ssm_reconcile.load import load, load_text
 from ssm_reconcile.load.messages import echo
 from tests.property.profiles import examples
 
+pytestmark = pytest.mark.large
+
 HEAD = """\
 version: 1
 name: prod
@@ -189,7 +191,6 @@ DEAR: dict[str, Callable[[], str]] = {
 }
 
 
-@pytest.mark.large
 @pytest.mark.parametrize("text", DEAR.values(), ids=DEAR)
 def test_a_spec_that_is_costly_to_check_is_checked_within_seconds(text: Callable[[], str]) -> None:
     attack = text()
@@ -245,7 +246,6 @@ trees = st.recursive(
 )
 
 
-@pytest.mark.large
 @examples(100)
 @given(st.dictionaries(st.sampled_from(TOP), trees, max_size=8))
 def test_no_tree_of_values_raises_anything_but_a_spec_error(tree: dict[str, object]) -> None:

@@ -46,6 +46,8 @@ from tests.fake_aws.traffic import Fault, FaultPlan, at_call, killed, lost, refu
 from tests.fake_aws.world import ACCOUNT, Lag
 from tests.simulated_aws import SimulatedAws
 
+pytestmark = pytest.mark.large
+
 AREA = f"{PATH}/{RUN}/"
 WRITES = ("PutParameter", "AddTagsToResource", "LabelParameterVersion", "DeleteParameters")
 READS = ("GetParameters", "GetParametersByPath", "DescribeParameters", "ListTagsForResource", "GetResources")
@@ -199,7 +201,6 @@ def test_the_burst_is_that_of_the_quota(burst: int) -> None:
         assert (one.burst, one.burst_is_limit) == (burst, True)
 
 
-@pytest.mark.large
 def test_without_throttling_the_rates_are_lower_bounds() -> None:
     report = staged().run()
     for plan in RATE_PLANS:

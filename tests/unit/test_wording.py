@@ -9,6 +9,8 @@ import pytest
 
 from ssm_reconcile.wording import cut, first_of, join, parse_time, plural, span_text, time_before, utc_text
 
+pytestmark = pytest.mark.large
+
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
 

@@ -18,6 +18,8 @@ from click.testing import CliRunner
 from ssm_reconcile.cli import demo, root
 from ssm_reconcile.errors import ReconcileError
 
+pytestmark = pytest.mark.large
+
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -67,7 +69,6 @@ def test_a_call_of_kms_that_decrypts_is_a_decryption() -> None:
     assert demo._is_decryption({"headers": {"X-Amz-Target": "TrentService.Decrypt"}})
 
 
-@pytest.mark.large
 @pytest.mark.usefixtures("simulator")
 def test_each_statement_holds_and_each_secret_is_copied_and_not_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

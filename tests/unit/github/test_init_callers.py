@@ -28,6 +28,8 @@ from tests.unit.github.test_init_settings import (
     state,
 )  # fmt: skip
 
+pytestmark = pytest.mark.large
+
 __all__ = ["fresh"]
 
 WORKFLOW = ".github/workflows/ssm-reconcile.yml"
@@ -294,7 +296,6 @@ def test_a_workflow_that_is_overwritten_loses_no_part_without_a_note(fresh: Hub,
     assert "no longer" not in cli(*INIT, "--force", "specs/a.yaml").stderr
 
 
-@pytest.mark.large
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -20,6 +20,8 @@ from tests.github.content import REPOSITORY, Environment, Hub
 from tests.github.gh import run as run_gh
 from tests.unit.cli.conftest import SPEC, Cli
 
+pytestmark = pytest.mark.large
+
 ROOT = Path(__file__).parents[3]
 TOKEN = "ghs-secret-token-of-the-user"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -96,7 +98,6 @@ def run_script(text: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.large
 @pytest.mark.parametrize("specs", [(), ("specs",), ("specs/a.yaml", "specs/b.yaml")])
 def test_the_printed_commands_and_apply_make_the_same_settings_which_are_complete(
     fresh: Hub, cli: Cli, specs: tuple[str, ...]
@@ -277,7 +278,6 @@ def test_a_ruleset_for_all_branches_stays_and_its_weaker_review_does_not(fresh: 
     assert review["dismiss_stale_reviews_on_push"] is True
 
 
-@pytest.mark.large
 @pytest.mark.parametrize("excluded", ["refs/heads/main", "~DEFAULT_BRANCH", "refs/heads/m*"])
 def test_settings_that_admit_too_much_are_noted_with_commands_that_remove_them(
     fresh: Hub, cli: Cli, excluded: str

@@ -29,6 +29,8 @@ from tests.property.profiles import examples
 from tests.unit.renderers import plans
 from tests.unit.renderers.test_golden import CONTEXT, assert_golden
 
+pytestmark = pytest.mark.large
+
 TARGETS = tuple(f"team-{number:02}" for number in range(12))
 
 
@@ -95,7 +97,6 @@ def test_the_lines_that_a_reader_sees_are_counted() -> None:
 SIZES = {12: plans.twelve(), 40: plans.many(8), 400: plans.many(80), 4000: plans.many(800, deletes=300)}
 
 
-@pytest.mark.large
 def test_the_sizes_of_comments_equal_their_golden_file() -> None:
     rows = ["changes  bytes  visible lines  level"]
     for number, plan in SIZES.items():
@@ -144,7 +145,6 @@ def large_plans(draw: Any) -> Plan:
 INTRO = "**Not applied**: it changed.\n\n```text\n" + "line\n" * 31 + "```"
 
 
-@pytest.mark.large
 @given(large_plans(), st.integers(0, 3), st.sampled_from(["", INTRO]), st.booleans())
 @examples(12)
 def test_no_comment_has_more_visible_lines_than_the_limit(
