@@ -84,6 +84,9 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Record a test, if it passes, with the lines of the processes that it started."""
+        if sys.gettrace() is None:  # a test that counts steps has removed the trace function
+            self.coverage.stop()
+            self.coverage.start()
         self.coverage.switch_context(item.nodeid)
         failed, cpu, clock = item.session.testsfailed, sum(os.times()[:4]), time.perf_counter()
         result: Any = yield
