@@ -343,12 +343,12 @@ def steps(before: str, after: str, *, is_list: bool = False) -> int:
         count[event] += 1
         return trace
 
-    before = sys.gettrace()
+    earlier = sys.gettrace()
     sys.settrace(trace)  # type: ignore[arg-type] # the stub has no type for a function that returns itself
     try:
         value_parts(before, after, is_list=is_list)
     finally:
-        sys.settrace(before)
+        sys.settrace(earlier)
     return count["line"]
 
 
