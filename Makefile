@@ -32,8 +32,8 @@ demo: .venv/demo.stamp ## plan, apply and repair on a simulated AWS on this mach
 test: .venv/dev.stamp ## tests in parallel; PYTEST="-k name" passes options to pytest
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
-test-fast: .venv/dev.stamp ## unit tests, cases and contract tests that take milliseconds; takes a minute
-	$(BIN)/python -m pytest -n logical --dist worksteal -m "not bench and not slow and not large" tests/unit tests/cases tests/contract $(PYTEST)
+test-fast: .venv/dev.stamp ## unit tests and cases that take milliseconds; takes a minute
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not bench and not slow and not large" tests/unit tests/cases $(PYTEST)
 
 test-slow: .venv/dev.stamp ## tests that install, run workflows or documents, or need a browser; takes 8 minutes
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow tests/browser tests/docs tests/e2e tests/events tests/workflows $(PYTEST)
