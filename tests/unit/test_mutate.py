@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.mutate import Judge, Records
 from tools.mutation_sites import load_equivalents, room_of, sample, sites_of
 
 ROOT = Path(__file__).parents[2]
@@ -159,3 +160,23 @@ def test_a_run_kills_tested_changes_and_lists_the_others(tmp_path: Path) -> None
     ]  # fmt: skip
     assert "survived   src/ssm_reconcile/rates.py:5  return count  ->  return None" in run.stdout
     assert (tmp_path / "src/ssm_reconcile/rates.py").read_text() == RATES
+
+
+@pytest.mark.parametrize(("late_without", "result"), [(True, "survived"), (False, "timeout")])
+def test_a_late_run_counts_only_if_the_same_tests_end_in_time_without_the_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_without: bool, result: str
+) -> None:
+    (tmp_path / "m.py").write_bytes(MODULE)
+    site = next(site for site in sites_of("m.py", MODULE) if site.before == "3")
+    judge = Judge.__new__(Judge)
+    judge.tree, judge.reliable = tmp_path, {}
+    judge.records = Records({}, tmp_path)
+    judge.records.times = {"a": [1.0, 1.0], "b": [1.0, 1.0]}
+    monkeypatch.setattr(judge.records, "choose", lambda _: ["a", "b"])
+
+    def run(_: Path, text: bytes, tests: list[str]) -> tuple[str, bool]:
+        is_late = len(tests) == 2 and (text != MODULE or late_without)
+        return ("a", True) if is_late else ("", False)
+
+    monkeypatch.setattr(judge, "_run", run)
+    assert judge.judge(site)["result"] == result
