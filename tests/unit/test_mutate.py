@@ -122,9 +122,14 @@ def price(count):
 """
 TESTS = """\
 import os
+import sys
 
 from ssm_reconcile.rates import unpaid
 from ssm_reconcile.shop import price
+
+
+def test_that_removes_the_trace_function():
+    sys.settrace(None)
 
 
 def test_price():
