@@ -258,6 +258,7 @@ class TestTargets:
 
 
 class TestOrder:
+    @pytest.mark.large
     def test_the_order_in_which_reads_end_does_not_change_a_byte(self) -> None:
         """Delays, a target that fails, tags that cannot be read, and withheld changes: as without delays."""
         aws, specs = documents()

@@ -413,6 +413,7 @@ def create(template: Mapping[str, Any], **parameters: str) -> dict[str, str]:
     return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
 
+@pytest.mark.large
 @pytest.mark.usefixtures("moto")
 @pytest.mark.filterwarnings("ignore:Tried to parse AWS..IAM..OIDCProvider")  # moto does not create it
 @pytest.mark.parametrize("provider", ["", PROVIDER])

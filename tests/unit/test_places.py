@@ -113,6 +113,7 @@ class TestOpening:
         assert threads[:3] == [("us-east-1", True), ("us-east-2", True), ("eu-west-1", True)]
         assert sorted(threads[3:]) == [("eu-west-2", False), ("eu-west-3", False)]
 
+    @pytest.mark.threads
     def test_the_error_of_the_first_place_of_the_spec_ends_the_run_whichever_comes_first(self) -> None:
         w, gone = world(), threading.Event()
 

@@ -127,6 +127,7 @@ def test_a_worker_starts_after_the_longest_pause_in_a_busy_process(
     assert sorted(places) == [0, 1, 2, 3]
 
 
+@pytest.mark.large
 def test_workers_that_wait_are_joined_by_others_at_once() -> None:
     """Eight batches of a second each: one worker after the other would take eight seconds."""
     began = time.monotonic()

@@ -69,6 +69,7 @@ with SignalStop(grace=0.2):
 """
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_reading_also_while_the_main_thread_is_inside_a_c_call(number: signal.Signals) -> None:
     process = subprocess.Popen(

@@ -170,6 +170,7 @@ def test_any_name_and_value_leaves_the_page_complete(plan: Plan) -> None:
         assert_whole(page)
 
 
+@pytest.mark.large
 @given(hostile_plans(), TEXT)
 @examples(12)
 def test_any_error_leaves_the_page_of_a_report_complete(plan: Plan, text: str) -> None:
