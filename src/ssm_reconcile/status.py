@@ -165,7 +165,7 @@ def _states(context: TargetContext) -> Iterator[ReplicaState]:
             yield _state_of(case)
     for found in _excluded(context):
         address = canonical(found.name)
-        if address not in taken and _is_selected(context, {found.name, found.source or ""}):
+        if address not in taken:
             taken.add(address)
             yield found
 
@@ -175,12 +175,14 @@ def _is_selected(context: TargetContext, names: Collection[str]) -> bool:
 
 
 def _excluded(context: TargetContext) -> Iterator[ReplicaState]:
-    """Yield each source parameter that an include selects and another rule leaves out, at its address."""
+    """Yield each source parameter that an include and `--only` select and another rule leaves out."""
     rules, source = context.replication, context.source
     for one in source.parameters.values():
         if not is_excluded(one, rules):
             continue
         name = rules.address(one.name, source.place, context.live.place, context.target.name)
+        if not _is_selected(context, {name, one.name}):
+            continue
         rule, _ = selection(one.name, one.type, rules)
         yield ReplicaState(name, EXCLUDED, one.type, one.name, one.version, reasons=(f"by {rule.text}",))
 

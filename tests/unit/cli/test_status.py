@@ -353,6 +353,17 @@ def test_only_narrows_counts_and_list(mixed: SimulatedAws, cli: Cli) -> None:
     assert states(found) == {"/app/url": "unproven", "/app/local/url": "excluded"}
 
 
+@pytest.mark.parametrize("name", ["/app/local/url", "/app/local/us-east-2"])
+def test_only_selects_an_excluded_parameter_by_its_name_on_both_sides(
+    mixed: SimulatedAws, cli: Cli, name: str
+) -> None:
+    spec = Path("replication.yaml")
+    rule = '{ match: "/app/local/*", in: name, from: url, to: "{target.region}" }'
+    spec.write_text(f"{spec.read_text()}rewrite: [{rule}]\n")
+    found = document(cli, "--target", "us-east-2", "--only", name)
+    assert states(found) == {"/app/local/us-east-2": "excluded"}
+
+
 def test_only_without_a_match_is_wrong_usage(mixed: SimulatedAws, cli: Cli) -> None:
     result = cli("status", "--only", "/app/ulr")
     assert result.exit_code == 64
