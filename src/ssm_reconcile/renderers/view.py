@@ -31,7 +31,7 @@ from ssm_reconcile.documents import (
 )
 from ssm_reconcile.documents.decode import counts_of
 from ssm_reconcile.model import SECURE
-from ssm_reconcile.plan import COUNTED, UNMET
+from ssm_reconcile.plan import UNMET
 from ssm_reconcile.renderers.changes import (
     ACTIONS,
     BY_DANGER,
@@ -425,7 +425,7 @@ class ReportView(RunView):
     def unmet(self) -> str:
         """Addresses without a change that differ from the spec: `2 conflicts, 1 invalid`."""
         sizes = {word: sum(group.size for group in self.groups if group.kind == word) for word in UNMET}
-        return kind_counts(sizes, *(word for word in COUNTED if word in UNMET))
+        return kind_counts(sizes)
 
     def sentence(self) -> str:
         """Return one line: `Applied 9 of 12 changes: 2 failed, 1 stale (plan 9535f4258859).`."""

@@ -104,6 +104,25 @@ def test_the_title_of_the_page_is_not_repeated_below_it() -> None:
     assert page.count("pplied 12 of 12 changes") == 2  # in <title> and <h1>
 
 
+@pytest.mark.parametrize(
+    ("plan", "results", "lead"),
+    [
+        (plans.plan_of([plans.create(HERE, "/a")]), (Result.APPLIED,), ""),
+        (plans.twelve(), (Result.APPLIED,), "3 conflicts, 1 invalid."),
+        (
+            plans.twelve(),
+            (Result.APPLIED, Result.FAILED, Result.STALE),
+            "4 failed, 4 stale, 3 conflicts, 1 invalid.",
+        ),
+    ],
+)
+def test_the_page_of_a_report_counts_the_addresses_that_differ_from_the_spec(
+    plan: Plan, results: tuple[Result, ...], lead: str
+) -> None:
+    page = report_html(ReportView(plans.report_document_of(plans.reported(plan, results))))
+    assert f'<p class="lead">{lead}</p>' in page
+
+
 def test_the_page_of_a_report_counts_the_results_of_each_target() -> None:
     plan = plans.plan_of(
         [plans.create(target, name) for target in (HERE, "us-west-2") for name in ("/a", "/b")]
