@@ -151,14 +151,10 @@ def version_moved(change: Change, value: Value) -> str:
 
 def source_values(work: Work, changes: list[Change]) -> Values:
     """Read the source values of up to ten changes, each of the version that the plan saw (`name:version`)."""
-    return read_versions(
-        work.source,
-        {
-            change.name: f"{change.desired.source.name}:{change.expected.source_version}"
-            for change in changes
-            if change.desired is not None
-        },
-    )
+    selectors = {
+        change.name: f"{change.wanted.source.name}:{change.expected.source_version}" for change in changes
+    }
+    return read_versions(work.source, selectors)
 
 
 def read_versions(reader: Reader, selectors: Mapping[str, str]) -> Values:
