@@ -25,7 +25,7 @@ from ssm_reconcile.change import (
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.documents.encode import saved_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
-from ssm_reconcile.model import SECURE, DesiredParameter, Parameter
+from ssm_reconcile.model import SECURE, DesiredParameter, Parameter, Substitution
 from ssm_reconcile.plan import Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.record import EXPIRES
 from ssm_reconcile.renderers.escaping import dumps
@@ -190,6 +190,22 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
             "KeyId none became alias/k",
         ),
         (
+            create(),
+            replace(
+                create(),
+                effect=Create(
+                    DesiredParameter(
+                        "/app/a",
+                        parameter("/app/a"),
+                        {"team": "payments"},
+                        "Standard",
+                        substitutions=(Substitution("us-east-1", "us-east-2"),),
+                    )
+                ),
+            ),
+            "key or rewrite rules other than approved",
+        ),
+        (
             delete(effect=Delete("/app/c", NOON)),
             delete(effect=Delete("/app/c", NOON.replace(minute=1))),
             "end of its mark 2026-11-23T12:00:00Z became 2026-11-23T12:01:00Z",
@@ -284,6 +300,13 @@ def test_a_saved_plan_brings_its_mode_narrowing_and_adoption_but_no_guard_flag()
     assert found.name == "prod"
     assert found.spec_files == ("a.yaml", "b.yaml")
     assert found.lifted == run
+
+
+def test_a_guard_flag_that_a_saved_plan_does_not_have_is_not_given() -> None:
+    document = saved(plan(create()))
+    document["run"]["max_deletes"] = None
+    del document["run"]["allow_reversed"]  # as in a plan of an earlier version
+    assert approve.run_of(read_plan_document(json.dumps(document))).lifted == Run()
 
 
 def test_the_id_of_a_saved_plan_is_that_of_its_changes() -> None:
