@@ -11,6 +11,7 @@ import pytest
 from ssm_reconcile.model import (
     MANAGED_KEY,
     SECURE,
+    Access,
     Key,
     Keyring,
     Listing,
@@ -48,6 +49,11 @@ def test_an_arn_is_of_the_partition_of_its_place() -> None:
     place = Place("123456789012", "us-gov-west-1", "aws-us-gov")
     assert place.arn("/a").startswith("arn:aws-us-gov:ssm:us-gov-west-1:")
     assert str(place) == "123456789012/us-gov-west-1"
+
+
+def test_an_access_writes_and_looks_for_no_higher_rates_unless_this_is_stated() -> None:
+    access = Access("us-east-1")
+    assert (access.probe, access.read_only) == (False, False)
 
 
 @pytest.mark.parametrize(("kind", "secret"), [("String", False), ("StringList", False), (SECURE, True)])

@@ -115,6 +115,18 @@ class TestListing:
         assert not found.complete
         assert w.traffic.count("ListTagsForResource") == 0
 
+    def test_tags_are_not_read_one_by_one_where_the_parameters_are_not_all_listed(self) -> None:
+        """Reads of single tags are slow, and nothing is planned in a place that is incomplete anyway."""
+        w = world(60)
+        parameters, tags = (
+            at_call("DescribeParameters", lost(done=False), nth=2),
+            at_call("GetResources", refused(Trouble.DENIED)),
+        )
+        w.faults = lambda *call: parameters(*call) or tags(*call)
+        found = list_place(opened(w), unwatched)
+        assert (found.complete, w.traffic.count("ListTagsForResource")) == (False, 0)
+        assert found.trouble.startswith("DescribeParameters")
+
     def test_it_is_incomplete_when_neither_way_of_reading_tags_works(self) -> None:
         w = world(4)
 
