@@ -181,6 +181,8 @@ LONG = "a" * 60
     ("pattern", "before", "after", "kind", "verdict"),
     [
         ("", "a", "b", "String", True),
+        ("", "a", "b" * 8193, "String", True),
+        (r"^(?=a).*", "a", "a", "String", True),  # AWS has accepted this value
         ("[a-z]+", "a", "b", "String", True),
         ("[a-z]+", "a", "1", "String", False),
         ("[a-z]+", "a", "b1", "String", None),  # a partial match: enough for some engines, not for all

@@ -37,6 +37,17 @@ def test_the_most_dangerous_changes_come_first() -> None:
     assert [change.name for change in view.changes] == ["/e2", "/f", "/e", "/d", "/c", "/b", "/a"]
 
 
+def test_an_unknown_action_is_before_all_others_and_counted_as_unknown() -> None:
+    document = plans.document_of(
+        plans.plan_of([plans.create("eu-west-1", "/a"), plans.delete("eu-west-1", "/b")])
+    )
+    (made,) = [change for change in document["changes"] if change["action"] == "create"]
+    made["action"] = "burn"
+    view = PlanView(document)
+    assert [change.action for change in view.changes] == ["burn", "delete"]
+    assert view.danger_counts == ["1 delete", "1 change of an unknown action"]
+
+
 def test_the_same_change_in_several_targets_is_merged_and_a_different_one_is_not() -> None:
     change = Difference("value", "1", "2")
     view = view_of(
