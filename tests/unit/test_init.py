@@ -15,6 +15,7 @@ from ssm_reconcile.init import (
     cover_within,
     exact_names,
     paths_below,
+    propose,
     propose_valid,
     top_paths,
 )
@@ -247,6 +248,20 @@ def test_a_parameter_of_a_stack_a_replica_and_any_other_are_distinguished() -> N
     aws.world.tag(aws.there, "/p/stack", {"aws:cloudformation:stack-name": "shop"})
     found = {name: TestExistingSecrets().compared(aws, f"/p/{name}") for name in ("stack", "replica", "free")}
     assert found == {"stack": Likeness.FOREIGN, "replica": Likeness.OURS, "free": Likeness.IDENTICAL}
+
+
+@pytest.mark.parametrize(("number", "patterns", "selected"), [(150, 150, 150), (151, 0, 302)])
+def test_at_most_150_patterns_are_excluded_for_one_reason(number: int, patterns: int, selected: int) -> None:
+    aws = SimulatedAws()
+    for n in range(number):
+        aws.put(f"/p/{n}/bad{n}", "x")
+        aws.put(f"/p/{n}/x", "x")
+    access = Access("us-east-1", read_only=True)
+    places = Places({access: Memory(aws.world).connect(access)})
+    found = survey(access, {}, places, unwatched)
+    made = propose(found, InitChoices(), {f"/p/{n}/bad{n}": "too large" for n in range(number)})
+    (excluded,) = made.excluded
+    assert (len(excluded.paths), excluded.count, made.selected) == (patterns, number, selected)
 
 
 def test_secrets_that_a_target_has_not_are_not_decrypted() -> None:

@@ -370,6 +370,8 @@ def test_the_counts_on_the_terminal_are_those_of_the_places(years: SimulatedAws,
     here, there = (len(years.names(region)) for region in ("us-east-1", "us-east-2"))
     (line,) = [one for one in result.stderr.splitlines() if "us-east-1: " in one and " selected" in one]
     assert f": {here} parameters, " in line
+    left_out = [n for n in years.names("us-east-1") if any(glob.matches(n) for glob in spec().exclude)]
+    assert f" selected, {len(left_out)} excluded (the file says why), " in line
     (line,) = [one for one in result.stderr.splitlines() if one.startswith("us-east-2: ")]
     assert line.startswith(f"us-east-2: {there} parameters, 5 of the selected: ")
     kinds = ("identical", "same value", "same value but for the region", "different", "not compared")
@@ -423,7 +425,9 @@ def test_regional_values_without_a_pattern_are_reported_and_included(
         aws.world.put(source, f"/many/p{number}/k{number}", f"https://{number}.us-east-1.example.org")
         aws.world.put(source, f"/many/p{number}/v{number}", f"vpc-a{number:07x}")
         aws.world.put(source, f"/many/p{number}/x", "x")
-    assert cli(*LOOK).exit_code == 0
+    result = cli(*LOOK)
+    assert result.exit_code == 0
+    assert "783 parameters, 783 selected\n" in result.stderr
     assert [rule.match.text for rule in spec().rewrites] == ["/**"]
     assert spec().exclude == ()
     comments = " ".join(Path("replication.yaml").read_text().replace("#", " ").split())
