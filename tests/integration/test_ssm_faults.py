@@ -376,14 +376,16 @@ def test_trouble_of_the_place_stops_the_reading(store: SsmStore, fault: str) -> 
     assert caught.value.kind is kind
 
 
-def test_a_batch_that_is_never_answered_fails_alone(store: SsmStore) -> None:
-    names = [f"/p/{n}" for n in range(20)]
+def test_two_batches_that_are_never_answered_fail_alone(store: SsmStore) -> None:
+    names = [f"/p/{n}" for n in range(30)]
     for name in names:
         write(store, name)
     hook, _ = FAULTS["http 500"]
-    Wire(store._ssm, "GetParameters").answers(lambda body: hook() if "/p/3" in body["Names"] else None)
+    Wire(store._ssm, "GetParameters").answers(
+        lambda body: hook() if {"/p/3", "/p/13"} & {*body["Names"]} else None
+    )
     answers = store.values(names, decrypt=True)
-    assert (set(answers.found), set(answers.failed)) == (set(names[10:]), set(names[:10]))
+    assert (set(answers.found), set(answers.failed)) == (set(names[20:]), set(names[:20]))
 
 
 def test_a_place_that_never_answers_is_given_up(store: SsmStore) -> None:
