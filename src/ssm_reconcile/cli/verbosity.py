@@ -34,10 +34,7 @@ color_option = click.option(
 def add_top_level(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of the current command, completed by those before its name."""
     context = click.get_current_context()
-    top = context.find_root()
-    if top is context:
-        return given
-    first = top.params
+    first = context.find_root().params
     chosen = context.get_parameter_source("color") is not ParameterSource.DEFAULT
     return given | {
         "verbose": first["verbose"] + given.get("verbose", 0),
