@@ -303,7 +303,8 @@ def _setup_of(github: GitHubOptions, specs: Sequence[str], root: Path) -> Reposi
         "" if path == "." else f"{path}/" if folder else path
         for path, folder in zip(paths, is_folder, strict=True)
     ]
-    branch, repository = github.branch or "main", github.repository or ""
+    branch, repository = github.branch or "main", github.repository
+    assert repository is not None
     check_words(branch, named)
     loaded = command_run.load_specs(specs, None)
     return RepositorySetup(

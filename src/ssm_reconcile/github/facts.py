@@ -302,7 +302,7 @@ def read_reviews(github: GitHub, number: int) -> tuple[ReviewFacts, ...]:
     return tuple(
         ReviewFacts(
             reviewer=_person_in(found),
-            state=str(found.get("state") or ""),
+            state=str(found.get("state")),
             commit=str(found.get("commit_id") or ""),
             submitted_at=moment(found.get("submitted_at")),
         )
