@@ -77,6 +77,7 @@ def test_patterns_overlap_or_do_not(one: str, other: str, meet: bool) -> None:
     [
         ("/a/**", "/a/b/*", True),
         ("/a/*", "/a/**", False),
+        ("/a/*/b", "/a/**/b", False),
         ("/a/**", "/a", False),
         ("/**", "/a/**", True),
         ("/**/*", "/**", True),
