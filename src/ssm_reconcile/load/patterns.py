@@ -47,31 +47,29 @@ def overlaps(one: str, other: str) -> bool:
         tails = zip(_head(a[::-1]), _head(b[::-1]), strict=False)
         return all(_levels_overlap(x, y) for x, y in [*heads, *tails])
     narrow, wide = (a, b) if DEEP in b else (b, a)
-    return _fits(narrow, wide, _levels_overlap, deep=False)
+    return _fits(narrow, wide, _levels_overlap)
 
 
 def covers(wide: str, narrow: str) -> bool:
     """Whether `wide` matches every name that `narrow` matches; no where that is not certain."""
-    return _fits(levels(narrow), levels(wide), _level_covers, deep=True)
+    return _fits(levels(narrow), levels(wide), _level_covers)
 
 
 def _head(parts: Sequence[str]) -> list[str]:
     return list(takewhile(lambda level: level != DEEP, parts))
 
 
-def _fits(
-    fixed: Sequence[str], wide: Sequence[str], level_fits: Callable[[str, str], bool], *, deep: bool
-) -> bool:
+def _fits(fixed: Sequence[str], wide: Sequence[str], level_fits: Callable[[str, str], bool]) -> bool:
     """Whether the levels `fixed` fit under `wide`, whose `**` each stand for any number of levels.
 
-    With `deep`, `fixed` may hold `**` itself, which fits under a `**` only.
+    A `**` of `fixed` fits under a `**` only.
     """
     groups = [list(group) for is_deep, group in groupby(wide, DEEP.__eq__) if not is_deep]
 
     def fits_at(group: Sequence[str], at: int) -> bool:
         part = fixed[at : at + len(group)]
         return len(part) == len(group) and all(
-            not (deep and below == DEEP) and level_fits(above, below)
+            below != DEEP and level_fits(above, below)
             for above, below in zip(group, part, strict=True)
         )
 
@@ -272,11 +270,11 @@ def impossible_name(name: str) -> str | None:
     """Return why no parameter has a name, with what to write instead; None when one may have it."""
     if "*" in name:
         return "is a pattern: write the name of one parameter"
-    if name.endswith("/") and "//" not in name and name != "/":
-        return f"ends with a slash, as no name does: write `{echo(name.rstrip('/'))}`"
     hint = name_hint(name)
     if hint:
         return f"is not a parameter name{hint}"
+    if name.endswith("/") and "//" not in name and name != "/":
+        return f"ends with a slash, as no name does: write `{echo(name.rstrip('/'))}`"
     if not name or re.fullmatch(r"[A-Za-z0-9_./-]+", name) is None:
         return "is not a parameter name: write letters, digits and _ . - / only, for example `/prod/db/url`"
     return impossible(canonical(name))

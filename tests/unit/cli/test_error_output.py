@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from ssm_reconcile.cli import error_output
@@ -20,6 +21,7 @@ from ssm_reconcile.errors import (
     Trouble,
     UsageError,
 )
+from tests.unit.cli.conftest import Cli
 
 SECRET = "correct horse battery staple"
 
@@ -82,6 +84,17 @@ def test_a_failure_says_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == (
         "Error: PutParameter in 1/us-east-1 failed: AccessDenied\n  What to do: allow it.\n"
     )
+
+
+def test_wrong_usage_begins_with_the_usage_of_its_command(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("show", "--x").stderr == (
+        "Usage: ssm-reconcile show [OPTIONS] FILE\nTry 'ssm-reconcile show --help' for help.\n\n"
+        "Error: No such option '--x'.\n"
+    )
+    error_output.report_error(click.UsageError("--x is of no command"), debug=False)
+    assert capsys.readouterr().err == "Error: --x is of no command\n"
 
 
 def test_all_errors_of_a_spec_are_printed_in_the_form_that_editors_read(

@@ -15,6 +15,8 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.explain import remedies
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.plan import ReplicationPlan
+from ssm_reconcile.record import DETACHED, OWNER
+from tests.builders import OWNED_BY
 from tests.fake_aws.traffic import refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, SPEC
@@ -71,6 +73,15 @@ def test_an_explanation_is_that_of_the_name_alone(rows: SimulatedAws, cli: Cli, 
 def test_a_replica_without_a_source_is_explained_in_its_target_only(rows: SimulatedAws, cli: Cli) -> None:
     found = json.loads(cli("explain", "/app/gon*", "--format", "json").stdout)["explanations"]
     assert [(one["target"], one["row"]) for one in found] == [("us-east-2", "delete")]
+
+
+def test_a_glob_selects_a_detached_parameter_where_the_spec_places_nothing(
+    rows: SimulatedAws, cli: Cli
+) -> None:
+    rows.store("us-east-2").add_tags("/app/gone", {OWNER: f"{DETACHED}{OWNED_BY}"})
+    (one,) = explanations(cli, "/app/gon*")
+    assert (one["name"], one["row"], one["plan"]) == ("/app/gone", None, ["nothing"])
+    assert ["owner", f"{DETACHED}{OWNED_BY}"] in [list(fact.values()) for fact in one["facts"]]
 
 
 def test_a_glob_selects_an_address_where_a_rewrite_places_a_replica(aws: SimulatedAws, cli: Cli) -> None:
