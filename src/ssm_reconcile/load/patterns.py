@@ -69,8 +69,7 @@ def _fits(fixed: Sequence[str], wide: Sequence[str], level_fits: Callable[[str, 
     def fits_at(group: Sequence[str], at: int) -> bool:
         part = fixed[at : at + len(group)]
         return len(part) == len(group) and all(
-            below != DEEP and level_fits(above, below)
-            for above, below in zip(group, part, strict=True)
+            below != DEEP and level_fits(above, below) for above, below in zip(group, part, strict=True)
         )
 
     if DEEP not in wide:
