@@ -78,7 +78,8 @@ def command(
 
     if "-" in specs and event == "-":
         raise click.UsageError("standard input can be the event or the spec, not both.")
-    messages = events.read_text(read_text(event, events.LONGEST_TEXT + 1))
+    # The limit of an event is in characters, which have up to four bytes.
+    messages = events.read_text(read_text(event, 5 * events.LONGEST_TEXT))
     contents = [message.content for message in messages]
     unclear = [one for one in contents if isinstance(one, events.Rejected) and not one.reason.is_understood]
     if len(unclear) == len(messages):

@@ -121,7 +121,8 @@ def command(
     loaded = command_run.load_specs(specs, name)
     with command_run.start_runner(loaded, run, common) as runner:
         if saved is not None:
-            saved.check_age(runner.clock.now(), _commands(saved, options.command_line(specs, name, run)))
+            again = options.command_line(specs, name, saved.with_lifts(run), common)
+            saved.check_age(runner.clock.now(), _commands(saved.file, reviewed, against, again))
             runner.as_of = saved.as_of(runner.clock.now())
         plan = runner.plan(against, name)
         command_run.check_narrowing(plan)
@@ -164,13 +165,24 @@ def _choose_options(given: Run, saved: SavedPlan | None, *, unreviewed: bool) ->
     return replace(run, lifts_allowed=not unreviewed)
 
 
-def _commands(saved: SavedPlan, again: CommandLine) -> Callable[[int | None], str]:
-    """Return a function to the commands for a saved plan that is too old, as `approve.check_age` needs it."""
+def _commands(
+    file: str, reviewed: Sequence[Path], against: Sequence[str], again: CommandLine
+) -> Callable[[int | None], str]:
+    """Return a function to the commands for a saved plan that is too old, as `approve.check_age` needs it.
+
+    Args:
+        file: The file for a new plan.
+        reviewed: The files of the saved plans.
+        against: The files of the former spec.
+        again: The arguments of this plan.
+    """
+    former = [word for path in against for word in ("--against", path)]
+    saved = [word for path in reviewed for word in ("--reviewed", str(path))]
 
     def commands(days: int | None) -> str:
         if days is None:
-            return f"`{again.plan('--out', saved.file)}`"
-        return f"`{again.plan('--reviewed', saved.file, '--max-plan-age', str(days))}`"
+            return f"`{again.plan('--out', file, *former)}`"
+        return f"`{again.plan(*saved, '--max-plan-age', str(days), *former)}`"
 
     return commands
 

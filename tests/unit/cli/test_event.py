@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.errors import Trouble
+from ssm_reconcile.event.events import LONGEST_TEXT
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, Cli
@@ -123,6 +124,19 @@ def test_an_event_for_another_spec_is_reported_and_changes_nothing(
     assert result.exit_code == 0, result.stderr
     assert why in result.stdout
     assert aws.names("us-east-2") == []
+
+
+@pytest.mark.parametrize("first", ["/app/url", "\ufeff/app/url", "/app/\U0001f511" * 9])
+def test_a_text_of_the_maximum_size_is_read_to_its_end_and_a_longer_one_is_refused(
+    first: str, aws: SimulatedAws, cli: Cli
+) -> None:
+    text = f"{first}\n{'/app/hosts'.rjust(LONGEST_TEXT - len(first.removeprefix(chr(0xFEFF))) - 1)}"
+    refused = cli("event", "-", stdin=text.replace("/app/hosts", " /app/hosts"))
+    assert refused.exit_code == 64
+    assert "more than 1,048,576 characters" in refused.stderr
+    assert aws.world.traffic.writes() == []
+    assert cli("event", "-", stdin=text).exit_code == 0
+    assert "/app/hosts" in aws.names("us-east-2")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -107,12 +109,27 @@ def test_the_saved_plan_has_the_options_and_another_option_contradicts_it(
 def test_a_saved_plan_that_is_too_old_is_refused_and_may_be_allowed(aws: SimulatedAws, reviewed: Cli) -> None:
     document = json.loads(Path("plan.json").read_text())
     Path("plan.json").write_text(json.dumps({**document, "created": "2020-01-01T00:00:00+00:00"}))
-    result = checked(reviewed, "--out", "now.json")
+    result = checked(reviewed, "--out", "now.json", "--profile", "the profile")
     assert result.exit_code == 4
     assert "days old, more than 7" in result.stderr
-    assert "plan --reviewed plan.json --max-plan-age " in result.stderr
     assert not Path("now.json").exists()
-    assert checked(reviewed, "--max-plan-age", "100000").exit_code == 0
+    new, old = (shlex.split(one) for one in re.findall(r"`ssm-reconcile ([^`]*)`", result.stderr))
+    assert reviewed(*old).exit_code == 0
+    assert reviewed(*new).exit_code == 0
+    assert checked(reviewed).exit_code == 0, "the new plan takes the place of the old one"
+    assert {"--profile", "the profile", "--against", "former.yaml"} < set(old) & set(new)
+
+
+def test_the_commands_after_an_old_plan_name_each_plan_and_lift_its_guards(
+    aws: SimulatedAws, reviewed: Cli
+) -> None:
+    assert reviewed("plan", "--max-deletes", "5", "--out", "lifted.json").exit_code == 0
+    files = ("--reviewed", "lifted.json", "--reviewed", "lifted.json")
+    result = reviewed("plan", *files, "--max-plan-age", "0")
+    assert result.exit_code == 4
+    new, old = (one.split() for one in re.findall(r"`ssm-reconcile ([^`]*)`", result.stderr))
+    assert old == ["plan", "--max-deletes", "5", *files, "--max-plan-age", "1"]
+    assert new == ["plan", "--max-deletes", "5", "--out", "lifted.json"]
 
 
 def test_a_guard_that_the_saved_plan_lifted_must_be_lifted_again(aws: SimulatedAws, cli: Cli) -> None:
