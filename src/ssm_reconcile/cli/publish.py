@@ -68,6 +68,7 @@ ENVIRONMENT = {
     " for --issue issues: write, for --check checks: write",
     "GITHUB_*": "the variables of the runner: API_URL, GRAPHQL_URL, REPOSITORY, EVENT_NAME, EVENT_PATH, SHA,"
     " REF, RUN_ID, SERVER_URL, STEP_SUMMARY, OUTPUT",
+    "SSM_RECONCILE_ARTIFACT_SUFFIX": "the output of `github suffix`, if one workflow has several specs",
 }
 EXIT_CODES = {
     0: "done, with a warning for each missing permission",
