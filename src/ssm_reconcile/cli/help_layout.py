@@ -67,7 +67,6 @@ class HelpFormatter(click.HelpFormatter):
     def __init__(
         self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
     ) -> None:
-        width = width or click.formatting.FORCED_WIDTH
         width = width or max(min(_terminal_columns(), max_width or _MAX_WIDTH) - 2, _MIN_WIDTH)
         super().__init__(indent_increment, width)
 

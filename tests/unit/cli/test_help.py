@@ -149,7 +149,6 @@ def test_a_help_fits_the_terminal(words: tuple[str, ...], command: click.Command
 
 
 def test_a_narrow_terminal_gets_narrow_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(click.formatting, "FORCED_WIDTH", None)
     monkeypatch.setenv("COLUMNS", "40")
     context = root.make_context(PROGRAM, ["plan"])
     text = context.get_help()
@@ -161,7 +160,6 @@ def test_a_narrow_terminal_gets_narrow_lines(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_help_without_a_terminal_or_with_a_wide_one_has_78_columns(
     columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(click.formatting, "FORCED_WIDTH", None)
     monkeypatch.setattr(sys, "__stdout__", None)
     monkeypatch.setenv("COLUMNS", columns)
     assert root.make_context(PROGRAM, ["plan"]).make_formatter().width == 78
