@@ -14,6 +14,7 @@ from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, Cli
 
 WEST = Place("123456789012", "us-east-2")
+REPLICATED = "us-east-2", str(WEST)
 
 
 def replicated(aws: SimulatedAws, cli: Cli) -> None:
@@ -53,7 +54,7 @@ def test_a_failure_is_in_the_document_and_in_the_exit_code(aws: SimulatedAws, cl
     result = cli("detach", "--target", "us-east-2", "--yes", "--format", "json")
     assert result.exit_code == 3
     (part,) = json.loads(result.stdout)["replications"]
-    assert part["place"] == str(WEST)
+    assert (part["name"], part["target"], part["place"], part["undo"]) == ("prod", *REPLICATED, False)
     assert part["summary"]["applied"] == 2
     (failed,) = [one for one in part["outcomes"] if one["outcome"] == "failed"]
     assert failed["name"] == "/app/url"

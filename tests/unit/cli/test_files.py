@@ -84,6 +84,16 @@ def test_a_saved_report_in_the_place_of_a_spec_is_one_finding(plan: Path, cli: C
     assert "ssm-reconcile show report.json" in result.stderr
 
 
+@pytest.mark.parametrize("words", [("plan", "-"), ("apply", "-", "--yes"), ("validate", "-"), ("show", "-")])
+def test_a_dash_is_standard_input_also_if_a_file_has_that_name(
+    words: tuple[str, ...], plan: Path, cli: Cli
+) -> None:
+    content = plan.read_text() if words[0] == "show" else Path("replication.yaml").read_text()
+    Path("-").write_text('{"plan_id": 1}')
+    result = cli(*words, stdin=content)
+    assert result.exit_code == 0, result.output
+
+
 def test_a_plan_that_is_not_there_is_missed_before_a_terminal_is(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "nosuch.json")
     assert result.exit_code == 1

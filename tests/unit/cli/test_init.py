@@ -346,12 +346,13 @@ def test_the_number_that_stands_before_a_path_chooses_it(
     assert [glob.text for glob in spec().include] == [offered[str(number)]]
 
 
-def test_numbers_and_patterns_may_be_mixed(
+def test_numbers_and_patterns_may_be_mixed_and_a_comma_may_follow_the_last_word(
     years: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
-    result = cli("init", "--force", stdin="us-east-1\nus-east-2\n1, /staging/**\nlive\n\n")
+    result = cli("init", "--force", stdin="us-east-1\nus-east-2, eu-west-1,\n1, /staging/** ,\nlive\n\n")
     assert result.exit_code == 0, result.output
+    assert [target.name for target in spec().targets] == ["us-east-2", "eu-west-1"]
     (first,) = re.findall(r"^ +1  (/\S+) ", result.stderr, re.MULTILINE)
     assert {glob.text for glob in spec().include} == {first, "/staging/**"}
 

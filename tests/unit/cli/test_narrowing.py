@@ -32,7 +32,7 @@ IMPOSSIBLE = {
 }
 
 
-@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), ("status",)])
 @pytest.mark.parametrize(("pattern", "advice"), IMPOSSIBLE.items())
 def test_a_pattern_that_no_name_can_match_is_wrong_usage(
     pattern: str, advice: str, command: tuple[str, ...], cli: Cli, aws: SimulatedAws

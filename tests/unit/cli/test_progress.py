@@ -7,9 +7,11 @@ import threading
 
 import pytest
 
+from ssm_reconcile.aws_limits import CALL_CLASSES
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import CallRates, ProgressLines, _repeating, is_bar_wanted, show_progress
 from ssm_reconcile.system import Phase, Progress
+from tests.unit.cli.conftest import ACCOUNT, Cli
 
 PLACE = "123456789012/us-east-1"
 
@@ -83,6 +85,8 @@ def test_the_beat_ends_with_the_work() -> None:
 
     with _repeating(beat, pause=0.001):
         assert twice.wait(20)
+        (thread,) = [one for one in threading.enumerate() if one.name == "progress"]
+        assert thread.daemon, "a signal in between must not keep the process alive"
     assert not [one for one in threading.enumerate() if one.name == "progress"]
 
 
@@ -104,6 +108,15 @@ def test_a_line_names_the_cause_of_a_delay() -> None:
     now[0] = 60
     lines(Progress(PLACE, Phase.WRITING, 160, 10_000))
     assert printed[-1].endswith(", PutParameter at 3/s"), "it was half a minute ago"
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_each_phase_has_the_rate_of_an_operation_of_the_stores(phase: Phase) -> None:
+    rates = CallRates(lambda: 0.0)
+    for operation in CALL_CLASSES:
+        rates.note(PLACE, operation, 3, throttled=False)
+    operation = rates.text(Progress(PLACE, phase, 1, 2)).removesuffix(" at 3/s")
+    assert operation in CALL_CLASSES
 
 
 def test_a_line_has_the_rate_of_the_moment_while_probing() -> None:
@@ -180,3 +193,25 @@ def test_the_bar_takes_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Non
         watch(Progress("[red]x", Phase.LISTING, 1))
         watch(Progress("[red]x", Phase.LISTING, 2, 2))
     assert "[red]x listing" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        (("plan",), "3 places"),
+        (("apply", "--yes"), "3 places"),
+        (("event", "-"), "3 places"),
+        (("status",), "3 places"),
+        (("explain", "/app/url"), "3 places"),
+        (("doctor",), "3 places"),
+        (("doctor", "--probe", "/probe", "--account", ACCOUNT, "--target", "us-east-2"), "1 place"),
+        (("detach", "--target", "us-east-2", "--yes"), "2 places"),
+        (("init", "--force", "--yes", "--source-region", "us-east-1", "--target", "us-east-2"), "2 places"),
+    ],
+)
+@pytest.mark.usefixtures("aws")
+def test_each_command_reports_the_places_before_it_opens_them(
+    cli: Cli, words: tuple[str, ...], places: str
+) -> None:
+    assert cli(*words, stdin="/app/url").stderr.count(f"Opening {places} ...\n") == 1
+    assert "Opening" not in cli(*words, "-q", stdin="/app/url").stderr

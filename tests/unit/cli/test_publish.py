@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.github.marked import facts_of
+from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET
 from ssm_reconcile.report import Result
 from tests.github.content import Hub
 from tests.unit.cli.conftest import HEAD, MERGE, NUMBER, SPEC, TOKEN, Cli, outputs, save
@@ -29,6 +30,17 @@ def test_a_plan_is_in_the_comment_the_summary_the_outputs_and_on_the_lines(hub: 
     assert outputs()["plan-path"] == str(Path("plan.json").absolute())
     assert result.stdout.startswith("::error title=size::")
     assert "posted" in result.stderr
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_only_a_full_job_summary_is_a_warning(hub: Hub, cli: Cli, *, is_full: bool) -> None:
+    before = "x" * SUMMARY_BUDGET * is_full
+    Path("summary.md").write_text(before)
+    result = cli("publish", save(plans.document_of(plans.twelve())))
+    assert result.exit_code == 0
+    assert ("::warning::the job summary is full" in result.stdout) is is_full
+    assert (Path("summary.md").read_text() == before) is is_full
+    assert "12 changes" in hub.comments[0].body
 
 
 def test_a_missing_permission_is_a_warning_and_the_summary_is_written(hub: Hub, cli: Cli) -> None:

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ssm_reconcile.change import Action
+from ssm_reconcile.cli.status import _next_step
+from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.documents.status import REPLICA_STATES
 from ssm_reconcile.renderers.status_text import status_text
 from ssm_reconcile.renderers.terminal_text import PATHS, ROWS
+from ssm_reconcile.status import ReplicaState, Status, TargetStates
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.test_status import document, entry, mixed, status_of
 
@@ -103,6 +108,18 @@ def test_the_text_ends_with_the_next_command(mixed: SimulatedAws, cli: Cli, dele
 def test_a_status_in_sync_has_no_next_command(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes", "-q").exit_code == 0
     assert "Next:" not in cli("status").stdout
+
+
+@pytest.mark.parametrize("state", REPLICA_STATES)
+def test_a_plan_follows_the_states_that_it_may_change(state: str) -> None:
+    """A parameter of another owner, or one that cannot be written, is explained; the others need nothing."""
+    target = TargetStates("prod", "1/us-east-1", "west", "1/us-west-2", True, (ReplicaState("/a", state),))
+    command = _next_step(Status((target,)), CommandLine())
+    may_change = state in {*Action, "orphan", "unproven"}
+    is_decided_elsewhere = state in {"conflict", "foreign", "copied", "invalid"}
+    assert command.startswith("ssm-reconcile plan") is may_change
+    assert command.startswith("ssm-reconcile explain /a") is is_decided_elsewhere
+    assert bool(command) is (may_change or is_decided_elsewhere)
 
 
 def test_a_reason_is_printed_once_for_its_group(mixed: SimulatedAws, cli: Cli) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -87,6 +88,22 @@ def test_blocks_are_written_as_one_text(
     closed.close()
     monkeypatch.setattr("sys.stdout", terminal.LastingStream(closed))
     terminal.write(iter(["{", "}\n"]))
+
+
+def test_a_file_is_on_disk_before_it_replaces_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced, replace = tmp_path / "plan.json", list[int](), os.replace
+
+    def replace_synced(new: Path, old: Path) -> None:
+        assert synced == [new.stat().st_size], "a crash must leave the old file or all of the new one"
+        replace(new, old)
+
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
+    monkeypatch.setattr(os, "replace", replace_synced)
+    text_files.save(path, "new\n")
+    assert path.read_text() == "new\n"
+    assert synced == [4]
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ssm_reconcile.cli import terminal
 from tests.simulated_aws import SimulatedAws
-from tests.unit.cli.conftest import SECRET, SPEC, Cli, save
+from tests.unit.cli.conftest import ACCOUNT, SECRET, SPEC, Cli, save
 
 LATER = "later battery staple"
 HOLD = SPEC.replace(
@@ -77,6 +77,14 @@ def test_a_plan_is_applied_as_of_its_own_time(applied: SimulatedAws, cli: Cli) -
     words = ("--expect-plan", plan["plan_id"], "--as-of", plan["as_of"])
     assert cli("undo", "report.json", *words, *ALL).exit_code == 0
     assert cli("undo", "report.json", "--yes", "--as-of", plan["as_of"]).exit_code == 64
+
+
+@pytest.mark.parametrize(("mode", "state"), [("--plan-only", "pending"), ("--yes", "in_sync")])
+def test_metrics_count_what_an_undo_will_do_or_has_done(
+    applied: SimulatedAws, cli: Cli, mode: str, state: str
+) -> None:
+    assert cli("undo", "report.json", mode, "--metrics", "now.prom", "--only", "/app/key").exit_code == 0
+    assert f'place="{ACCOUNT}/us-east-2",state="{state}"}} 1\n' in Path("now.prom").read_text()
 
 
 def test_another_plan_is_refused(applied: SimulatedAws, cli: Cli) -> None:
