@@ -64,7 +64,7 @@ def test_each_variable_that_doctor_misses_is_in_its_help(
     assert result.exit_code == 64
     missing = set(re.findall(r"\b(?:GITHUB|GH)_[A-Z_]+", result.stderr))
     assert missing
-    assert missing <= set(re.split(r"[\s;.]+", cli("doctor", "--help").stdout))
+    assert missing <= set(re.split(r"[\s:;.]+", cli("doctor", "--help").stdout))
 
 
 @each_command
