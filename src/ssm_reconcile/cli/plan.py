@@ -131,8 +131,7 @@ def command(
         command_run.save_metrics(metrics, plan, runner.clock.now())
         apply = "" if is_unreviewed(document) else options.command_line(specs, name, run, common).apply()
         color = terminal.use_color(sys.stdout, common.color)
-        shown = render_plan(output_format, document, color=color, apply_command=apply, extent=extent)
-        terminal.write(shown)
+        terminal.write(render_plan(output_format, document, color=color, apply_command=apply, extent=extent))
         if output_format in ("text", "html"):
             command_run.note_standard_input(specs, common)
         drifted = fail_on_drift and _log_drift(plan, loaded)
