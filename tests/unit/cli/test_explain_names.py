@@ -300,10 +300,13 @@ def test_no_secret_is_shown(aws: SimulatedAws, cli: Cli) -> None:
 # Remedies
 
 
-def test_a_conflict_is_overwritten_alone_by_the_printed_command(rows: SimulatedAws, cli: Cli) -> None:
+@pytest.mark.parametrize("words", [(), ("--no-decrypt",)])
+def test_a_conflict_is_overwritten_alone_by_the_printed_command(
+    rows: SimulatedAws, cli: Cli, words: tuple[str, ...]
+) -> None:
     rows.put("/app/other", "source")
     rows.put("/app/other", "by hand", region="us-east-2")
-    (one,) = explanations(cli, "/app/conflict")
+    (one,) = explanations(cli, "/app/conflict", *words)
     (remedy,) = (text for text in one["remedies"] if "--adopt overwrite" in text)
     assert "`ssm-reconcile apply --target us-east-2 --only /app/conflict --adopt overwrite`" in remedy
     assert "as well" not in remedy

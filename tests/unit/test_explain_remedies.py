@@ -1,0 +1,226 @@
+"""The remedies of an explanation: each situation has these sentences, in this order, and no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.change import Row
+from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.diff.case import Case, TargetContext
+from ssm_reconcile.errors import Where
+from ssm_reconcile.explain.remedies import remedies_for_row
+from ssm_reconcile.model import Problem, ProblemKind, ValueReadings
+from ssm_reconcile.record import OWNER, RECORD, Standing
+from ssm_reconcile.spec import AdoptMode, Glob, Hold, Run
+from tests.builders import HERE, NOW, THERE, desired, listing, replication, ring
+from tests.simulated_aws import SimulatedAws
+from tests.unit.test_explain_rows import Act, exclude, exclude_and_delete, remove_source, replicated, skip
+
+ALONE = "`ssm-reconcile apply --target us-east-2 --only /p/a"
+EXCLUDE = "or exclude it here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
+OTHER_ID = "if the other id is an earlier one of this spec: list it in `previous_ids`"
+NO_ID = "if it is of this spec: delete it yourself, or select it again, and the next apply records the id"
+HOLDS = (Hold(Glob("/p/a")), Hold(Glob("/p/**"), date(2026, 11, 1), where=Where("spec.yaml", 7, 7)))
+
+
+def missing(aws: SimulatedAws) -> None:
+    aws.delete("/p/a", region="us-east-2")
+
+
+def skip_without_replica(aws: SimulatedAws) -> None:
+    missing(aws)
+    skip(aws)
+
+
+def unknown(aws: SimulatedAws) -> None:
+    missing(aws)
+    remove_source(aws)
+
+
+def take_tags(aws: SimulatedAws) -> None:
+    aws.world.untag(aws.there, "/p/a", OWNER, RECORD)
+
+
+def conflict(aws: SimulatedAws) -> None:
+    take_tags(aws)
+    aws.put("/p/a", "w", region="us-east-2")
+
+
+def conflict_of_tier(aws: SimulatedAws) -> None:
+    take_tags(aws)
+    aws.put("/p/a", region="us-east-2", tier="Advanced")
+
+
+def join_stack(aws: SimulatedAws) -> None:
+    take_tags(aws)
+    aws.world.tag(aws.there, "/p/a", {"aws:cloudformation:stack-name": "shop"})
+
+
+def hold(*holds: Hold) -> Act:
+    return lambda aws: setattr(aws, "spec", replace(aws.spec, holds=holds))
+
+
+def change_id(act: Act = lambda _: None) -> Act:
+    def change(aws: SimulatedAws) -> None:
+        act(aws)
+        aws.spec = replace(aws.spec, id="h5t8w4p2zc")
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("act", "row", "remedies"),
+    [
+        (
+            missing, Row.CREATE,
+            [f"to create it now: {ALONE}`", "to keep it out: `parameters.exclude`, or the tag skip_sync"],
+        ),
+        (
+            skip_without_replica, Row.SKIPPED,
+            ["to replicate it: remove the tag skip_sync from it in 123456789012/us-east-1"],
+        ),
+        (take_tags, Row.ADOPT, [f"to adopt it now: {ALONE}`"]),
+        (
+            conflict, Row.CONFLICT,
+            [
+                "change /p/a in 123456789012/us-east-2 to match its source: then it is adopted",
+                (f"or overwrite it from the source: {ALONE} --adopt overwrite`;"
+                " all conflicts: `adopt: overwrite` in the spec"),
+                "or exclude it: `parameters.exclude`",
+            ],
+        ),
+        (
+            conflict_of_tier, Row.CONFLICT,
+            [
+                "change /p/a in 123456789012/us-east-2 to match its source: then it is adopted",
+                "or exclude it: `parameters.exclude`",
+            ],
+        ),
+        (
+            hold(HOLDS[0]), Row.HELD,
+            ["to let runs change it again: remove the entry for `/p/a` from `parameters.hold`"],
+        ),
+        (
+            hold(*HOLDS), Row.HELD,
+            [
+                ("to keep it as it is: extend `until` of `/p/**` (spec.yaml:7:7);"
+                " until then, runs end with exit code 3"),
+                ("to let runs change it again: remove the entry for `/p/a`, `/p/**` (spec.yaml:7:7)"
+                " from `parameters.hold`"),
+            ],
+        ),
+        (
+            join_stack, Row.FOREIGN,
+            [
+                "remove it from the stack shop, which deletes it; the next apply creates it",
+                ("(with `DeletionPolicy: Retain` it may keep the tags of the stack,"
+                " and then it stays `foreign`)"),
+                EXCLUDE,
+            ],
+        ),
+        (
+            change_id(), Row.FOREIGN,
+            [
+                "give this spec another `name`, or exclude /p/a in one of the two specs",
+                OTHER_ID,
+                "after copying a spec as a template or fork: give the copy a new `id` and `name`",
+                EXCLUDE,
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_a_row_has_these_remedies(act: Act, row: Row, remedies: list[str]) -> None:
+    found = replicated(act)
+    assert (found.row, list(found.remedies)) == (row, remedies)
+
+
+@pytest.mark.parametrize("adopt", [AdoptMode.IDENTICAL, AdoptMode.NEVER])
+def test_an_equal_parameter_is_adopted_by_the_spec_or_by_a_command_for_it_alone(adopt: AdoptMode) -> None:
+    found = replicated(take_tags, adopt=adopt)
+    by_flag = f"`adopt: identical` in the spec, or {ALONE} --adopt identical`, adopts it; its value stays"
+    by_plan = f"to adopt it now: {ALONE}`"
+    assert found.remedies == (by_flag if adopt is AdoptMode.NEVER else by_plan,)
+
+
+def test_a_conflict_that_the_spec_overwrites_has_the_command_only() -> None:
+    found = replicated(conflict, adopt=AdoptMode.OVERWRITE)
+    assert (found.row, found.remedies) == (Row.CONFLICT, (f"to update it now: {ALONE}`",))
+
+
+EXCLUDED = "remove that rule from `parameters.exclude`, or narrow it"
+
+
+@pytest.mark.parametrize(
+    ("act", "spec_id", "answer", "remedies"),
+    [
+        (change_id(exclude), "k3v9x2m7qa", "excluded by /p/a; the replica there has another id",
+         [OTHER_ID, EXCLUDED]),
+        (change_id(exclude_and_delete), "k3v9x2m7qa",
+         "the spec places no parameter here; the replica there has another id", [OTHER_ID]),
+        (change_id(exclude), None, "excluded by /p/a; the replica there has no id", [NO_ID, EXCLUDED]),
+        (change_id(remove_source), None, "the spec places no parameter here; the replica there has no id",
+         [NO_ID]),
+        (unknown, None, "/p/a does not exist in 123456789012/us-east-1, and no replica of it exists here",
+         ["check the spelling: names are case-sensitive", "check that the spec's source is correct"]),
+    ],
+)  # fmt: skip
+def test_a_name_without_a_row_has_these_remedies(
+    act: Act, spec_id: str | None, answer: str, remedies: list[str]
+) -> None:
+    found = replicated(act, id=spec_id)
+    assert (found.row, list(found.remedies)) == (None, remedies)
+    assert found.answer.startswith(answer)
+
+
+def case_of(*problems: Problem, **more: Any) -> Case:
+    """A parameter that the target cannot take."""
+    spec = replication()
+    context = TargetContext(
+        replication=spec, target=spec.targets[0], claim=spec.claim(HERE), desired={}, source=listing(HERE),
+        live=listing(THERE), ring=ring(THERE), run=Run(), settled=frozenset(), unproven=frozenset(),
+        readings=ValueReadings({}, {}), as_of=NOW,
+    )  # fmt: skip
+    given: dict[str, Any] = {"desired": desired(problems=problems), "live": None, "record": None, **more}
+    return Case(context, "/p/a", tags={}, standing=Standing.FREE, opted_out=False, problems=problems, **given)
+
+
+AT_SOURCE = {
+    ProblemKind.KEY: "map another one for us-east-2 in `kms`",
+    ProblemKind.SIZE: "or set `tier: keep` for the target",
+    ProblemKind.NAME: "or a `rewrite` with `in: name`, or exclude it",
+    ProblemKind.POLICY: "renew or remove its Expiration policy at the source",
+    ProblemKind.TAGS: "name some of its tags in `tags.ignore`",
+    ProblemKind.COLLISION: "change the `rewrite` rules in the spec so that the names differ",
+    ProblemKind.UNREADABLE: "or plan with --no-decrypt",
+    ProblemKind.REWRITE: "correct the `rewrite` rule in the spec",
+    ProblemKind.NOT_UNICODE: "write the text again at the source",
+    ProblemKind.SKIP_TAG: "to opt out, write the tag's key and value as the spec has them",
+}
+AT_TARGET = {
+    ProblemKind.TAGS: "remove a tag from /p/a in 123456789012/us-east-2",
+    ProblemKind.SKIP_TAG: "remove the tag from /p/a in 123456789012/us-east-2",
+}
+
+
+@pytest.mark.parametrize("kind", ProblemKind)
+def test_each_problem_of_a_placed_parameter_has_one_remedy(kind: ProblemKind) -> None:
+    problems = Problem(kind, "one"), Problem(kind, "another")
+    (found,) = remedies_for_row(case_of(*problems), Row.INVALID, None, CommandLine())
+    assert AT_SOURCE[kind] in found
+
+
+@pytest.mark.parametrize(("kind", "remedy"), AT_TARGET.items())
+def test_a_problem_of_a_tag_of_the_target_is_solved_there(kind: ProblemKind, remedy: str) -> None:
+    (found,) = remedies_for_row(case_of(Problem(kind, "one"), desired=None), Row.INVALID, None, CommandLine())
+    assert found.startswith(remedy)
+
+
+def test_two_problems_have_two_remedies_in_their_order() -> None:
+    problems = Problem(ProblemKind.POLICY, "one"), Problem(ProblemKind.SIZE, "another")
+    first, second = remedies_for_row(case_of(*problems), Row.INVALID, None, CommandLine())
+    assert AT_SOURCE[ProblemKind.POLICY] in first
+    assert AT_SOURCE[ProblemKind.SIZE] in second
