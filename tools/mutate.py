@@ -143,6 +143,11 @@ def record(tree: Path, folder: Path, workers: int, left_out: set[str]) -> None:
         sys.exit(f"{folder / 'log'}: pytest ended with exit code {code}: fix its error and run again")
 
 
+def file_of(test: str) -> str:
+    """Return the file of a test."""
+    return test.partition("::")[0]
+
+
 class Records:
     """The lines of each test, and its seconds of CPU and of the clock."""
 
@@ -162,7 +167,8 @@ class Records:
 
     def choose(self, site: changes.Site) -> list[str]:
         """Return the tests of a change, the most specific first."""
-        lines = self.lines[site.path]
+        module = Path(site.path.removesuffix("/__init__.py")).with_suffix("")
+        lines, room = self.lines[site.path], module.parent.name
         statements = (node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.stmt))
         around = [node for node in statements if node.lineno <= site.line <= (node.end_lineno or 0)]
         functions = [node for node in around if isinstance(node, ast.FunctionDef)]
@@ -176,13 +182,15 @@ class Records:
             users = self._tests_of(site.path, bodies)
             for path, texts in self.lines.items():
                 users |= self._tests_of(path, [n for n, text in enumerate(texts, 1) if use.search(text)])
-            groups = [users, {test for test, _ in self.covers[site.path]}]
-        module = Path(site.path.removesuffix("/__init__.py")).with_suffix("")
+            # A test of a constant may execute no line.
+            near = (test for test in self.times if module.name in file_of(test) or room in file_of(test))
+            groups = [users | {test for test in near if not self.sizes[test]}]
+            groups.append({test for test, _ in self.covers[site.path]})
 
         def rank(test: str) -> tuple[Any, ...]:
-            file = test.partition("::")[0]
+            file = file_of(test)
             is_slow = file.split("/")[1] in SLOW
-            return is_slow, module.name not in file, module.parent.name not in file, self.sizes[test], test
+            return is_slow, module.name not in file, room not in file, self.sizes[test], test
 
         return list(dict.fromkeys(test for group in groups for test in sorted(group, key=rank)))
 
@@ -233,9 +241,9 @@ class Judge:
         path.write_bytes(text)
         self.moment += 2  # a time of its own, by which Python recognises the compiled form
         os.utime(path, (self.moment, self.moment))
-        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        files = list(dict.fromkeys(file_of(test) for test in tests))
         files = [file for file in files if (self.tree / file).exists()]  # `--keep`: renamed since the record
-        by_file = [test for file in files for test in tests if test.partition("::")[0] == file]
+        by_file = [test for file in files for test in tests if file_of(test) == file]
         (self.folder / "tests").write_text("\n".join(by_file))
         (failed := self.folder / "failed").unlink(missing_ok=True)
         late = 30 + 4 * sum(self.records.times[test][1] for test in tests)

@@ -167,6 +167,16 @@ def test_a_run_kills_tested_changes_and_lists_the_others(tmp_path: Path) -> None
     assert (tmp_path / "src/ssm_reconcile/rates.py").read_text() == RATES
 
 
+def test_a_constant_has_the_tests_of_its_room_that_execute_no_line(tmp_path: Path) -> None:
+    path = "src/ssm_reconcile/cli/show.py"
+    (site,) = (one for one in sites_of(path, MODULE) if one.before == "3")
+    records = Records({path: MODULE}, tmp_path)
+    files = ("unit/cli/test_a.py", "unit/test_show.py", "unit/test_c.py", "unit/cli/test_d.py")
+    records.times = {f"tests/{file}::test": [0.0, 0.0] for file in files}
+    records.sizes["tests/unit/cli/test_d.py::test"] = 1
+    assert records.choose(site) == ["tests/unit/test_show.py::test", "tests/unit/cli/test_a.py::test"]
+
+
 @pytest.mark.parametrize(("late_without", "result"), [(True, "survived"), (False, "timeout")])
 def test_a_late_run_counts_only_if_the_same_tests_end_in_time_without_the_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_without: bool, result: str
