@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,17 @@ def test_the_question_names_action_number_owner_and_place_and_another_answer_cha
     assert (result.exit_code, result.stdout) == (0, "")
     assert "Nothing was changed." in result.stderr
     assert aws.world.traffic.writes() == []
+
+
+def test_replicas_without_an_id_are_detached_only_by_the_flag(aws: SimulatedAws, cli: Cli) -> None:
+    replicated(aws, cli)
+    spec = Path("replication.yaml")
+    spec.write_text(f"{spec.read_text()}id: abcdef123456\n")
+    words = ("detach", "--target", "us-east-2", "--yes")
+    left = cli(*words)
+    assert left.exit_code == 3
+    assert left.stdout.count("its record has no id") == left.stdout.count("--without-id includes it") == 3
+    assert aws.world.traffic.writes() == []
+    result = cli(*words, "--without-id")
+    assert result.exit_code == 0
+    assert "prod: 3 detached in us-east-2" in result.stdout

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from ssm_reconcile.aws_limits import CALL_CLASSES
+from ssm_reconcile.cli import progress
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import CallRates, ProgressLines, _repeating, is_bar_wanted, show_progress
 from ssm_reconcile.system import Phase, Progress
@@ -215,3 +216,20 @@ def test_each_command_reports_the_places_before_it_opens_them(
 ) -> None:
     assert cli(*words, stdin="/app/url").stderr.count(f"Opening {places} ...\n") == 1
     assert "Opening" not in cli(*words, "-q", stdin="/app/url").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("apply", "plan.json"), ("plan", "--reviewed", "plan.json"), ("undo", "report.json", "--plan-only")],
+)
+@pytest.mark.usefixtures("aws")
+def test_a_large_file_is_reported_before_it_is_read(
+    cli: Cli, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("plan", "--out", "plan.json").exit_code == 0
+    assert cli("apply", "plan.json", "--out", "report.json").exit_code == 0
+    line = f"Reading {words[1] if words[0] != 'plan' else words[2]} ..."
+    assert line not in cli(*words).stderr
+    monkeypatch.setattr(progress, "LARGE_FILE", 1000)
+    assert cli(*words).stderr.startswith(line)
+    assert line not in cli(*words, "-q").stderr

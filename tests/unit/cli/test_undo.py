@@ -79,6 +79,23 @@ def test_a_plan_is_applied_as_of_its_own_time(applied: SimulatedAws, cli: Cli) -
     assert cli("undo", "report.json", "--yes", "--as-of", plan["as_of"]).exit_code == 64
 
 
+def test_a_lift_that_ends_after_the_plan_does_not_change_it(applied: SimulatedAws, cli: Cli) -> None:
+    words = ("undo", "report.json", "--target", "us-east-2", "--max-deletes", "0", *ALL[2:])
+
+    def planned() -> dict[str, Any]:
+        return dict(json.loads(cli(*words, "--plan-only", "--format", "json").stdout))
+
+    (found,) = [one["remedy"] for one in planned()["findings"] if one["code"] == "max-deletes"]
+    entry = {key: found[key] for key in ("guard", "target", "count", "changes")}
+    entry |= {"until": applied.clock.now().date().isoformat(), "reason": "gone"}
+    Path("replication.yaml").write_text(f"{HOLD}lifts: {json.dumps([entry])}\n")
+    plan = planned()
+    applied.pass_time(days=2)
+    assert planned()["plan_id"] != plan["plan_id"]
+    assert cli(*words, "--expect-plan", plan["plan_id"], "--as-of", plan["as_of"]).exit_code == 0
+    assert values(applied) == FORMER
+
+
 @pytest.mark.parametrize(("mode", "state"), [("--plan-only", "pending"), ("--yes", "in_sync")])
 def test_metrics_count_what_an_undo_will_do_or_has_done(
     applied: SimulatedAws, cli: Cli, mode: str, state: str
@@ -151,6 +168,14 @@ def test_one_target_and_one_name_are_taken_back_alone(applied: SimulatedAws, cli
     assert values(applied, "eu-west-1")["/app/url"] == "https://example.org"
     assert values(applied)["/app/url"] == "https://example.net"
     assert cli("undo", "report.json", "--yes", "--only", "/app/nothing").exit_code == 64
+
+
+def test_exposure_is_allowed_for_named_parameters_only(applied: SimulatedAws, cli: Cli) -> None:
+    before = applied.world.state()
+    result = cli("undo", "report.json", "--yes", "--allow-exposure", *ALL)
+    assert result.exit_code == 64
+    assert "name them with --only GLOB" in result.stderr
+    assert applied.world.state() == before
 
 
 def test_without_a_terminal_an_approval_is_needed(applied: SimulatedAws, cli: Cli) -> None:
