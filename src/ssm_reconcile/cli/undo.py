@@ -97,6 +97,10 @@ def command(
     started.planner = partial(_plan_undo, document, name)
     started.again = partial(CommandLine.undo, file=str(report))
     if plan_only:
+        if expect_plan is not None:
+            raise click.UsageError(
+                "--plan-only shows a plan and --expect-plan applies one: give one of them."
+            )
         return _show_plan(started, document)
     if approval == "answer":
         remedy = "see it with --plan-only, then give --expect-plan ID; or give --yes"
@@ -150,6 +154,8 @@ def _show_plan(started: ApplyRun, report: ReportDocument) -> int:
     color = terminal.use_color(sys.stdout, started.common.color)
     again = started.command_line()
     terminal.write(render_plan(started.output_format, document, color=color, apply_command=again))
+    if started.output_format in ("text", "html"):
+        command_run.note_standard_input(started.specs, started.common)
     if plan.summary["withheld"]:
         return 5
     return 3 if any(plan.summary[word] for word in UNMET) or not plan.complete else 0

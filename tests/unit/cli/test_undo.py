@@ -104,6 +104,23 @@ def test_metrics_count_what_an_undo_will_do_or_has_done(
     assert f'place="{ACCOUNT}/us-east-2",state="{state}"}} 1\n' in Path("now.prom").read_text()
 
 
+def test_a_plan_is_either_shown_or_applied_by_its_id(applied: SimulatedAws, cli: Cli) -> None:
+    before = applied.world.state()
+    result = cli("undo", "report.json", "--plan-only", "--expect-plan", "0" * 12)
+    assert (result.exit_code, result.stdout) == (64, "")
+    assert "give one of them" in result.stderr
+    assert applied.world.state() == before
+
+
+def test_a_command_that_reads_standard_input_again_is_noted(applied: SimulatedAws, cli: Cli) -> None:
+    words = ("undo", "report.json", "--spec", "-", "--plan-only", *ALL)
+    result = cli(*words, stdin=HOLD)
+    assert "ssm-reconcile undo report.json --spec - " in result.stdout
+    assert "read the spec from standard input again" in result.stderr
+    assert "standard input" not in cli(*words, "-q", stdin=HOLD).stderr
+    assert "standard input" not in cli(*words, "--format", "json", stdin=HOLD).stderr
+
+
 def test_another_plan_is_refused(applied: SimulatedAws, cli: Cli) -> None:
     before = applied.world.state()
     result = cli("undo", "report.json", "--expect-plan", "0" * 12)
