@@ -12,6 +12,7 @@ from ssm_reconcile.cli import progress
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import CallRates, ProgressLines, _repeating, is_bar_wanted, show_progress
 from ssm_reconcile.system import Phase, Progress
+from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import ACCOUNT, Cli
 
 PLACE = "123456789012/us-east-1"
@@ -233,3 +234,21 @@ def test_a_large_file_is_reported_before_it_is_read(
     monkeypatch.setattr(progress, "LARGE_FILE", 1000)
     assert cli(*words).stderr.startswith(line)
     assert line not in cli(*words, "-q").stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "plan --out new.json", "plan --reviewed plan.json", "apply --yes", "apply plan.json --out new.json",
+        "event -", "status", "explain /app/url", "doctor", "detach --target us-east-2 --yes",
+        "undo report.json --plan-only", "show plan.json", "validate", "iam stack --github a/b",
+        "init --force --yes --source-region us-east-1 --target us-east-2",
+    ],
+)  # fmt: skip
+def test_a_quiet_command_that_has_no_warning_writes_its_result_only(
+    aws: SimulatedAws, cli: Cli, command: str
+) -> None:
+    assert cli("plan", "--out", "plan.json").exit_code == 0
+    assert cli("apply", "--yes", "--only", "/app/url", "--out", "report.json").exit_code == 0
+    aws.delete("/app/hosts")  # a change of the saved plan is done, and another one is no longer planned
+    assert cli(*command.split(), "-q", stdin="/app/url").stderr == ""
