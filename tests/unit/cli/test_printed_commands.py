@@ -251,3 +251,16 @@ def test_printed_commands_that_read_standard_input_again_are_noted(
 ) -> None:
     result = cli(*words, *quiet, stdin=SPEC)
     assert ("read the spec from standard input again" in result.stderr) is (not quiet)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_noted"),
+    [((), True), (("-q",), False), (("--format", "html"), True), (("--format", "json"), False)],
+)
+def test_the_command_of_a_shown_plan_that_reads_standard_input_again_is_noted(
+    aws: SimulatedAws, cli: Cli, words: tuple[str, ...], *, is_noted: bool
+) -> None:
+    assert cli("plan", "-", "--out", "plan.json", stdin=SPEC).exit_code == 0
+    result = cli("show", "plan.json", *words)
+    assert result.exit_code == 0
+    assert ("read the spec from standard input again" in result.stderr) is is_noted
