@@ -15,10 +15,19 @@ from ssm_reconcile.errors import Where
 from ssm_reconcile.explain.remedies import remedies_for_row
 from ssm_reconcile.model import Problem, ProblemKind, ValueReadings
 from ssm_reconcile.record import OWNER, RECORD, Standing
-from ssm_reconcile.spec import AdoptMode, Glob, Hold, Run
+from ssm_reconcile.spec import AdoptMode, Glob, Hold, KeyRule, Run
 from tests.builders import HERE, NOW, THERE, desired, listing, replication, ring
 from tests.simulated_aws import SimulatedAws
-from tests.unit.test_explain_rows import Act, exclude, exclude_and_delete, remove_source, replicated, skip
+from tests.unit.test_explain_rows import (
+    OWN_TAGS,
+    Act,
+    copied,
+    exclude,
+    exclude_and_delete,
+    remove_source,
+    replicated,
+    skip,
+)
 
 ALONE = "`ssm-reconcile apply --target us-east-2 --only /p/a"
 EXCLUDE = "or exclude it here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
@@ -82,6 +91,16 @@ def change_id(act: Act = lambda _: None) -> Act:
         (
             skip_without_replica, Row.SKIPPED,
             ["to replicate it: remove the tag skip_sync from it in 123456789012/us-east-1"],
+        ),
+        (
+            lambda aws: aws.world.tag(aws.there, "/p/a", copied(aws)), Row.COPIED,
+            [
+                (
+                    "remove the copied tags: aws ssm remove-tags-from-resource --resource-type Parameter"
+                    f" --resource-id /p/a --region us-east-2 --tag-keys {OWN_TAGS}"
+                ),
+                "then it has no owner, and `adopt` in the spec decides",
+            ],
         ),
         (take_tags, Row.ADOPT, [f"to adopt it now: {ALONE}`"]),
         (
@@ -217,6 +236,17 @@ def test_each_problem_of_a_placed_parameter_has_one_remedy(kind: ProblemKind) ->
 def test_a_problem_of_a_tag_of_the_target_is_solved_there(kind: ProblemKind, remedy: str) -> None:
     (found,) = remedies_for_row(case_of(Problem(kind, "one"), desired=None), Row.INVALID, None, CommandLine())
     assert found.startswith(remedy)
+
+
+def test_a_problem_of_a_key_names_the_rule_that_maps_keys() -> None:
+    rules = KeyRule("alias/a", ()), KeyRule("alias/b", (), where=Where("spec.yaml", 9, 3))
+    case = case_of(Problem(ProblemKind.KEY, "one"))
+    case = replace(case, context=replace(case.context, replication=replication(kms=rules)))
+    (found,) = remedies_for_row(case, Row.INVALID, None, CommandLine())
+    assert found == (
+        "repair the key in 123456789012/us-east-2 (create it, enable it, cancel its deletion), or map another"
+        " one for us-east-2 in `kms` (spec.yaml:9:3)"
+    )
 
 
 def test_two_problems_have_two_remedies_in_their_order() -> None:
