@@ -13,7 +13,7 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.errors import Where
 from ssm_reconcile.explain.remedies import remedies_for_row
-from ssm_reconcile.model import Problem, ProblemKind, ValueReadings
+from ssm_reconcile.model import DesiredParameter, Problem, ProblemKind, ValueReadings
 from ssm_reconcile.record import OWNER, RECORD, Standing
 from ssm_reconcile.spec import AdoptMode, Glob, Hold, KeyRule, Run
 from tests.builders import HERE, NOW, THERE, desired, listing, replication, ring
@@ -232,10 +232,16 @@ def test_each_problem_of_a_placed_parameter_has_one_remedy(kind: ProblemKind) ->
     assert AT_SOURCE[kind] in found
 
 
-@pytest.mark.parametrize(("kind", "remedy"), AT_TARGET.items())
-def test_a_problem_of_a_tag_of_the_target_is_solved_there(kind: ProblemKind, remedy: str) -> None:
-    (found,) = remedies_for_row(case_of(Problem(kind, "one"), desired=None), Row.INVALID, None, CommandLine())
-    assert found.startswith(remedy)
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [(ProblemKind.TAGS, None), (ProblemKind.SKIP_TAG, None), (ProblemKind.SKIP_TAG, desired())],
+)
+def test_a_problem_of_a_tag_of_the_target_is_solved_there(
+    kind: ProblemKind, wanted: DesiredParameter | None
+) -> None:
+    case = case_of(Problem(kind, "one"), desired=wanted)
+    (found,) = remedies_for_row(case, Row.INVALID, None, CommandLine())
+    assert found.startswith(AT_TARGET[kind])
 
 
 def test_a_problem_of_a_key_names_the_rule_that_maps_keys() -> None:

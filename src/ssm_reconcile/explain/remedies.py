@@ -170,7 +170,7 @@ def _for_problem(case: Case, problem: Problem) -> str:
             f"remove the tag from {case.name} in {place}, or list a key of another meaning"
             " under `skip_sync.ignore` in the spec"
         )
-    if problem.kind is ProblemKind.TAGS and case.desired is None:
+    if case.desired is None:  # a replica without room for the mark of its deletion
         return f"remove a tag from {case.name} in {place}"
     return _BY_PROBLEM[problem.kind]
 
