@@ -236,8 +236,7 @@ def _delete(case: Case) -> Change | Other:
 
 def _orphan(case: Case) -> Change | Other:
     rules = case.context.replication
-    gone = case.source_gone or case.made_from is None
-    reason = "the spec places no source parameter here" + (", and its source is gone" if gone else "")
+    reason = "the spec places no source parameter here" + (f", and {SOURCE_GONE}" if case.source_gone else "")
     if rules.orphans is Orphans.KEEP:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `orphans: delete` would delete it")
     if rules.delete is DeleteMode.NEVER:

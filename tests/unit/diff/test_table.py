@@ -505,7 +505,9 @@ class TestOrphan:
 
     def test_orphan_when_its_source_is_unknown(self) -> None:
         strange = replica(held(), record={"source": digest("arn:somewhere")})
-        assert judge([], strange).row == "orphan"
+        found = judge([], strange)
+        assert found.row == "orphan"
+        assert "its source is gone" not in found.reasons, "that is not known"
 
     def test_orphan_is_deleted_where_the_spec_says_so(self) -> None:
         found = judge(held(), replica(held()), spec=replace(self.OUTSIDE, orphans=Orphans.DELETE))
