@@ -126,6 +126,12 @@ def test_a_pattern_is_hidden_when_either_side_is_a_secret(live_kind: str) -> Non
     assert Difference("AllowedPattern", secret=True) in found
 
 
+def test_the_other_attributes_of_a_secret_are_shown() -> None:
+    wanted = desired(source=parameter(kind=SECURE, description="new"))
+    found = attribute_differences(wanted, parameter(kind=SECURE, description="old"), RING, None)
+    assert Difference("description", "old", "new") in found
+
+
 def test_a_key_differs_when_it_resolves_to_another_one() -> None:
     wanted = desired(kind=SECURE, key_id="alias/app", key_identity=ARN)
     (found,) = attribute_differences(wanted, parameter(kind=SECURE), RING, None)
