@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from ssm_reconcile import doctor
 from ssm_reconcile.cli.doctor import document, text
 from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
-from ssm_reconcile.model import Access, KeyState
+from ssm_reconcile.model import Access, KeyState, Parameter
 from ssm_reconcile.session import Connect
 from ssm_reconcile.spec import KeyRule, Run, Source
 from ssm_reconcile.stores.base import Settings
@@ -228,6 +228,23 @@ def test_the_difference_of_clocks_is_reported(behind: int, answer: Answer) -> No
     one = check(examined(aws, connect=connect), "the source", "clock")
     assert one.answer is answer
     assert f"{abs(behind)} s apart" in one.message
+
+
+def test_a_replica_of_another_spec_is_named_by_the_first_name_in_any_order_of_the_listing() -> None:
+    aws = staged()
+    aws.spec = replace(aws.spec, id="k7m2x9qv4d")
+    aws.apply()
+    aws.spec = replace(aws.spec, id="h5t8w4p2zc")
+
+    class Reversed(MemoryStore):
+        def describe(self) -> Iterator[Sequence[Parameter]]:
+            return (page[::-1] for page in super().describe())
+
+    def connect(access: Access) -> MemoryStore:
+        return Reversed(aws.world, aws.world.place(access.region))
+
+    message = check(examined(aws, connect=connect), "target us-east-2", "id").message
+    assert message == "replicas of another spec named prod: 2, such as /p/a"
 
 
 def test_settings_that_cannot_be_read_are_no_failure() -> None:
