@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 
 import pytest
 
-from ssm_reconcile.apply.attempts import FIRST_WAIT, LONGEST_WAIT, TRIES, pause, send_write, wait
+from ssm_reconcile.apply.attempts import TRIES, pause, send_write, wait
 from ssm_reconcile.apply.work import ChangeStopped, Work
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
@@ -197,9 +198,12 @@ class TestWaiting:
         assert wait(work(aws), 0.0000004)
         assert aws.clock.slept == []
 
-    @pytest.mark.parametrize("tried", [1, 3, 12, 60])
-    def test_pauses_grow_and_have_a_limit(self, tried: int) -> None:
-        for _ in range(20):
+    @pytest.mark.parametrize(("tried", "longest"), [(1, 1), (3, 4), (12, 20), (60, 20)])
+    def test_pauses_grow_and_have_a_limit(
+        self, tried: int, longest: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for pick, seconds in ((min, 0.1), (max, longest)):
+            monkeypatch.setattr(random, "uniform", lambda *bounds, pick=pick: pick(bounds))
             aws = SimulatedAws()
             assert pause(work(aws), tried)
-            assert 0.09 <= sum(aws.clock.slept) <= min(LONGEST_WAIT, FIRST_WAIT * 2.0**tried)
+            assert sum(aws.clock.slept) == pytest.approx(seconds, abs=0.01)

@@ -169,6 +169,12 @@ def test_a_document_with_two_equal_keys_is_refused() -> None:
     assert "not a saved plan" in refusal(twice)
 
 
+def test_half_of_a_character_is_refused_although_all_else_is_a_plan() -> None:
+    text = json.dumps(document(tool_version="HALF"))
+    for half in ("\\ud83d", "\\uDE00"):
+        assert "not a saved plan" in refusal(text.replace("HALF", half))
+
+
 def test_a_character_that_json_writes_in_two_halves_is_one() -> None:
     whole = document(tool_version="\U0001f600")
     text = json.dumps(whole)

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ssm_reconcile.change import Change, Difference, Row, TagDiff, ValuePart, ValueParts
+from ssm_reconcile.change import Change, Difference, Restore, Row, TagDiff, ValuePart, ValueParts
 from ssm_reconcile.documents import UNSAVED_OPTIONS, ChangeEntry
 from ssm_reconcile.documents.encode import (
     EntrySequence,
@@ -28,6 +28,7 @@ from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.report import Outcome, ParameterVersion, Report, Result, Written
 from ssm_reconcile.spec import Run
 from tests.unit.renderers import plans
+from tools.document_schema import texts
 
 SCHEMAS = Path(__file__).parents[3] / "schema"
 
@@ -48,6 +49,12 @@ def test_the_saved_options_are_the_fields_of_a_run_and_the_name() -> None:
         plan, tool_version="1", created=datetime.now(UTC), run=Run(), name=None, spec_files=()
     )
     assert saved["run"].keys() == fields | {"name"}
+
+
+@pytest.mark.parametrize(("name", "text"), texts().items(), ids=texts())
+def test_the_schema_in_the_repository_is_that_of_the_document(name: str, text: str) -> None:
+    committed = json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
+    assert {key: part for key, part in committed.items() if key != "$id"} == json.loads(text)
 
 
 @pytest.mark.parametrize("name", ["plan", "report"])
@@ -315,6 +322,23 @@ def test_an_outcome_has_the_state_before_and_after_if_it_wrote() -> None:
         {"before": None, "after": None, "tags": None},
         {"before": "", "after": "", "tags": ""},
     ]
+
+
+def test_an_outcome_names_a_release() -> None:
+    plan = plans.plan_of([plans.release("t", "/p/a"), plans.delete("t", "/p/b")])
+    entries = plans.report_document_of(plans.reported(plan))["outcomes"]
+    assert {one["name"]: one.get("releases", False) for one in entries} == {"/p/a": True, "/p/b": False}
+
+
+@pytest.mark.parametrize(("owner", "releases"), [(None, True), ("ssm-reconcile", False)])
+def test_an_undo_releases_a_parameter_only_if_it_ends_the_ownership(
+    owner: str | None, releases: bool
+) -> None:
+    update = plans.update("t", "/p/a")
+    effect = Restore(plans.wanted("/p/a"), TagDiff(), None, put=True, owner=owner)
+    change = dataclasses.replace(update, effect=effect)
+    (entry,) = plans.report_document_of(plans.reported(plans.plan_of([change])))["outcomes"]
+    assert entry.get("releases", False) is releases
 
 
 def test_a_report_names_the_id_of_the_spec_by_its_digest() -> None:
