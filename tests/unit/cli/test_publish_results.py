@@ -252,7 +252,9 @@ def test_a_merge_that_left_its_branch_is_applied_by_no_run(overtaken: Hub, cli: 
 
 
 def test_a_merge_that_is_current_was_not_overtaken(merged: Hub, cli: Cli) -> None:
-    assert cli("publish", "--overtaken").exit_code == 0
+    result = cli("publish", "--overtaken")
+    assert (result.exit_code, result.stderr) == (0, "The spec of this run is current.\n")
+    assert cli("publish", "--overtaken", "-q").stderr == ""
     assert not merged.comments
     assert not Path("summary.md").exists()
 
@@ -273,6 +275,7 @@ def test_a_check_run_of_the_head_commit_follows_the_exit_code_of_the_plan(
     (check,) = hub.check_runs
     assert (check["head_sha"], check["name"], check["conclusion"]) == (HEAD, "SSM plan", conclusion)
     assert check["output"]["title"].startswith("2 deletes, 1 replacement of 12 changes")
+    assert f"Check run SSM plan on {HEAD[:7]}: created.\n" in result.stderr
 
 
 def test_a_failed_plan_is_a_failed_check_run(hub: Hub, cli: Cli) -> None:
@@ -295,6 +298,27 @@ def test_a_missing_permission_for_check_runs_is_a_warning(hub: Hub, cli: Cli) ->
     assert "::warning::no check run: POST" in result.stdout
     assert "checks: write" in result.stdout
     assert not hub.check_runs
+    assert hub.comments
+
+
+def test_without_a_token_the_check_run_and_the_issue_are_missed_with_a_warning(
+    hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN")
+    plan = save(plans.document_of(plans.twelve()))
+    result = cli("publish", plan, "--comment", "never", "--check", "SSM plan", "--issue")
+    assert result.exit_code == 0
+    for missing in ("check run", "issue on drift"):
+        assert f"::warning::no {missing}: there is no GITHUB_TOKEN" in result.stdout
+    assert not hub.requests
+
+
+def test_quiet_keeps_warnings_and_writes_no_progress(hub: Hub, cli: Cli) -> None:
+    hub.restrict(TOKEN, {"pull-requests": "write"})
+    result = cli("publish", save(plans.document_of(plans.twelve())), "--check", "SSM plan", "-q")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert "::warning::no check run" in result.stdout
     assert hub.comments
 
 

@@ -17,7 +17,7 @@ from ssm_reconcile.github import artifacts
 from ssm_reconcile.renderers.escaping import dumps
 from tests.doubles.clock import FakeClock
 from tests.github.content import Artifact, Hub
-from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import Cli, outputs
 from tests.unit.github.conftest import BEFORE, MERGE
 from tests.unit.publishers.conftest import HEAD, NUMBER
 from tests.unit.renderers import plans
@@ -93,6 +93,17 @@ def test_a_plan_that_was_published_and_stored_is_accepted_after_the_merge(
     assert result.exit_code == 0, result.stderr
     assert Path("reviewed/7.json").read_text() == dumps(DOCUMENT)
     assert PLAN_ID[:12] in result.stderr
+
+
+def test_the_step_outputs_of_a_fetched_plan_are_those_of_a_plan(store_plan: StorePlan, cli: Cli) -> None:
+    store_plan()
+    Path("output").unlink()
+    Path("reviewed").mkdir()
+    assert by_publish(cli).exit_code == 0
+    found = outputs()
+    assert found["plan-id"] == PLAN_ID
+    assert found["plan-path"] == str(Path("reviewed/7.json").absolute())
+    assert found["changes"] == "12"
 
 
 def test_a_comment_with_one_other_character_is_refused_after_the_merge(
