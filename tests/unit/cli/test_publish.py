@@ -354,9 +354,12 @@ def test_only_a_whole_run_of_the_default_branch_closes_an_issue_on_drift(
     monkeypatch.setenv("GITHUB_REF", ref)
     clean = plans.document_of(plans.in_sync())
     clean["narrowed"] |= narrowed
-    assert cli("publish", save(clean), "--comment", "never", "--issue").exit_code == 0
+    result = cli("publish", save(clean), "--comment", "never", "--issue")
+    assert result.exit_code == 0
     (issue,) = hub.issues
     assert issue.state == state
+    reason = "Issue on drift: left as it is, because only runs of the default branch write it."
+    assert (reason in result.stderr) is (ref != "refs/heads/main")
     assert len(hub.comments) == (state == "closed")
 
 
@@ -369,6 +372,28 @@ def test_a_replication_that_the_spec_of_another_branch_lacks_keeps_its_issue(
     result = cli("publish", save(other), "--comment", "never", "--issue")
     assert result.exit_code == 0, result.stderr
     assert [issue.state for issue in hub.issues] == ["open"]
+
+
+def test_a_run_whose_branch_has_a_newer_spec_leaves_the_issue_on_drift(
+    hub: Hub, cli: Cli, push: None
+) -> None:
+    cli("publish", save(plans.document_of(plans.twelve())), "--comment", "never", "--issue")
+    hub.branches["main"].append("2" * 40)
+    hub.files["2" * 40] = ["replication.yaml"]
+    result = cli("publish", save(plans.document_of(plans.in_sync())), "--comment", "never", "--issue")
+    assert result.exit_code == 0
+    assert [issue.state for issue in hub.issues] == ["open"]
+    reason = "main has changed replication.yaml since abcdef0: this run is out of date"
+    assert f"Issue on drift: left as it is, because {reason}.\n" in result.stderr
+
+
+def test_a_missing_permission_for_issues_is_a_warning(hub: Hub, cli: Cli, push: None) -> None:
+    hub.restrict(TOKEN, {"contents": "read"})
+    result = cli("publish", save(plans.document_of(plans.twelve())), "--comment", "never", "--issue")
+    assert result.exit_code == 0
+    assert "::warning::no issue on drift: " in result.stdout
+    assert "The token needs `issues: write` and `contents: read`" in result.stdout
+    assert not hub.issues
 
 
 @pytest.mark.parametrize("mode", ["changes", "required"])
