@@ -185,7 +185,7 @@ def _also_applied(case: Case) -> str:
     """Return the other address that `--only NAME` selects: that of the source parameter of this name."""
     context = case.context
     source = context.source.parameters.get(case.address)
-    if source is None or case.desired is None:
+    if source is None:
         return ""
     place, there = context.source.place, context.live.place
     other = context.replication.address(source.name, place, there, context.target.name)
