@@ -304,7 +304,7 @@ def _common_part(one: Explanation) -> Hashable:
     texts = (one.answer, *one.plan, *one.withheld_by, *one.remedies)
     words = [without_place(text, one.target, one.place) for text in texts]
     same = [facts.without_own_place(fact, one.target, one.place) for fact in one.facts]
-    return one.replication, one.name, one.state, *words, *same
+    return one.replication, one.name, *words, *same
 
 
 def _unbroken_commands(text: str) -> str:
@@ -330,8 +330,8 @@ def explanation_lines(explanations: Sequence[Explanation]) -> str:
     shown = [[visible(cell, LINE_LIMIT) for cell in row] for row in rows]
     limits = (LONGEST_NAME, *[_LONGEST_CELL] * 3)
     widths = [
-        max((len(cell) for cell in column if len(cell) <= limit), default=0)
-        for column, limit in zip(zip(*shown, strict=True), limits, strict=False)
+        max((len(row[column]) for row in shown if len(row[column]) <= limit), default=0)
+        for column, limit in enumerate(limits)
     ]
     return "\n".join(
         "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]])
@@ -344,8 +344,9 @@ def _block(one: Explanation, *, verbose: bool) -> Iterator[tuple[int, str, str]]
     yield 0, "", f"{one.name} in {one.target} ({one.place}), replication {one.replication}"
     yield 2, f"[{one.state}] " if one.state else "", one.answer
     yield 0, "", ""
-    width = max((len(label) for label, _ in one.facts), default=0)
-    yield from ((2, f"{label:<{width}}  ", text) for label, text in one.facts)
+    if one.facts:
+        width = max(len(label) for label, _ in one.facts)
+        yield from ((2, f"{label:<{width}}  ", text) for label, text in one.facts)
     yield 2, "", f"a plan would do: {', '.join(one.plan)}"
     yield from ((2, "", f"withheld by {guard}") for guard in one.withheld_by)
     if one.ruled_out and verbose:

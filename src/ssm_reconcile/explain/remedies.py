@@ -339,8 +339,7 @@ class GuardLifts:
                 if hold.guard != _FROZEN and hold.guard not in _FIELDS:
                     return None
                 value = True if hold.count is None else hold.count
-                too_high = hold.guard == "max-change-percent" and value > MOST_PERCENT
-                if too_high or lifts.get(hold.guard) == value:
+                if hold.guard == "max-change-percent" and value > MOST_PERCENT:
                     return _Lifts(lifts, alone=True, suffices=False)
                 lifts[hold.guard] = value
                 opened = _without_guard(opened, change.target, hold.guard)

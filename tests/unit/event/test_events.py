@@ -436,6 +436,14 @@ class TestLimits:
         (message,) = read_document([change()] * (MOST_NAMES + 1))
         assert message.content == Rejected(Reason.SIZE, "more than 10,000 events")
 
+    @pytest.mark.parametrize(("count", "is_read"), [(MOST_NAMES, True), (MOST_NAMES + 1, False)])
+    def test_a_batch_in_a_message_has_up_to_ten_thousand_records(self, count: int, *, is_read: bool) -> None:
+        batch = [{"body": "/a"}] * count
+        for body in (batch, {"Records": batch}):
+            messages = read_document({"Records": [{"messageId": "1", "body": json.dumps(body)}]})
+            assert len(messages) == (count if is_read else 1)
+            assert isinstance(messages[0].content, Names if is_read else Rejected)
+
     def test_ten_thousand_names_are_read(self) -> None:
         names = tuple(f"/{number}" for number in range(MOST_NAMES))
         assert content_of(list(names)) == Names(names)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
 
 from ssm_reconcile.github.client import GitHub
-from ssm_reconcile.github.current import BranchMovedError, check_current
-from ssm_reconcile.github.workflow_run import WorkflowRun
+from ssm_reconcile.github.current import APPLIED, BranchMovedError, check_current, last_result
+from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
 from tests.unit.cli.conftest import Cli
-from tests.unit.github.conftest import MERGE
+from tests.unit.github.conftest import BEFORE, MERGE
 from tests.unit.publishers.conftest import TOKEN
 
 OLD, NEW = "abcdef0" + "1" * 33, "f" * 40
@@ -82,6 +83,26 @@ def test_without_a_branch_there_is_nothing_to_compare_with(
 ) -> None:
     check_current(GitHub(push, clock), replace(push, ref="refs/tags/v1"), SPECS)
     assert not hub.requests
+
+
+@pytest.mark.parametrize(
+    ("artifact", "is_result", "is_applied"),
+    [
+        ("ssm-report", True, True), ("ssm-in-sync", True, True), ("ssm-plan-changed", True, False),
+        ("ssm-plan", False, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", [None, "-a-12345678"])
+def test_the_last_result_is_a_report_or_a_plan_that_was_shown_for_an_approval(
+    merged: Hub, artifact: str, suffix: str | None, *, is_result: bool, is_applied: bool
+) -> None:
+    merged.branches["main"].insert(0, NEW)
+    merged.add_run("490", ".github/workflows/ssm-reconcile.yml", "push", BEFORE)
+    merged.keep("490", artifact + (suffix or ""), {"x": b""})
+    run = replace(read_workflow_run(os.environ), artifact_suffix=suffix)
+    github = GitHub(run, FakeClock())
+    assert last_result(github, run) == (BEFORE if is_result else NEW)
+    assert last_result(github, run, APPLIED) == (BEFORE if is_applied else NEW)
 
 
 # The command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -551,6 +552,9 @@ class TestCalls:
             ("acme/ssm-reconcile/", "OWNER/ssm-reconcile/", "owner", "failed"),
             ("checks: write, ", "", "permissions", "failed"),
             ("issues: write", "issues: read", "permissions", "failed"),
+            ("actions: read", "actions: write", None, None),
+            ("contents: read", "contents: write", None, None),
+            ("contents: read", "contents: none", "permissions", "failed"),
             ("arn:aws:iam::123456789012:role/plan", '""', "plan-role", "failed"),
             ("      apply-role: arn:aws:iam::123456789012:role/apply\n", "", "apply-role", "failed"),
             ("arn:aws:iam::123456789012:role/apply", "null", "apply-role", "failed"),
@@ -560,11 +564,11 @@ class TestCalls:
         ],
     )
     def test_a_fault_of_a_call(
-        self, called: Hub, states: States, old: str, new: str, subject: str, state: str
+        self, called: Hub, states: States, old: str, new: str, subject: str | None, state: str | None
     ) -> None:
         assert CALL.count(old) == 1
         called.contents[CALLER] = CALL.replace(old, new).encode()
-        assert states() == {f"workflow {CALLER}: ssm: {subject}": state}
+        assert states() == ({f"workflow {CALLER}: ssm: {subject}": state} if subject else {})
 
     @pytest.mark.parametrize(
         ("line", "subject", "state"),
@@ -715,6 +719,14 @@ class TestCalls:
         assert states() == {}, "the id of GitHub Actions on another server is unknown"
         monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
         assert states() == {subject: "failed"}
+
+    def test_a_job_with_every_write_permission_has_the_needed_ones(
+        self, called: Hub, states: States
+    ) -> None:
+        (line,) = (line for line in CALL.splitlines() if "actions: read" in line)
+        for word, state in {"write-all": {}, "read-all": {"permissions": "failed"}}.items():
+            called.contents[CALLER] = CALL.replace(f"permissions:\n{line}", f"permissions: {word}").encode()
+            assert states() == {f"workflow {CALLER}: ssm: {key}": one for key, one in state.items()}
 
     def test_the_permissions_of_the_workflow_count_for_a_job_without_its_own(
         self, called: Hub, states: States
@@ -937,6 +949,14 @@ class TestCalls:
     ) -> None:
         called.contents[CALLER] = CALL.replace("acme/ssm-reconcile/", f"{repository}/").encode()
         assert states() == {}
+
+    @pytest.mark.parametrize("role", ["plan-role", "apply-role"])
+    def test_a_repository_with_another_name_that_gets_one_role_is_called_without_the_other(
+        self, called: Hub, states: States, role: str
+    ) -> None:
+        renamed = CALL.replace("acme/ssm-reconcile/", "me/renamed/")
+        called.contents[CALLER] = re.sub(rf"      {role}: .*\n", "", renamed).encode()
+        assert states() == {f"workflow {CALLER}: ssm: {role}": "failed"}
 
     def test_the_check_of_a_call_that_no_pull_request_starts_must_not_be_required(
         self, called: Hub, states: States, cli: Cli
