@@ -720,9 +720,7 @@ class TestCalls:
         monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
         assert states() == {subject: "failed"}
 
-    def test_a_job_with_every_write_permission_has_the_needed_ones(
-        self, called: Hub, states: States
-    ) -> None:
+    def test_a_job_with_every_write_permission_has_the_needed_ones(self, called: Hub, states: States) -> None:
         (line,) = (line for line in CALL.splitlines() if "actions: read" in line)
         for word, state in {"write-all": {}, "read-all": {"permissions": "failed"}}.items():
             called.contents[CALLER] = CALL.replace(f"permissions:\n{line}", f"permissions: {word}").encode()
