@@ -50,6 +50,7 @@ def test_an_open_pull_request_that_touches_the_spec_is_listed_with_its_last_comm
     assert file == [{"number": 8, "head": f"{8:040x}", "mergeable": True, "left_out": ""}]
     assert numbers == [8]
     assert "1 open pull request to plan again" in log
+    assert listed(cli, "-q") == (file, numbers, "")
 
 
 def test_without_an_open_pull_request_the_matrix_is_empty(there: Hub, cli: Cli) -> None:

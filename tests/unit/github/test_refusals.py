@@ -313,6 +313,7 @@ def test_the_command_saves_the_list_that_leave_out_takes(nightly: Hub, cli: Cli)
         {"replication": "prod", "target": "eu-west-1", "name": "/a", "why": "refused"}
     ]
     assert "1 address of refused or waiting plans" in result.stderr
+    assert cli("github", "refused", "--out", "refused.json", "-q").stderr == ""
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, 4), (502, 1)])
