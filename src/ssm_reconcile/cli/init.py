@@ -260,7 +260,7 @@ def _spec_text(given: InitOptions, common: CommonOptions, *, asking: bool) -> st
     if asking:
         choices = _ask_choices(found, choices, ask_name=given.name is None)
     with show_progress(common) as progress:
-        session = Session(places, Run(parallelism=common.parallelism), clock, progress)
+        session = Session(places, Run(), clock, progress)
         proposal = propose_valid(found, choices, session, compare_secrets=given.compare_secrets)
     if not common.quiet:
         _log_summary(proposal)

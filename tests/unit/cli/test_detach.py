@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent import futures
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
-from tests.unit.cli.conftest import SECRET, Cli
+from tests.unit.cli.conftest import SECRET, SPEC, Cli
 
 WEST = Place("123456789012", "us-east-2")
 REPLICATED = "us-east-2", str(WEST)
@@ -94,3 +95,32 @@ def test_replicas_without_an_id_are_detached_only_by_the_flag(aws: SimulatedAws,
     result = cli(*words, "--without-id")
     assert result.exit_code == 0
     assert "prod: 3 detached in us-east-2" in result.stdout
+
+
+def test_the_worst_of_several_replications_is_the_exit_code(aws: SimulatedAws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(f"{SPEC}---\n{SPEC.replace('prod', 'stage').replace('/app/', '/stage/')}")
+    aws.put("/stage/a", "v")
+    replicated(aws, cli)
+    aws.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED), name="/stage/a")
+    result = cli("detach", "--target", "us-east-2", "--yes")
+    assert result.exit_code == 3
+    assert "prod: 3 detached" in result.stdout
+    assert "stage: 0 detached" in result.stdout
+    assert "  failed  /stage/a  AddTagsToResource: AccessDenied" in result.stdout
+
+
+def test_parallelism_limits_the_replicas_at_a_time(
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replicated(aws, cli)
+    seen: list[object] = []
+    pool = futures.ThreadPoolExecutor
+
+    def limited(max_workers: int) -> futures.ThreadPoolExecutor:
+        seen.append(max_workers)
+        return pool(max_workers)
+
+    monkeypatch.setattr("ssm_reconcile.detach.ThreadPoolExecutor", limited)
+    assert cli("detach", "--target", "us-east-2", "--yes", "--parallelism", "3").exit_code == 0
+    assert seen == [3]

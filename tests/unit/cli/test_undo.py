@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 
 from ssm_reconcile.cli import terminal
+from ssm_reconcile.errors import Trouble
+from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import ACCOUNT, SECRET, SPEC, Cli, save
 
@@ -232,6 +234,13 @@ def test_a_plan_with_a_parameter_that_was_changed_since_ends_3_as_the_undo_does(
     applied.put("/app/url", "theirs", region="us-east-2")
     assert cli("undo", "report.json", "--plan-only", *ALL).exit_code == 3
     assert cli("undo", "report.json", "--yes", *ALL).exit_code == 3
+
+
+def test_a_plan_of_a_target_that_cannot_be_listed_ends_3(applied: SimulatedAws, cli: Cli) -> None:
+    applied.world.faults = at_call("DescribeParameters", refused(Trouble.DENIED))
+    result = cli("undo", "report.json", "--plan-only", *ALL)
+    assert result.exit_code == 3
+    assert "DescribeParameters" in result.output
 
 
 def test_a_target_that_the_spec_lacks_is_refused_unless_the_run_leaves_it_out(
