@@ -12,18 +12,20 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.errors import Where
-from ssm_reconcile.explain.remedies import remedies_for_row
+from ssm_reconcile.explain.remedies import explain_unselected, remedies_for_row
 from ssm_reconcile.model import DesiredParameter, Problem, ProblemKind, ValueReadings
-from ssm_reconcile.record import OWNER, RECORD, Standing
+from ssm_reconcile.record import DETACHED, OWNER, RECORD, Standing
 from ssm_reconcile.spec import AdoptMode, Glob, Hold, KeyRule, Run
-from tests.builders import HERE, NOW, THERE, desired, listing, replication, ring
+from tests.builders import HERE, NOW, OWNED_BY, THERE, desired, listing, replication, ring
 from tests.simulated_aws import SimulatedAws
 from tests.unit.test_explain_rows import (
+    OTHER,
     OWN_TAGS,
     Act,
     copied,
     exclude,
     exclude_and_delete,
+    own,
     remove_source,
     replicated,
     skip,
@@ -170,7 +172,49 @@ def test_a_conflict_that_the_spec_overwrites_has_the_command_only() -> None:
     assert (found.row, found.remedies) == (Row.CONFLICT, (f"to update it now: {ALONE}`",))
 
 
+DELETED_FIRST = "a replacement deletes it first: reads fail for some seconds, and its history is lost"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "remedies"),
+    [
+        (
+            {"tier": "Advanced"}, {},
+            ["to accept the tier Advanced: `tier: keep` for us-east-2 in the spec", DELETED_FIRST],
+        ),
+        ({}, {"data_type": "aws:ec2:image"}, [DELETED_FIRST]),
+    ],
+)  # fmt: skip
+def test_a_replacement_deletes_the_replica_and_a_tier_can_be_kept(
+    before: dict[str, Any], after: dict[str, Any], remedies: list[str]
+) -> None:
+    def create_again(aws: SimulatedAws) -> None:
+        for attributes in (before, after):
+            aws.delete("/p/a")
+            aws.pass_time()
+            aws.put("/p/a", "ami-12345678", **attributes)
+            aws.apply()
+            aws.pass_time()
+
+    found = replicated(create_again)
+    assert (found.row, list(found.remedies[-len(remedies) :])) == (Row.REPLACE, remedies)
+    assert not any("keep the change" in one for one in found.remedies)
+
+
 EXCLUDED = "remove that rule from `parameters.exclude`, or narrow it"
+STANDBY = "leave it while us-east-2 is live: nothing writes, adopts or deletes it"
+REATTACH = (
+    "to make it a replica again: `ssm-reconcile detach --target us-east-2 --undo`;"
+    " without a source that is placed here, `delete` or `orphans` in the spec decides"
+)
+
+
+def detach(owner: str, act: Act) -> Act:
+    def change(aws: SimulatedAws) -> None:
+        own(f"{DETACHED}{owner}")(aws)
+        act(aws)
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -185,6 +229,12 @@ EXCLUDED = "remove that rule from `parameters.exclude`, or narrow it"
          [NO_ID]),
         (unknown, None, "/p/a does not exist in 123456789012/us-east-1, and no replica of it exists here",
          ["check the spelling: names are case-sensitive", "check that the spec's source is correct"]),
+        (detach(OWNED_BY, remove_source), None,
+         f"the spec places no parameter here; it is detached (it was of {OWNED_BY})", [STANDBY, REATTACH]),
+        (detach(OWNED_BY, exclude), None, f"excluded by /p/a; it is detached (it was of {OWNED_BY})",
+         [STANDBY, REATTACH, EXCLUDED]),
+        (detach(OTHER, remove_source), None,
+         f"the spec places no parameter here; it is detached (it was of {OTHER})", [STANDBY]),
     ],
 )  # fmt: skip
 def test_a_name_without_a_row_has_these_remedies(
@@ -193,6 +243,14 @@ def test_a_name_without_a_row_has_these_remedies(
     found = replicated(act, id=spec_id)
     assert (found.row, list(found.remedies)) == (None, remedies)
     assert found.answer.startswith(answer)
+
+
+def test_tags_of_a_parameter_that_does_not_exist_any_more_do_not_make_it_detached() -> None:
+    """GetResources may still list the tags of a deleted parameter."""
+    context = case_of().context
+    live = listing(THERE, tags={"/p/a": {OWNER: f"{DETACHED}{OWNED_BY}"}})
+    answer, _ = explain_unselected("/p/a", replication(), replace(context, live=live), CommandLine())
+    assert answer.endswith("no replica of it exists here")
 
 
 def case_of(*problems: Problem, **more: Any) -> Case:

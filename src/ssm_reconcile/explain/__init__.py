@@ -131,7 +131,7 @@ def explain_names(
                     outcome = outcomes.get((target.name, address))
                     yield _explained(begin, case, outcome, lifts, command)
                     continue
-                answer, advice = remedies.explain_unselected(address, spec, context)
+                answer, advice = remedies.explain_unselected(address, spec, context, command)
                 found = tuple(facts.facts_of_unselected(address, spec, context))
                 source = context.source.parameters.get(address)
                 excluded = source is not None and facts.is_excluded(source, spec)

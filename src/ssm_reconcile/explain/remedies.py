@@ -223,27 +223,27 @@ _UNPLACED = {
             "the replica there has another id: it belongs to another spec with the same name, or to this"
             " spec before its `id` was changed or removed; no run changes it"
         ),
-        "if the other id is an earlier one of this spec: list it in `previous_ids`",
+        ["if the other id is an earlier one of this spec: list it in `previous_ids`"],
     ),
     Standing.NO_ID: (
         "the replica there has no id and may belong to another spec with the same name; no run changes it",
-        "if it is of this spec: delete it yourself, or select it again, and the next apply records the id",
+        ["if it is of this spec: delete it yourself, or select it again, and the next apply records the id"],
     ),
 }
 
 
-def explain_unselected(address: str, spec: Replication, context: TargetContext) -> tuple[str, list[str]]:
+def explain_unselected(
+    address: str, spec: Replication, context: TargetContext, command: CommandLine
+) -> tuple[str, list[str]]:
     """Return why no row applies to a name of a target, and what would change that.
 
     Args:
         address: The canonical name.
         spec: The replication.
         context: The target.
+        command: The command line of the spec, for the commands in the sentences.
     """
-    source, live = context.source.parameters.get(address), context.live
-    claim = spec.claim(context.source.place)
-    found = standing(live.tags_of(address), live.arn(address), claim, placed=False)
-    replica = _UNPLACED.get(found) if address in live.parameters else None
+    source, replica = context.source.parameters.get(address), _unplaced(address, spec, context, command)
     if source is not None:
         rule, remedy = selection(source.name, source.type, spec)
         answer, advice = " ".join(rule), [remedy]
@@ -254,8 +254,31 @@ def explain_unselected(address: str, spec: Replication, context: TargetContext) 
         advice = ["check the spelling: names are case-sensitive", "check that the spec's source is correct"]
     if replica is None:
         return answer, advice
-    kept, remedy = replica
-    return f"{answer}; {kept}", [remedy, *advice]
+    kept, remedies = replica
+    return f"{answer}; {kept}", [*remedies, *advice]
+
+
+def _unplaced(
+    address: str, spec: Replication, context: TargetContext, command: CommandLine
+) -> tuple[str, list[str]] | None:
+    """Return why no run changes a parameter where nothing is placed, and what to do.
+
+    None if nothing exists there, or a parameter with another standing.
+    """
+    live, target, claim = context.live, context.target.name, spec.claim(context.source.place)
+    if address not in live.parameters:
+        return None
+    tags = live.tags_of(address)
+    found = standing(tags, live.arn(address), claim, placed=False)
+    if found is not Standing.DETACHED:
+        return _UNPLACED.get(found)
+    owner = detached_from(tags)
+    undo = (
+        f"to make it a replica again: `{command.detach(target, '--undo')}`;"
+        " without a source that is placed here, `delete` or `orphans` in the spec decides"
+    )
+    leave = f"leave it while {target} is live: nothing writes, adopts or deletes it"
+    return f"it is detached (it was of {owner})", [leave, *[undo] * (owner in claim.owners)]
 
 
 _FIELDS = {
