@@ -110,7 +110,8 @@ def remedies_for_row(
             yield f"`adopt: identical` in the spec, or `{line}`, adopts it; its value stays{also}"
         case Row.CONFLICT if not isinstance(outcome, Change):
             yield from _conflict(case, command)
-        case Row.REPLACE | Row.UPDATE | Row.RETAG if isinstance(outcome, Change):
+        case Row.REPLACE | Row.UPDATE | Row.RETAG:
+            assert isinstance(outcome, Change)
             yield from _difference(case, outcome)
         case _:
             return
