@@ -7,8 +7,9 @@ import re
 import pytest
 
 from ssm_reconcile.iam import as_json, policies
-from ssm_reconcile.iam.statements import PolicyPhase
+from ssm_reconcile.iam.statements import PolicyPhase, rewritten
 from ssm_reconcile.load import load_text
+from ssm_reconcile.model import Substitution
 
 SPEC = """\
 version: 1
@@ -63,3 +64,26 @@ def test_an_arn_has_the_account_that_the_spec_or_the_role_names(
     found = places(phase, "us-east-1", "us-east-2", more)
     assert {one for one in found if one[1] == "us-east-2"} == {("aws", "us-east-2", account)}
     assert {one for one in found if one[1] == "us-east-1"} == {("aws", "us-east-1", "*")}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "patterns"),
+    [
+        ("/prod/*", {"prod/*"}),
+        ("/us-east-1/*", {"dr/*"}),
+        ("/*/us-east-1/a-us-east-1", {"*/dr/a-dr"}),
+        ("/a-us*", {"a-us*", "a-*"}),  # such as a-us-east-1
+        ("/a/*/us-*", {"a/*/us-*", "a/*/*"}),
+        ("/*east-1/b", {"*east-1/b", "*"}),
+        ("/a/*-1/b", {"a/*-1/b", "a/*"}),
+        ("/a/*-east/b", {"a/*-east/b"}),
+    ],
+)
+def test_a_rewrite_widens_a_pattern_only_where_a_star_may_hold_a_part_of_the_text(
+    pattern: str, patterns: set[str]
+) -> None:
+    assert rewritten(pattern, Substitution("us-east-1", "dr")) == patterns
+
+
+def test_the_longest_part_of_the_text_before_a_star_is_replaced() -> None:
+    assert rewritten("/xaa*", Substitution("aab", "c")) == {"xaa*", "x*"}

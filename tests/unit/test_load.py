@@ -369,9 +369,10 @@ def test_a_path_with_a_zero_byte_is_an_error() -> None:
     assert codes("a\0b") == [("file-unreadable", "a\\x00b:1:1")]
 
 
-def test_an_escape_sequence_in_a_path_is_escaped_in_the_position() -> None:
-    (found,) = refusals("\x1b[31m.yaml")
-    assert found.where == "\\x1b[31m.yaml:1:1"
+def test_a_path_is_escaped_and_cut_after_300_characters_in_the_position() -> None:
+    long = "a/" * 149 + "bc"
+    found = [one.where for one in refusals("\x1b[31m.yaml", long, f"{long}d")]
+    assert found == ["\\x1b[31m.yaml:1:1", f"{long}:1:1", f"{long}…:1:1"]
 
 
 def test_standard_input_is_read_as_a_file() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.load import load, load_text
-from ssm_reconcile.load.messages import echo
+from ssm_reconcile.load.messages import SpecFindings, echo
+from ssm_reconcile.load.tree import documents
 from tests.property.profiles import examples
 
 pytestmark = pytest.mark.large
@@ -162,6 +163,18 @@ def test_the_last_size_that_fits_is_read_and_the_next_one_is_refused(
 )
 def test_an_unprintable_character_is_escaped_in_a_message(char: str, expected: str) -> None:
     assert echo(f"a{char}b") == f"a{expected}b"
+
+
+BORDERS = (0x85, 0x61C, 0x200E, 0x2028, 0x202F, 0x2066, 0x206A, 0xD800, 0xE000, 0xFEFF, 0xFFFE, 0x10000)
+"""Characters at which a range begins that YAML or a reader of it treats differently."""
+
+
+@pytest.mark.parametrize("border", BORDERS, ids=hex)
+def test_a_character_is_read_or_refused_as_invisible(border: int) -> None:
+    for char in map(chr, range(border - 3, border + 3)):
+        findings = SpecFindings()
+        found = documents(f"a: |\n  b{char}\n", "a.yaml", findings)
+        assert found or [one.code for one in findings.all] == ["control-character"]
 
 
 def test_a_text_longer_than_the_limit_is_cut() -> None:

@@ -436,6 +436,11 @@ def test_one_mistake_makes_one_finding() -> None:
 def test_a_missing_property_hides_no_error_of_meaning_beside_it() -> None:
     text = BASE.replace("name: prod\n", "").replace("/prod/**", "/prod/")
     assert [one.code for one in findings(text)] == ["missing-property", "bad-pattern"]
+    text = plus("rewrite: [{match: /prod/*, in: name, from: a, to: a b}]")
+    text = text.replace("targets:\n  - region: us-east-2\n", "")
+    assert [one.code for one in findings(text)] == ["missing-property", "bad-name-text"]
+    text = plus("rewrite: [{from: a, to: b}, {match: /prod/x, from: a, to: b}, {match: /prod/x, from: c, to: d}]")
+    assert [one.code for one in findings(text)] == ["missing-property", "rewrite-covered"]
 
 
 def test_a_reserved_tag_has_one_finding_whatever_else_it_is() -> None:

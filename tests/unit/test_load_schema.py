@@ -85,6 +85,7 @@ YAML = {
     "an empty document": (plus("§---"), "empty-document", "remove its `---`"),
     "a second byte order mark": ("§\ufeff\ufeff" + BASE, "control-character", "U+FEFF"),
     "a control character": (plus("x-a: b§\x07"), "control-character", "U+0007"),
+    "a control character in the second line": ("\n§\x07", "control-character", "U+0007"),
     "a turned line": (plus("# a §\u202eb"), "control-character", "U+202E"),
     "a line break that editors do not show": (
         plus("# a §\u2028delete: never"),

@@ -147,8 +147,6 @@ def documents(
         found.extend(tree.documents())  # keeps the documents before an error
     except yaml.MarkedYAMLError as error:
         explain(error, text, file, tree.bracket, findings)
-    except yaml.YAMLError:
-        findings.error(Where(file), "yaml-syntax", "this is not YAML: check that it is a text file in UTF-8")
     except _StoppedError:
         pass
     else:

@@ -17,7 +17,7 @@ from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.wording import plural
 
 SUMMARY_LIMIT = 65_535
-"""Bytes of the summary; a limit of characters, and no character has less than a byte."""
+"""Bytes of the summary with its marker; a limit of characters, and no character has less than a byte."""
 SUCCESSES = frozenset({0, 2})
 """Exit codes of `plan` without a problem: no changes, or with --detailed-exitcode changes."""
 

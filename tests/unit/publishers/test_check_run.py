@@ -18,6 +18,7 @@ from ssm_reconcile.publishers.check_run import (
     plan_check,
 )
 from ssm_reconcile.renderers.comment_context import CommentContext
+from ssm_reconcile.renderers.markdown import plan_comment
 from ssm_reconcile.renderers.view import PlanView
 from tests.github.content import Hub
 from tests.unit.publishers.conftest import HEAD, TOKEN
@@ -96,6 +97,23 @@ def test_a_summary_of_long_letters_is_within_the_limit() -> None:
     assert 20_000 < len(check.summary) <= SUMMARY_LIMIT
 
 
+def test_a_summary_that_has_at_most_65535_bytes_with_its_marker_is_whole() -> None:
+    document = plans.document_of(
+        plans.plan_of([plans.create("eu-west-1", f"/a/{number}/{'x' * 900}") for number in range(67)])
+    )
+
+    def context(length: int) -> CommentContext:
+        return CommentContext(HEAD, "1", URL, "a" * length)
+
+    def size(length: int) -> int:
+        return len(plan_comment(PlanView(document), budget=10**6, context=context(length)))
+
+    length = 65_535 - size(1) + 1
+    assert size(length) == 65_535
+    assert "Too long" not in plan_check("SSM plan", document, 0, context(length)).summary
+    assert "Too long" in plan_check("SSM plan", document, 0, context(length + 1)).summary
+
+
 def test_a_check_run_is_on_the_commit_of_the_plan_and_links_to_the_run(hub: Hub, github: GitHub) -> None:
     create_check_run(github, plan_check("SSM plan", plans.document_of(plans.twelve()), 3, CONTEXT), CONTEXT)
     (check,) = hub.check_runs
@@ -106,6 +124,7 @@ def test_a_check_run_is_on_the_commit_of_the_plan_and_links_to_the_run(hub: Hub,
     assert expected.items() <= check.items()
     assert check["output"]["title"].startswith("2 deletes, 1 replacement of 12 changes")
     assert "Applied on merge only as it is shown here" in check["output"]["summary"]
+    assert f"made in [SSM plan &#35;214]({URL})" in check["output"]["summary"]
 
 
 def test_a_failure_is_a_failed_check_with_its_reason(hub: Hub, github: GitHub) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import locale
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,19 @@ def test_a_value_of_several_lines_cannot_forge_another_output(tmp_path: Path) ->
     assert first == f"plan-path<<{end}"
     assert (value, forged, last) == ("a", "failure-reason=forged", "changes=1")
     assert len(end) > 30
+
+
+def test_step_outputs_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    if sys.flags.utf8_mode:
+        pytest.skip("the locale does not count in UTF-8 mode")
+    file = tmp_path / "output"
+    former = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    try:
+        runner.write_outputs(file, {"plan-path": "é.json"})
+    finally:
+        locale.setlocale(locale.LC_CTYPE, former)
+    assert file.read_bytes() == "plan-path=é.json\n".encode()
 
 
 def test_a_summary_is_appended_as_long_as_there_is_room(tmp_path: Path) -> None:
