@@ -106,7 +106,7 @@ def test_a_summary_that_has_at_most_65535_bytes_with_its_marker_is_whole() -> No
         return CommentContext(HEAD, "1", URL, "a" * length)
 
     def size(length: int) -> int:
-        return len(plan_comment(PlanView(document), budget=10**6, context=context(length)))
+        return len(plan_comment(PlanView(document), budget=10**6, context=context(length)).encode())
 
     length = 65_535 - size(1) + 1
     assert size(length) == 65_535
