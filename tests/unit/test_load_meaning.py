@@ -439,7 +439,9 @@ def test_a_missing_property_hides_no_error_of_meaning_beside_it() -> None:
     text = plus("rewrite: [{match: /prod/*, in: name, from: a, to: a b}]")
     text = text.replace("targets:\n  - region: us-east-2\n", "")
     assert [one.code for one in findings(text)] == ["missing-property", "bad-name-text"]
-    text = plus("rewrite: [{from: a, to: b}, {match: /prod/x, from: a, to: b}, {match: /prod/x, from: c, to: d}]")
+    text = plus(
+        "rewrite: [{from: a, to: b}, {match: /prod/x, from: a, to: b}, {match: /prod/x, from: c, to: d}]"
+    )
     assert [one.code for one in findings(text)] == ["missing-property", "rewrite-covered"]
 
 
