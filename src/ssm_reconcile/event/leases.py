@@ -41,7 +41,7 @@ class Leases:
     def take(self, wanted: Iterable[str]) -> frozenset[str]:
         """Take leases; return those that another run holds. Without a table no other run holds any."""
         every = frozenset(wanted)
-        if self.state is None or not every:
+        if self.state is None:
             return frozenset()
         try:
             taken = self.state.take_leases(every, self.token, self.timer.ends_at() + MARGIN)
@@ -63,7 +63,7 @@ class Leases:
         gone = {lease: data.get(lease) for lease in frozenset(chosen) & self.held.keys()}
         for lease in gone:
             del self.held[lease]
-        if self.state is None or not gone:
+        if self.state is None:
             return
         try:
             self.state.release_leases(gone, self.token)

@@ -37,7 +37,6 @@ class Timer:
     def begin(self, remaining: Callable[[], float]) -> None:
         """Start an invocation; `remaining` returns the seconds until the function is killed."""
         self._remaining = remaining
-        self._reserved = None
 
     def remaining(self) -> float:
         """Return the seconds until the function is killed."""

@@ -81,12 +81,13 @@ def test_the_next_reads_have_a_share_of_the_time_that_is_left_then() -> None:
             timer.sleep(1)
 
 
-def test_a_limit_of_an_earlier_invocation_is_gone() -> None:
+def test_reads_that_failed_leave_no_limit() -> None:
     clock = FakeClock()
     timer = timer_of(clock, RESERVE + 100)
-    with timer.read_until(1.0):
-        timer.begin(lambda: 1000)
+    with pytest.raises(StoreError), timer.read_until(1.0):
         timer.sleep(10)
+    timer.begin(lambda: RESERVE + 100)
+    timer.sleep(10)
     assert clock.slept == [10]
 
 
