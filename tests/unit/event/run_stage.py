@@ -22,6 +22,7 @@ from tests.simulated_aws import SimulatedAws, unwatched
 WORKING_SECONDS = 100.0
 """Seconds of an invocation in which new work may start."""
 COUNT_USED = timedelta(hours=48)
+EXECUTION = "execution"
 
 
 class RunStage:
@@ -47,7 +48,7 @@ class RunStage:
 
     def run_slice(self) -> SliceResult:
         """Make one slice of a whole run."""
-        return FullRunSlice(self.begin(), self.timer, self.state, COUNT_USED, "execution").run()
+        return FullRunSlice(self.begin(), self.timer, self.state, COUNT_USED, EXECUTION).run()
 
     def put(self, *names: str, value: str = "v") -> None:
         """Write to the source."""

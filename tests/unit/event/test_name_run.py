@@ -169,7 +169,7 @@ class TestTheEndOfTheTime:
 
 
 class TestWithoutTheTable:
-    def test_what_was_written_is_read_again_and_the_failure_is_reported(self, stage: RunStage) -> None:
+    def test_a_written_name_is_read_again_and_the_failure_is_reported(self, stage: RunStage) -> None:
         stage.replicate("/p/b")
         stage.put("/p/a")
         stage.lose_table()
