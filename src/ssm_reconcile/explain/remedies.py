@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ssm_reconcile.change import Change, Fate, Row, Update
 from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.delete_counts import may_delete
 from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.explain.facts import selection
 from ssm_reconcile.guards import GuardRules, withhold_changes
@@ -330,24 +331,21 @@ class GuardLifts:
         Also for a change that is withheld only if AWS refuses to change its type in place.
         """
         counted = not _COUNTING.isdisjoint(change.withheld_by)
-        key = (change.target, change.action, *((hold.guard, hold.count) for hold in change.withheld))
+        key = (change.target, change.action, may_delete(change), change.withheld_by)
         if not counted or key not in self._found:
             self._found[key] = self._find(change, counted=counted)
         found = self._found[key]
         if found is None:
             return []
-        target, frozen = self._command.narrow(change.target), _FROZEN in found.guards
+        target = self._command.narrow(change.target)
         alone = self._command.narrow(change.target, change.name)
-        if not found.suffices:
-            line = alone.apply(*_flags(found.guards))
-            first = f"; first {_thaw(self._spec, change)}" if frozen else ""
-            why = "no flag lifts the limit for that many changes; a single change is not withheld"
-            return [f"{why}{first}: `{line}`"]
         replaced = ["--allow-replace"] if not counted and may_need_replacement(change) else []
         line = (alone if found.alone else target).apply(*_flags(found.guards), *replaced)
-        if frozen:
+        if _FROZEN in found.guards:
             return [f"{_thaw(self._spec, change)}, then `{line}`"]
         why = "to apply it" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"
+        if not found.suffices:
+            why = "no flag lifts the limit for that many changes; a single change is not withheld"
         return [f"{why}: `{line}`"]
 
     def _find(self, change: Change, *, counted: bool) -> _Lifts | None:
