@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from ssm_reconcile.model import SECURE, KeyState
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.renderers.changes import attribute_lines
+from ssm_reconcile.renderers.groups import MANY_TARGETS
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
 from tests.builders import OWNED_BY, counted, replication
@@ -412,6 +414,16 @@ def test_a_disabled_source_key_comes_before_the_command_that_applies() -> None:
     assert "enable-key" in key
     assert "ssm-reconcile apply" in others[0]
     assert not any("enable-key" in one for one in explained(aws, "/p/plain").remedies)
+
+
+@pytest.mark.parametrize(
+    "other", [{"row": Row.DELETE}, {"row": None, "excluded": True}, {"name": "/b"}, {"replication": "test"}]
+)
+def test_only_explanations_of_one_name_in_one_state_are_shown_once(other: dict[str, Any]) -> None:
+    one = Explanation("prod", "target-0", "1/us-east-2", "/a", Row.CREATE, answer="a reason")
+    same = [replace(one, target=f"target-{number}") for number in range(MANY_TARGETS + 1)]
+    assert explanation_text(same).count("a reason") == 1
+    assert explanation_text([*same, replace(one, **other)]).count("a reason") == 2
 
 
 def test_a_wrapped_sentence_is_not_a_command_for_a_runner() -> None:

@@ -60,6 +60,7 @@ SECRETS = [
     "AccountName=a;AccountKey=abcdefgh==;EndpointSuffix=core.windows.net",
     "host=db user=u password=hunter2 dbname=x",
     "jdbc:postgresql://db/x?user=u&password=hunter2",
+    "url=//app:hunter2@db.example.org/x",
     "https://api.example.org/v1?api_key=abcdef&x=1",
     "<config><password>hunter2</password></config>",
     '<add key="DbPassword" value="hunter2"/>',
@@ -109,6 +110,8 @@ SECRETS = [
     '{"auths": {"r.example.org": {"auth": "dTpodW50ZXIy"}}}',
     "https://x.blob.core.windows.net/c?sv=2020&sig=abcdEFGH1234%3D",
     "GH_PAT=abc",
+    '{"api_key": 12345}',
+    "DB_PASS=12345",
     "STRIPE_KEY=rkq1AbCdEfGhIjKlMnOp",
     # encoded
     "postgres%3A%2F%2Fapp%3Ahunter2%40db%2Fx",
@@ -214,6 +217,17 @@ ORDINARY = [
     '{"url":"https://example.org","mail":"ops@example.org"}',
     '{"url":"https://example.org:8080","mail":"ops@example.org"}',
     "mailto:ops@example.org:25/x",
+    "mount=/data@//nas.example.org/share",
+    "app/@//db.example.org/x",
+    ":latest@registry:5000/x",
+    "app:@tcp(db:3306)/x",
+    f"{AWS_SECRET}a",
+    # names that are a word for a secret in other names
+    "pat=abc",
+    "key=rkq1AbCdEfGhIjKlMnOp",
+    "build_id=rkq1AbCdEfGhIjKlMnOp",
+    "site_key=123e4567-e89b-12d3-a456-426614174000",
+    "auth: dTpo.dW50ZXIy",
     "image:tag@sha256:e3b0c44298fc1c149afbf4c8996fb924",
 ]
 
@@ -326,7 +340,15 @@ NAMES = {
     "/app/tempemail": False,
     "/app/connection_strategy": False,
     "/app/host": False,
+    "/App/DbHost": False,
+    "/app/logLevel": False,
+    "/app/HTTPProxy": False,
 }
+
+
+def test_a_text_is_decoded_once_however_often_it_is_encoded() -> None:
+    assert value_looks_secret("password%3Dhunter2")
+    assert not value_looks_secret("%" + "25" * 5_000)
 
 
 @pytest.mark.parametrize(("name", "secret"), NAMES.items())

@@ -304,7 +304,7 @@ def _common_part(one: Explanation) -> Hashable:
     texts = (one.answer, *one.plan, *one.withheld_by, *one.remedies)
     words = [without_place(text, one.target, one.place) for text in texts]
     same = [facts.without_own_place(fact, one.target, one.place) for fact in one.facts]
-    return one.replication, one.name, *words, *same
+    return one.replication, one.name, one.state, *words, *same
 
 
 def _unbroken_commands(text: str) -> str:

@@ -105,7 +105,7 @@ def _level_looks_secret(level: str) -> bool:
     return (
         _NAME_PARTS.search(lowered) is not None
         or _NAME_ENDS.search(lowered) is not None
-        or (level != lowered and _NAME_ENDS.search(fields.snake_case(level)) is not None)
+        or _NAME_ENDS.search(fields.snake_case(level)) is not None
     )
 
 

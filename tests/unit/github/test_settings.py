@@ -561,6 +561,10 @@ class TestCalls:
             ("arn:aws:iam::123456789012:role/apply", "", "apply-role", "failed"),
             ("      region: us-east-1\n", "", "region", "failed"),
             ("      region", "      no-decrypt: false\n      region", "no-decrypt", "warning"),
+            ("      region", "      schedule: drift\n      region", None, None),
+            ("      region", "      schedule: apply\n      region", None, None),
+            ("      region", "      schedule: ${{ vars.A }}\n      region", None, None),
+            ("      region", "      schedule: daily\n      region", "schedule input", "failed"),
         ],
     )
     def test_a_fault_of_a_call(
