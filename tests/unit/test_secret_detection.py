@@ -47,6 +47,7 @@ SECRETS = [
     '{"pass\\u0077ord": "hunter2"}',
     '{"config": "{\\"password\\": \\"hunter2\\"}"}',
     '[{"name": "DB_PASSWORD", "value": "hunter2"}]',
+    '[{"key": "DB_PASSWORD", "value": "hunter2"}]',
     '{"credentials": {"prod": "hunter2"}}',
     '{"password": 12345}',
     "{'password': 'hunter2'}",
@@ -97,6 +98,7 @@ SECRETS = [
     "password: |-\n\n    12345",
     "secret:\n  id: x",
     "token: {id: abc}",
+    "tokens: {service: abc}",
     # names
     "DB_PW=hunter2",
     '{"pw": "hunter2"}',
@@ -225,7 +227,7 @@ ORDINARY = [
     # names that are a word for a secret in other names
     "pat=abc",
     "key=rkq1AbCdEfGhIjKlMnOp",
-    "build_id=rkq1AbCdEfGhIjKlMnOp",
+    "stripe_key=a\nimage_tag=rkq1AbCdEfGhIjKlMnOp",
     "site_key=123e4567-e89b-12d3-a456-426614174000",
     "auth: dTpo.dW50ZXIy",
     "image:tag@sha256:e3b0c44298fc1c149afbf4c8996fb924",
