@@ -248,9 +248,9 @@ class Comparison:
     """The difference between a saved plan and a new one.
 
     `added` and `altered` changes of the new plan were not approved. `done` and `dropped` changes of the saved
-    plan are not in the new one: they were made since, or something prevents them now. `rest` was not approved
-    either, but the spec before makes the same changes (`pending`): the reviewed change of the spec did not
-    cause them.
+    plan are not in the new one: they were made since or are no longer needed (the source of a create was
+    deleted), or something prevents them now. `rest` was not approved either, but the spec before makes the
+    same changes (`pending`): the reviewed change of the spec did not cause them.
     """
 
     added: tuple[ComparedChange, ...] = ()

@@ -89,7 +89,7 @@ def test_a_schedule_that_ran_in_between_did_what_it_may_and_the_rest_is_applied(
     jobs = reviewed.push(reviewed.merge())
     assert results(jobs) == {"merged": "success"}, log_of(jobs)
     assert reviewed.holds() == EVERYTHING
-    assert "Done since the plan was made: 2." in log_of(jobs)
+    assert "Done since the plan was made, or no longer needed: 2." in log_of(jobs)
     assert "Applied 1 of 1" in reviewed.comment().body
     assert "2 reviewed changes had been done before." in reviewed.comment().body
 

@@ -173,7 +173,7 @@ def compare_plans(saved: SavedPlan, plan: Plan, *, quiet: bool) -> approve.Compa
     comparison = approve.compare(saved.documents, plan)
     if not quiet:
         if comparison.done:
-            terminal.log(f"Done since the plan was made: {len(comparison.done):,}.")
+            terminal.log(f"Done since the plan was made, or no longer needed: {len(comparison.done):,}.")
         for item in comparison.dropped[:DIFFERENCES_SHOWN]:
             terminal.log(f"No longer planned: {escape(str(item))}.")
     return comparison

@@ -202,8 +202,17 @@ def test_changes_that_were_made_since_count_as_applied(aws: SimulatedAws, cli: C
     cli("apply", "--yes", "--target", "us-east-2")
     result = cli("apply", "plan.json", "--format", "json")
     assert result.exit_code == 0
-    assert "Done since the plan was made: 3." in result.stderr
+    assert "Done since the plan was made, or no longer needed: 3." in result.stderr
     assert json.loads(result.stdout)["summary"]["applied"] == 3
+
+
+def test_a_create_whose_source_was_deleted_since_is_not_needed(aws: SimulatedAws, cli: Cli) -> None:
+    cli("plan", "--out", "plan.json")
+    aws.delete(ALL[0])
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 0
+    assert "Done since the plan was made, or no longer needed: 2." in result.stderr
+    assert ALL[0] not in aws.names("us-east-2")
 
 
 def test_a_new_change_refuses_a_saved_plan_and_is_named(aws: SimulatedAws, cli: Cli) -> None:

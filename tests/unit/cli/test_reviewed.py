@@ -91,7 +91,7 @@ def test_changes_that_were_made_since_are_not_differences(aws: SimulatedAws, rev
     assert reviewed("apply", "--yes").exit_code == 0
     result = checked(reviewed)
     assert result.exit_code == 0
-    assert "Done since the plan was made: 4." in result.stderr
+    assert "Done since the plan was made, or no longer needed: 4." in result.stderr
 
 
 def test_a_reviewed_change_that_is_no_longer_planned_is_reported(aws: SimulatedAws, reviewed: Cli) -> None:
