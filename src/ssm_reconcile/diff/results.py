@@ -226,17 +226,18 @@ def _expiring(case: Case) -> Change | Other:
 
 
 def _delete(case: Case) -> Change | Other:
-    if case.context.replication.delete is DeleteMode.NEVER:
-        return _other(case, Row.DELETE, "orphaned", f"{SOURCE_GONE}; `delete: never` keeps it")
     if not case.context.source.complete:
         return _other(case, Row.DELETE, "orphaned", _UNSURE)
+    if case.context.replication.delete is DeleteMode.NEVER:
+        return _other(case, Row.DELETE, "orphaned", f"{SOURCE_GONE}; `delete: never` keeps it")
     mark = case.mark
     return _remove(case, Row.DELETE, case.made_from, _gone(case), None if mark is None else mark.expires)
 
 
 def _orphan(case: Case) -> Change | Other:
     rules = case.context.replication
-    reason = "the spec places no source parameter here" + (f", and {SOURCE_GONE}" if case.source_gone else "")
+    is_gone = case.source_gone and case.context.source.complete
+    reason = "the spec places no source parameter here" + (f", and {SOURCE_GONE}" if is_gone else "")
     if rules.orphans is Orphans.KEEP:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `orphans: delete` would delete it")
     if rules.delete is DeleteMode.NEVER:

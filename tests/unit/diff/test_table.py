@@ -449,6 +449,16 @@ class TestDelete:
         assert (found.row, found.other.counted) == ("delete", "orphaned")
         assert "is incomplete" in found.reasons
 
+    @pytest.mark.parametrize("mode", DeleteMode)
+    def test_no_source_is_reported_as_gone_when_its_listing_is_incomplete(self, mode: DeleteMode) -> None:
+        spec = replication(delete=mode)
+        for found in (
+            judge([], replica(held()), spec=spec, source_complete=False),
+            judge([], replica(held()), spec=replace(spec, include=(Glob("/other/**"),)), source_complete=False),
+        ):
+            assert found.other.counted == "orphaned"
+            assert "gone" not in found.reasons
+
     def test_delete_follows_a_rewritten_name_by_its_source_tag(self) -> None:
         spec = replication(rewrites=(Rewrite(Glob("/p/**"), RewriteIn.NAME, "/p/", "/p/{target.region}/"),))
         gone = replica(held("/p/a"), name="/p/us-east-2/a")
