@@ -454,7 +454,9 @@ class TestDelete:
         spec = replication(delete=mode)
         for found in (
             judge([], replica(held()), spec=spec, source_complete=False),
-            judge([], replica(held()), spec=replace(spec, include=(Glob("/other/**"),)), source_complete=False),
+            judge(
+                [], replica(held()), spec=replace(spec, include=(Glob("/other/**"),)), source_complete=False
+            ),
         ):
             assert found.other.counted == "orphaned"
             assert "gone" not in found.reasons
