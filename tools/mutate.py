@@ -73,8 +73,7 @@ class Recorder:
 
     def __init__(self, worker: str) -> None:
         self.times: dict[str, list[float]] = {}
-        self.end = FOLDER / f"times.{worker}"
-        self.parts = Path(tempfile.mkdtemp())
+        self.end, self.parts = FOLDER / f"times.{worker}", Path(tempfile.mkdtemp())
         options = f"parallel = true\ndata_file = {self.parts}/lines\ninclude = {INCLUDE}\npatch = fork\n"
         (self.parts / "settings").write_text(f"[run]\n{options}")
         os.environ["COVERAGE_PROCESS_START"] = str(self.parts / "settings")
@@ -111,36 +110,21 @@ class Recorder:
 def run_pytest(tree: Path, folder: Path, words: Sequence[str], seconds: float | None = None) -> int | None:
     """Run pytest in a tree and kill all processes that it leaves; returns its exit code, or None if late."""
     scratch = tempfile.mkdtemp(dir=tree.parent)
-    environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment |= {"PYTHONPATH": f"{tree}/src:{tree}", "MUTATE_FOLDER": str(folder)}
-    environment |= {"COVERAGE_CORE": "ctrace", "TMPDIR": scratch, "PYTEST_DEBUG_TEMPROOT": scratch}
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": f"{tree}/src:{tree}", "TMPDIR": scratch}
+    env |= {"MUTATE_FOLDER": str(folder), "COVERAGE_CORE": "ctrace", "PYTEST_DEBUG_TEMPROOT": scratch}
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans become children of this process
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(  # noqa: S603 - pytest
-            [sys.executable, "-m", "pytest", *OPTIONS, *words], cwd=tree, env=environment,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    code = process.returncode
+    code = None
+    with (folder / "log").open("w") as log, suppress(subprocess.TimeoutExpired):
+        code = subprocess.run(  # noqa: S603 - pytest
+            [sys.executable, "-m", "pytest", *OPTIONS, *words], cwd=tree, env=env, timeout=seconds,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, check=False,
+        ).returncode  # fmt: skip
     while pids := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         for pid in map(int, pids):
             os.kill(pid, 9)
             os.waitpid(pid, 0)
-    process.poll()
     shutil.rmtree(scratch, ignore_errors=True)
     return code
-
-
-def record(tree: Path, folder: Path, workers: int, left_out: set[str]) -> None:
-    """Run the suite under coverage."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    sys.stdout.write(f"recording the lines of each test; the output of pytest is in {folder / 'log'}\n")
-    words = ["-n", str(workers), "--dist", "worksteal", "tests", *(f"--ignore=tests/{n}" for n in left_out)]
-    code = run_pytest(tree, folder, words)
-    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-        sys.exit(f"{folder / 'log'}: pytest ended with exit code {code}: fix its error and run again")
 
 
 def file_of(test: str) -> str:
@@ -154,7 +138,7 @@ class Records:
     def __init__(self, texts: dict[str, bytes], folder: Path) -> None:
         self.lines = {path: text.decode().splitlines() for path, text in texts.items()}
         self.times: dict[str, list[float]] = {}
-        self.covers: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)  # lines as bits, by module
+        self.covers: defaultdict[str, dict[str, int]] = defaultdict(dict)  # lines as bits, by module and test
         self.sizes: Counter[str] = Counter()
         for path in folder.glob("times.*"):
             self.times |= json.loads(path.read_text())
@@ -162,7 +146,7 @@ class Records:
             for name, test, bits in sqlite3.connect(path).execute(LINES):
                 if test in self.times:
                     lines = int.from_bytes(bits, "little")
-                    self.covers[name[name.index(changes.PACKAGE) :]].append((test, lines))
+                    self.covers[name[name.index(changes.PACKAGE) :]][test] = lines
                     self.sizes[test] += lines.bit_count()
 
     def choose(self, site: changes.Site) -> list[str]:
@@ -172,8 +156,8 @@ class Records:
         statements = (node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.stmt))
         around = [node for node in statements if node.lineno <= site.line <= (node.end_lineno or 0)]
         functions = [node for node in around if isinstance(node, ast.FunctionDef)]
-        groups = [self._tests_of(site.path, range(site.line, site.last + 1))]
-        groups[0] = groups[0] or self._tests_of(site.path, [around[-1].lineno])
+        own = self._tests_of(site.path, range(site.line, site.last + 1))
+        groups = [own or self._tests_of(site.path, [around[-1].lineno])]
         if not any(node.body[0].lineno <= site.line for node in functions):
             # The line runs at import: coverage shows it for no test, or for each test that starts a process.
             bodies = [n for node in functions for n in range(node.body[0].lineno, (node.end_lineno or 0) + 1)]
@@ -184,8 +168,7 @@ class Records:
                 users |= self._tests_of(path, [n for n, text in enumerate(texts, 1) if use.search(text)])
             # A test of a constant may execute no line.
             near = (test for test in self.times if module.name in file_of(test) or room in file_of(test))
-            groups = [users | {test for test in near if not self.sizes[test]}]
-            groups.append({test for test, _ in self.covers[site.path]})
+            groups = [users | {test for test in near if not self.sizes[test]}, set(self.covers[site.path])]
 
         def rank(test: str) -> tuple[Any, ...]:
             file = file_of(test)
@@ -196,7 +179,7 @@ class Records:
 
     def _tests_of(self, path: str, lines: Iterable[int]) -> set[str]:
         wanted = sum(1 << line for line in set(lines))
-        return {test for test, found in self.covers[path] if found & wanted}
+        return {test for test, found in self.covers[path].items() if found & wanted}
 
 
 class Judge:
@@ -241,7 +224,7 @@ class Judge:
         path.write_bytes(text)
         self.moment += 2  # a time of its own, by which Python recognises the compiled form
         os.utime(path, (self.moment, self.moment))
-        files = list(dict.fromkeys(file_of(test) for test in tests))
+        files = list(dict.fromkeys(map(file_of, tests)))
         files = [file for file in files if (self.tree / file).exists()]  # `--keep`: renamed since the record
         by_file = [test for file in files for test in tests if file_of(test) == file]
         (self.folder / "tests").write_text("\n".join(by_file))
@@ -271,7 +254,14 @@ def run(options: argparse.Namespace, scratch: Path, store: Path) -> None:
     rows += [changes.row_of(site, texts[site.path], "equivalent") for site in sites if site not in left]
     digest, known = hashlib.sha256(repr(texts).encode()).hexdigest(), store / "records" / "digest"
     if not (options.keep and known.exists() and known.read_text() == digest):
-        record(scratch / "tree", known.parent, options.workers, EXCLUDED if options.slow else EXCLUDED | SLOW)
+        shutil.rmtree(known.parent, ignore_errors=True)
+        known.parent.mkdir(parents=True)
+        log, left_out = known.parent / "log", EXCLUDED if options.slow else EXCLUDED | SLOW
+        sys.stdout.write(f"recording the lines of each test; the output of pytest is in {log}\n")
+        words = [f"-n{options.workers}", "--dist=worksteal", *(f"--ignore=tests/{name}" for name in left_out)]
+        code = run_pytest(scratch / "tree", known.parent, [*words, "tests"])
+        if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            sys.exit(f"{log}: pytest ended with exit code {code}: fix its error and run again")
         known.write_text(digest)
     records = Records(texts, known.parent)
     sys.stdout.write(f"{len(sites)} sites, {len(records.times)} tests\n")
