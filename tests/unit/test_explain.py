@@ -102,6 +102,10 @@ def test_a_name_that_no_rule_selects_or_that_does_not_exist_is_explained() -> No
     aws.put("/p/list", "a,b", "StringList")
     aws.put("/p/a", "v")
     assert explained(aws, "/q/a").answer == "selected by no include rule"
+    aws.spec = replace(aws.spec, where=Where("r.yaml", 3, 3))
+    found = explained(aws, "/q/a")
+    assert found.answer == "selected by no include rule (r.yaml:3:3)"
+    assert found.remedies == ("add it to `parameters.include` (r.yaml:3:3)",)
     assert "which does not list StringList" in explained(aws, "/p/list").answer
     assert "/p/nowhere does not exist" in explained(aws, "/p/nowhere").answer
 

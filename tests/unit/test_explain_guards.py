@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,12 @@ BEFORE = "to apply it: `ssm-reconcile apply --target us-east-2"
 OF_TYPE = (Difference("type", "String", "SecureString"),)
 
 
-def flags(plan: ReplicationPlan, spec: Replication | None = None, run: Run | None = None) -> dict[str, str]:
+def flags(
+    plan: ReplicationPlan, spec: Replication | None = None, run: Run | None = None, **rules: Any
+) -> dict[str, str]:
     """Return the remedies of the withheld changes by name, without the text that all of them have."""
     spec = spec or replication()
-    judged = withhold_changes(plan, GuardRules(spec, run or Run()))
+    judged = withhold_changes(plan, GuardRules(spec, run or Run(), **rules))
     lifts = GuardLifts(judged, spec, CommandLine())
     found = {one.name: lifts.remedies(one) for one in judged.changes if one.withheld}
     return {name: " ".join(texts).removeprefix(BEFORE).strip(" `") for name, texts in found.items()}
@@ -32,8 +35,8 @@ def flags(plan: ReplicationPlan, spec: Replication | None = None, run: Run | Non
 def test_a_change_of_type_needs_more_than_another_one_that_is_withheld_alike() -> None:
     of_type, of_value = updates(2, changed_outside=True)
     of_type = replace(of_type, differences=OF_TYPE)
-    assert flags(part(of_type, of_value)) == {
-        of_type.name: f"--only {of_type.name} --overwrite-outside --allow-replace",
+    assert flags(part(of_type, of_value), replication(limits=Limits(max_deletes=0))) == {
+        of_type.name: f"--only {of_type.name} --overwrite-outside --max-deletes 1 --allow-replace",
         of_value.name: f"--only {of_value.name} --overwrite-outside",
     }
 
@@ -75,14 +78,14 @@ def test_a_release_needs_no_flag_for_the_deletes_that_are_withheld_with_it(chang
 
 
 def test_each_target_has_its_own_flags() -> None:
-    plan = part(*deletes(12), *deletes(15, "/p/eu", target="eu"))
+    plan = part(*deletes(30), *deletes(25, "/p/eu", target="eu"))
     eu = TargetPlan("eu", "123456789012/eu-west-1", replicas=100)
     found = flags(
         replace(plan, targets=(*plan.targets, eu)),
         replication(targets=(target(), target("eu", region="eu-west-1"))),
     )
-    assert found["/p/d000"] == "--max-deletes 12"
-    assert found["/p/eu000"].endswith("--target eu --max-deletes 15")
+    assert found["/p/d000"] == "--max-deletes 30"
+    assert found["/p/eu000"].endswith("--target eu --max-deletes 25")
 
 
 @pytest.mark.parametrize(("exposes", "more"), [(False, ""), (True, " --allow-exposure")])
@@ -109,3 +112,14 @@ def test_a_flag_lets_at_most_as_many_changes_through_as_there_are_replicas(count
 def test_many_changes_of_type_are_let_through_as_any_other_changes() -> None:
     found = flags(part(*updates(50, differences=OF_TYPE)))
     assert set(found.values()) == {"--max-change-percent 50"}
+
+
+def test_a_parameter_that_is_taken_over_is_not_replaced() -> None:
+    (taken,) = updates(1, row=Row.CONFLICT, differences=OF_TYPE, exposes=True)
+    assert flags(part(taken)) == {taken.name: "--only /p/u000 --allow-exposure"}
+
+
+def test_changes_that_stay_withheld_do_not_count() -> None:
+    unconfirmed = {("us-east-2", "/p/d012"): "its tags could not be read"}
+    found = flags(part(*deletes(13)), unconfirmed=unconfirmed)
+    assert (found["/p/d000"], found["/p/d012"]) == ("--only /p/d000 --max-deletes 12", "")

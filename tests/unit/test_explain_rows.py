@@ -325,6 +325,17 @@ class TestFacts:
         assert facts(replicated(lambda _: None))["owner"] == f"{OWNED_BY} (ours)"
         assert facts(replicated(own(OTHER)))["owner"].startswith(f"{OTHER} (")
 
+    @pytest.mark.parametrize(
+        ("earlier", "state"), [("k3v9x2m7qa", " (of another id)"), (None, " (without an id)")]
+    )
+    def test_the_owner_of_a_replica_that_is_not_placed_is_shown_with_its_id(
+        self, earlier: str | None, state: str
+    ) -> None:
+        def leave_out(aws: SimulatedAws) -> None:
+            aws.spec = replace(aws.spec, id="h5t8w4p2zc", exclude=(Glob("/p/a"),))
+
+        assert facts(replicated(leave_out, id=earlier))["owner"] == f"{OWNED_BY}{state}"
+
 
 class TestAlikeTargets:
     """Facts of two targets that differ in their own place only are shown once."""

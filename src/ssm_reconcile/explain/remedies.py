@@ -356,27 +356,26 @@ class GuardLifts:
         spec, lifts = self._spec, dict[str, bool | int]()
         judged = self.part if counted else _judged_alone(change, self.part, spec)
         while (now := next(one for one in judged.changes if one.order == change.order)).withheld:
-            opened = judged
             for hold in now.withheld:
                 if hold.guard != _FROZEN and hold.guard not in _FIELDS:
                     return None
-                value = True if hold.count is None else hold.count
+                value = hold.count or True
                 if hold.guard == "max-change-percent" and value > MOST_PERCENT:
                     return _Lifts(lifts, alone=True, suffices=False)
                 lifts[hold.guard] = value
-                opened = _without_guard(opened, change.target, hold.guard)
+                judged = _without_guard(judged, change.target, hold.guard)
             given: dict[str, Any] = {_FIELDS[one]: lifts[one] for one in lifts if one != _FROZEN}
-            judged = withhold_changes(opened, GuardRules(spec, Run(**given)))
+            judged = withhold_changes(judged, GuardRules(spec, Run(**given)))
         others = any(one.withheld and one.target == change.target for one in judged.changes)
         return _Lifts(lifts, alone=not counted or others)
 
 
 def _judged_alone(change: Change, part: ReplicationPlan, spec: Replication) -> ReplicationPlan:
     """Return the plan of one change as `--allow-replace` plans it: a counting guard counts no other."""
-    if may_need_replacement(change) and isinstance(change.effect, Update):
+    if may_need_replacement(change):
+        assert isinstance(change.effect, Update)
         change = replace(change, effect=replace(change.effect, may_replace=True))
-    judged = replace(part, changes=(change,))
-    return withhold_changes(judged, GuardRules(spec, Run())) if change.fate is Fate.APPLY else judged
+    return withhold_changes(replace(part, changes=(change,)), GuardRules(spec, Run()))
 
 
 def may_need_replacement(change: Change) -> bool:
