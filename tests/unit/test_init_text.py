@@ -176,3 +176,41 @@ def test_a_proposed_spec_has_no_section_without_content() -> None:
     for name in ("/p/a/1", "/p/a/2"):
         aws.world.tag(aws.here, name, {"skip_sync": "us-east-2"})
     assert proposed(aws, InitChoices(), {"us-east-2": Access("us-east-2")}) == SMALL
+
+
+def test_a_map_without_a_known_key_is_a_comment() -> None:
+    aws = SimulatedAws()
+    aws.world.add_key(aws.here, "alias/only-here")
+    aws.put("/p/a", "1")
+    for number in range(2):
+        aws.put(f"/p/token/{number}", "s", SECURE, key_id="alias/only-here")
+    text = proposed(aws, InitChoices(), {"us-east-2": Access("us-east-2")})
+    assert """
+# kms:                          # the key of each target for each key of the source
+  # - source: "alias/only-here" # 2 SecureStrings
+  #   targets:
+  #     us-east-2: alias/...    # no usable key has that name there
+
+""" in text
+
+
+def test_a_key_that_the_user_names_and_a_multi_region_key_are_mapped_with_their_reason() -> None:
+    aws = SimulatedAws()
+    shared = aws.world.add_key(aws.here, "alias/shared", multi_region=True)
+    aws.world.add_key(aws.there, "alias/shared", multi_region=True)
+    aws.world.add_key(aws.there, "alias/app")
+    aws.world.add_key(aws.here, "alias/only-here")
+    aws.put("/p/a", "s", SECURE, key_id=shared)
+    aws.put("/p/b", "s", SECURE, key_id="alias/only-here")
+    choices = InitChoices(keys={"alias/only-here": "alias/app"})
+    text = proposed(aws, choices, {"us-east-2": Access("us-east-2")})
+    assert f"""
+kms:                            # the key of each target for each key of the source
+  - source: "alias/only-here"   # 1 SecureString
+    targets:
+      us-east-2: "alias/app"    # given
+  - source: "{shared}" # 1 SecureString
+    targets:
+      us-east-2: "{shared.rpartition("/")[2]}" # a multi-Region key
+
+""" in text

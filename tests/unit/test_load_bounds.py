@@ -123,6 +123,11 @@ LAST_THAT_FITS: dict[str, tuple[Callable[[int], str], int, str]] = {
         20_000,
         "too-large",
     ),
+    "values by an alias": (
+        lambda n: f"x-a: &a [{'1, ' * 799}]\nx-b: [{'*a, ' * 23}]\nx-c: [{'1, ' * (n - 19_206)}]\n",
+        20_000,
+        "too-large",
+    ),
     "bytes": (lambda n: "x-a: 1\n#" + "a" * (n - 8), 1024 * 1024, "too-large"),
 }
 """By limit: a text of that size, the largest size, and the code of what is larger."""

@@ -44,20 +44,20 @@ def _beside(text: str, comment: str = "") -> str:
     return f"{text:<{COLUMN - 1}} # {comment}" if comment else text
 
 
-def _comment(text: str, first: str = "# ", others: str = "") -> list[str]:
-    """Return a comment as lines; `first` is the start of the first line, `others` that of the other lines."""
+def _comment(text: str, start: str = "# ") -> list[str]:
+    """Return a comment as lines that begin with `start`."""
     return textwrap.wrap(
         visible(text),
         WIDTH,
-        initial_indent=first,
-        subsequent_indent=others or first,
+        initial_indent=start,
+        subsequent_indent=start,
         break_long_words=False,
         break_on_hyphens=False,
     )
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(visible(text), ensure_ascii=True)
+    return json.dumps(visible(text))
 
 
 def _head(proposal: Proposal, created: datetime) -> Iterator[str]:
@@ -214,4 +214,4 @@ def _existing(target: str, numbers: Counter[Likeness]) -> Iterator[str]:
     yield from _comment(f"{target} has {numbers.total():,} of these names already:")
     for likeness, words in _IN_WORDS.items():
         if numbers[likeness]:
-            yield from _comment(f"{numbers[likeness]:,} {words}", "#   * ", "#     ")
+            yield f"#   * {numbers[likeness]:,} {words}"

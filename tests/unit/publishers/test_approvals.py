@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.publishers.approvals import NO_APPROVALS, read_approvals
+from ssm_reconcile.github.workflow_run import WorkflowRun
+from ssm_reconcile.publishers.approvals import NO_APPROVALS, approval_by_hand, read_approvals
 from ssm_reconcile.renderers.comment_context import Approval, ApprovalKind
+from tests.unit.renderers import plans
 
 FILE = Path("reviews/reviewed.json")
 REVIEWED = json.dumps(
@@ -59,3 +61,24 @@ def test_another_file_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_approvals(FILE, text)
     assert caught.value.message == "is not the file of `github approval` or `github reviewed`"
+
+
+@pytest.mark.parametrize(
+    ("event", "approval", "actors", "people"),
+    [
+        ("workflow_dispatch", "expect-plan", ("ann", "ann"), ("ann",)),
+        ("workflow_dispatch", "expect-plan", ("zoe", "ann"), ("zoe", "ann")),
+        ("workflow_dispatch", "expect-plan", ("", "ann"), ("ann",)),
+        ("workflow_dispatch", "expect-plan", ("", ""), None),
+        ("workflow_dispatch", "saved-plan", ("ann", "ann"), None),
+        ("push", "expect-plan", ("ann", "ann"), None),
+    ],
+)
+def test_the_people_who_start_an_apply_by_its_plan_id_have_approved_it(
+    event: str, approval: str, actors: tuple[str, str], people: tuple[str, ...] | None
+) -> None:
+    document = plans.report_document_of(plans.reported(plans.plan_of([]), ()))
+    document["approval"] = approval
+    run = WorkflowRun(event_name=event, actor=actors[0], triggering_actor=actors[1])
+    expected = None if people is None else Approval(ApprovalKind.PLAN_ID, people)
+    assert approval_by_hand(run, document) == expected

@@ -45,6 +45,10 @@ def test_nothing_in_a_message_or_a_property_can_end_a_command() -> None:
     assert "\n" not in line
 
 
+def test_an_annotation_has_at_most_4000_characters_before_they_are_escaped() -> None:
+    assert command("error", "%" * 4001) == f"::error::{'%25' * 4000}"
+
+
 def test_of_a_kind_there_are_ten_and_the_tenth_says_how_many_more() -> None:
     every = [error(f"number {i:02}") for i in range(25)]
     every += [Finding(Severity.WARNING, "w", f"w{i}") for i in range(ANNOTATIONS)]
@@ -81,6 +85,15 @@ def test_the_outputs_of_a_plan_are_its_counts_its_id_and_its_file(tmp_path: Path
         "plan-id": plan.plan_id,
         "plan-path": str(tmp_path / "plan.json"),
     }
+
+
+def test_a_change_that_shows_or_returns_a_secret_is_dangerous_too(tmp_path: Path) -> None:
+    document = plans.document_of(plans.plan_of([plans.create("eu-west-1", f"/{name}") for name in "abcd"]))
+    shown, returned, plain, _ = document["changes"]
+    shown["exposes"] = True
+    returned["restores"], returned["type"] = 2, "SecureString"
+    plain["restores"] = 2
+    assert runner.plan_outputs(document, tmp_path / "plan.json")["danger"] == "2"
 
 
 @pytest.mark.parametrize(
