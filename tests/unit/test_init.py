@@ -139,6 +139,37 @@ def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -
     assert paths_below(top_paths([*names, "/b/x"]), [*names, "/b/x"]) == {}
 
 
+@pytest.mark.parametrize(("number", "shown"), [(1, 0), (2, 2), (12, 12), (13, 0)])
+def test_two_to_twelve_second_levels_are_shown(number: int, shown: int) -> None:
+    names = [f"/acme/{n}/x" for n in range(number)]
+    assert len(paths_below(top_paths(names), names)) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "limit", "patterns"),
+    [
+        (2, 8, ["/p/0/k", "/p/1/k"]),
+        (3, 8, ["/**/k"]),  # more than a quarter of the limit
+        (1, 3, ["/p/0/k"]),
+        (2, 2, ["/**/k"]),
+    ],
+)
+def test_a_last_level_replaces_names_that_are_more_than_a_quarter_of_the_limit(
+    number: int, limit: int, patterns: list[str]
+) -> None:
+    chosen = [f"/p/{n}/k" for n in range(number)]
+    others = [f"/p/{n}/x" for n in range(number)]
+    assert list(cover_within(chosen, [*chosen, *others], limit) or ()) == patterns
+
+
+def test_names_whose_last_level_others_have_too_are_listed_beside_the_last_levels() -> None:
+    chosen = [*(f"/p/{n}/k" for n in range(4)), "/p/0/x", "/q/a", "/q/b"]
+    every = [*chosen, *(f"/p/{n}/x" for n in range(1, 4)), "/r/a", "/r/b"]
+    assert cover_within(chosen, every, 4) == {"/**/k": 4, "/p/0/x": 1, "/q/**": 2}
+    assert cover_within(chosen, every, 2) is None
+    assert cover(chosen, every) == {**{f"/p/{n}/k": 1 for n in range(1, 4)}, "/p/0/**": 2, "/q/**": 2}
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

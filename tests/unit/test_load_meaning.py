@@ -308,6 +308,11 @@ ERRORS = {
         '"cost:*", line 11',
     ),
     "an added tag with a sign": (plus("tags: {add: {§'a;b': a, c: §'d#e'}}"), "bad-tag", "does not allow"),
+    "a hold on no possible name": (
+        BASE.replace('["/prod/**"]', '["/prod/**"]\n  hold: [{match: §/prod/, until: 2026-12-24, reason: x}]'),
+        "bad-pattern",
+        "ends with a slash",
+    ),
     "an ignored tag with a sign": (plus("tags: {ignore: [§'a?']}"), "bad-tag", "`?`"),
 }
 
