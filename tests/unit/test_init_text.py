@@ -185,13 +185,16 @@ def test_a_map_without_a_known_key_is_a_comment() -> None:
     for number in range(2):
         aws.put(f"/p/token/{number}", "s", SECURE, key_id="alias/only-here")
     text = proposed(aws, InitChoices(), {"us-east-2": Access("us-east-2")})
-    assert """
+    assert (
+        """
 # kms:                          # the key of each target for each key of the source
   # - source: "alias/only-here" # 2 SecureStrings
   #   targets:
   #     us-east-2: alias/...    # no usable key has that name there
 
-""" in text
+"""
+        in text
+    )
 
 
 def test_a_key_that_the_user_names_and_a_multi_region_key_are_mapped_with_their_reason() -> None:
@@ -204,7 +207,8 @@ def test_a_key_that_the_user_names_and_a_multi_region_key_are_mapped_with_their_
     aws.put("/p/b", "s", SECURE, key_id="alias/only-here")
     choices = InitChoices(keys={"alias/only-here": "alias/app"})
     text = proposed(aws, choices, {"us-east-2": Access("us-east-2")})
-    assert f"""
+    assert (
+        f"""
 kms:                            # the key of each target for each key of the source
   - source: "alias/only-here"   # 1 SecureString
     targets:
@@ -213,4 +217,6 @@ kms:                            # the key of each target for each key of the sou
     targets:
       us-east-2: "{shared.rpartition("/")[2]}" # a multi-Region key
 
-""" in text
+"""
+        in text
+    )

@@ -331,6 +331,8 @@ def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
     (path,) = write(tmp_path, a=SMALL.format(name="a"))
     (tmp_path / "link.yaml").symlink_to(path)
     assert len(load([path, str(tmp_path), path]).replications) == 1
+    (tmp_path / "z.yaml").write_text(SMALL.format(name="z"))
+    assert [one.name for one in load([path, path, str(tmp_path)]).replications] == ["a", "z"]
 
 
 def test_a_link_out_of_a_directory_is_refused(tmp_path: Path) -> None:
@@ -438,7 +440,7 @@ def test_a_link_to_a_missing_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_more_files_than_the_limit_are_refused(tmp_path: Path) -> None:
-    write(tmp_path, **{f"f{i:03}": SMALL.format(name=f"n{i}") for i in range(101)})
+    write(tmp_path, **{f"f{i:03}": SMALL.format(name=f"n{i}") for i in range(102)})
     assert codes(str(tmp_path)) == [("too-many-files", f"{tmp_path}/f100.yaml:1:1")]
 
 

@@ -309,9 +309,14 @@ ERRORS = {
     ),
     "an added tag with a sign": (plus("tags: {add: {§'a;b': a, c: §'d#e'}}"), "bad-tag", "does not allow"),
     "a hold on no possible name": (
-        BASE.replace('["/prod/**"]', '["/prod/**"]\n  hold: [{match: §/prod/, until: 2026-12-24, reason: x}]'),
+        BASE.replace("delete:", "  hold: [{match: §/prod/, until: '2026-12-24', reason: x}]\ndelete:"),
         "bad-pattern",
         "ends with a slash",
+    ),
+    "the present id as a previous one": (
+        plus("id: k3v9x2m7qa\nprevious_ids: [§k3v9x2m7qa]"),
+        "previous-id-is-id",
+        "remove it",
     ),
     "an ignored tag with a sign": (plus("tags: {ignore: [§'a?']}"), "bad-tag", "`?`"),
 }
@@ -448,6 +453,32 @@ def test_a_missing_property_hides_no_error_of_meaning_beside_it() -> None:
         "rewrite: [{from: a, to: b}, {match: /prod/x, from: a, to: b}, {match: /prod/x, from: c, to: d}]"
     )
     assert [one.code for one in findings(text)] == ["missing-property", "rewrite-covered"]
+
+
+def test_a_hold_without_a_pattern_hides_no_error_of_another_one() -> None:
+    hold = "until: '2026-12-24', reason: x"
+    holds = f"[{{{hold}}}, {{match: /prod/a, {hold}}}, {{match: /prod/a, {hold}}}]"
+    text = BASE.replace('["/prod/**"]', f'["/prod/**"]\n  hold: {holds}')
+    assert [one.code for one in findings(text)] == ["missing-property", "hold-repeated"]
+
+
+def test_a_target_without_a_region_makes_no_empty_level_in_a_rewrite() -> None:
+    text = plus("rewrite: [{match: /prod/*, in: name, from: /a/, to: '/{target.name}/'}]")
+    found = findings(text.replace("- region: us-east-2", "- account: '123456789012'"))
+    assert [one.code for one in found] == ["missing-property"]
+
+
+def test_an_excluded_include_causes_no_warning_about_other_excludes() -> None:
+    text = include("[/a, /b]\n  exclude: [/a, /c]")
+    assert [one.code for one in findings(text)] == ["include-excluded"]
+
+
+@pytest.mark.parametrize(("region", "most"), [("us-east-1", 967), ("ap-southeast-2", 962)])
+def test_the_longest_name_depends_on_the_region_of_the_source(region: str, most: int) -> None:
+    text = BASE.replace("us-east-1", region)
+    assert findings(text.replace("/prod/**", f"/{'a' * (most - 1)}")) == ()
+    (found,) = findings(text.replace("/prod/**", f"/{'a' * most}"))
+    assert f"a name in {region} has at most {most} characters" in found.message
 
 
 def test_a_reserved_tag_has_one_finding_whatever_else_it_is() -> None:

@@ -37,7 +37,6 @@ class _UnreadableError(Exception):
     """A path that cannot be read: the code and the message of the finding, and the position in the file."""
 
     def __init__(self, code: str, message: str, line: int = 1, column: int = 1) -> None:
-        super().__init__(code)
         self.code, self.message = code, message
         self.line, self.column = line, column
 

@@ -177,7 +177,7 @@ def _check_rewrites(
             findings.error(new.where, "rewrite-without-change", message)
         if rule.at("in").text == "name":
             for one in texts:
-                _check_name_text(one, source, targets, findings)
+                _check_name_text(one, findings)
 
 
 def _has_known_placeholders(scalar: ScalarNode, findings: SpecFindings) -> bool:
@@ -194,20 +194,19 @@ def _filled(scalar: ScalarNode, source: PlaceSpec, target: PlaceSpec) -> str:
     return fill_placeholders(scalar.text, values)
 
 
-def _check_name_text(
-    scalar: ScalarNode, source: PlaceSpec, targets: Sequence[PlaceSpec], findings: SpecFindings
-) -> None:
-    """Report a text that a rewrite of names finds or writes and that no name can hold."""
-    for target in targets or [source]:
-        filled = PLACEHOLDER.sub("x", _filled(scalar, source, target))
-        if not _NAME_TEXT.fullmatch(filled):
-            message = f"{quote(scalar.text)} cannot be in a name: write letters, digits and _ . - / only"
-        elif "//" in filled:
-            message = f"{quote(scalar.text)} has an empty level: write a single slash"
-        else:
-            continue
-        findings.error(scalar.where, "bad-name-text", message)
-        break
+def _check_name_text(scalar: ScalarNode, findings: SpecFindings) -> None:
+    """Report a text that a rewrite of names finds or writes and that no name can hold.
+
+    The value of each placeholder can be in a name, and has no slash.
+    """
+    filled = PLACEHOLDER.sub("x", scalar.text)
+    if not _NAME_TEXT.fullmatch(filled):
+        message = f"{quote(scalar.text)} cannot be in a name: write letters, digits and _ . - / only"
+    elif "//" in filled:
+        message = f"{quote(scalar.text)} has an empty level: write a single slash"
+    else:
+        return
+    findings.error(scalar.where, "bad-name-text", message)
 
 
 def _check_tags(view: NodeView, findings: SpecFindings) -> None:
