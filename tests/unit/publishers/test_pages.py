@@ -31,7 +31,7 @@ def test_a_refusal_lists_the_changes_that_were_not_approved_each_on_a_line() -> 
     assert (lines[0], lines[-1]) == ("```text", "```")
     assert lines[1] == "/a/0\\u000ax"
     assert len(lines) == 33
-    assert lines[-2] == "and 1 more"
+    assert lines[-2] == "... and 1 more"
 
 
 @pytest.mark.parametrize("reason", ["", "It differs.", "It differs.\n/a/b\n/c/d\n"])
