@@ -156,7 +156,8 @@ def _add_groups(page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Co
             else:
                 name, *facts = rows[id(one)]
                 page.lines.append(f"    {name}")
-                page.add(_joined_facts(facts), indent=6)
+                if known := _joined_facts(facts):
+                    page.add(known, indent=6)
 
 
 def _cells(one: ReplicaEntry) -> tuple[str, ...]:
