@@ -123,7 +123,7 @@ class PlanSummaryText(TerminalText):
             return
         line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
         cost = apply_cost(view.budget) if view.budget else ""
-        if cost and len(f"{line}   {cost}") <= self.width:
+        if len(f"{line}   {cost}") <= self.width:
             self.lines.append(f"{self.paint(line, 'bold')}   {cost}")
         else:
             self.add(line, hang=2, colour="bold")
@@ -150,11 +150,11 @@ class PlanSummaryText(TerminalText):
         Of many targets, those with equal counts share a row.
         """
         view = self.view
-        words = [word for word in _COLUMNS if any(target.summary.get(word) for target in view.targets)]
+        words = [word for word in _COLUMNS if any(target.summary[word] for target in view.targets)]
         alike = self._alike_targets()
         shown = [group[0] for group in alike]
         if self.detail.targets is not None and len(shown) > self.detail.targets:
-            shown.sort(key=lambda one: [-one.summary.get(word, 0) for word in words])
+            shown.sort(key=lambda one: [-one.summary[word] for word in words])
             shown = shown[: self.detail.targets]
         labels = {
             id(group[0]): alike_label([one.label for one in group], len(view.targets), view.place_word)
@@ -162,7 +162,7 @@ class PlanSummaryText(TerminalText):
         }
         titles = ["", *(word.replace("_", " ") for word in words)]
         rows = [
-            [labels[id(one)], *(f"{n:,}" if (n := one.summary.get(word)) else "-" for word in words)]
+            [labels[id(one)], *(f"{n:,}" if (n := one.summary[word]) else "-" for word in words)]
             for one in shown
         ]
         widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
@@ -172,7 +172,7 @@ class PlanSummaryText(TerminalText):
         for target, (label, *numbers) in zip(shown, rows, strict=True):
             notes = ["INCOMPLETE"] * (not target.complete) + ["frozen"] * target.frozen
             if is_table:
-                self.lines.append(f"{_table_row((label, *numbers), widths)}  {', '.join(notes)}".rstrip())
+                self.lines.append(f"{_table_row((label, *numbers), widths)}  {', '.join(notes)}")
             else:
                 counts = [f"{n} {title}" for n, title in zip(numbers, titles[1:], strict=True) if n != "-"]
                 self.add(f"{label}: {', '.join([*notes, *counts]) or 'nothing'}", hang=2)
@@ -188,7 +188,7 @@ class PlanSummaryText(TerminalText):
             return [[one] for one in self.view.targets]
 
         def counts(one: TargetView) -> Hashable:
-            return one.complete, one.frozen, *((word, one.summary.get(word, 0)) for word in _COLUMNS)
+            return one.complete, one.frozen, *(one.summary[word] for word in _COLUMNS)
 
         return merge_alike(self.view.targets, counts)
 
@@ -214,7 +214,7 @@ class PlanSummaryText(TerminalText):
         danger = {kind: number for kind, number in kinds.items() if kind.is_dangerous}
         uncounted = [
             f"{danger[kind]:,} to {kind.title.lower()}"
-            for kind in sorted(danger, key=lambda one: one.rank)
+            for kind in danger
             if kind.word not in ("delete", "replace")
         ]
         if danger:

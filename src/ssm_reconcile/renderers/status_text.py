@@ -198,7 +198,7 @@ def _utc(time: str | None) -> str:
 
 
 def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "    " + "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+    return "    " + "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
 def _unbroken(parts: Iterable[str]) -> str:
