@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from ssm_reconcile.errors import Address, Finding, Remedy, Severity
 from ssm_reconcile.plan import Mode, Narrowing
 from ssm_reconcile.renderers.report_text import SIGNS, report_text
 from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.report import Outcome, Report, Result
+from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from tests.unit.renderers import plans
 
 DENIED, STALE = "PutParameter: AccessDeniedException", "the source has a new version"
@@ -255,3 +256,187 @@ def test_a_result_of_a_later_version_is_listed_as_not_applied() -> None:
 
 def test_an_interrupted_run_has_a_notice() -> None:
     assert "Interrupted: the next run applies the rest" in report_of(Result.NOT_ATTEMPTED, interrupted=True)
+
+
+MIXED = [
+    *(
+        Outcome(one, Result.FAILED, "PutParameter: AccessDeniedException: not authorized")
+        for one in created("/app/a/long/name/of/a/parameter", "eu-west-1", "us-west-2")
+    ),
+    Outcome(
+        plans.update("eu-west-1", "/b"),
+        Result.STALE,
+        STALE,
+        "its record was written, and a later run repairs it",
+    ),
+    Outcome(plans.update("eu-west-1", "/c"), Result.STALE, STALE),
+    Outcome(plans.delete("us-west-2", "/n"), Result.NOT_ATTEMPTED),
+    Outcome(plans.create("us-west-2", "/d"), Result.APPLIED),
+    Outcome(
+        plans.create("eu-west-1", "/e"),
+        Result.APPLIED,
+        note="replaced: its history starts again, as AWS cannot change it",
+    ),
+]
+UNREAD = "its source could not be read, and nothing is known about it"
+
+
+def mixed(width: int, *, color: bool = False) -> str:
+    """Return an interrupted report with every kind of block, without the id of its plan."""
+    plan = plans.plan_of(
+        [one.change for one in MIXED],
+        targets=("eu-west-1", "us-west-2"),
+        incomplete=["us-west-2"],
+        narrowing=Narrowing(targets=("eu-west-1",)),
+        mode=Mode.NO_DECRYPT,
+    )
+    left = [Remaining("prod", "eu-west-1", f"/r/{i}", UNREAD) for i in range(2)]
+    report = Report(plan, tuple(MIXED), tuple(left), interrupted=True)
+    text = report_text(ReportView(plans.report_document_of(report)), width=width, color=color)
+    return re.sub(r"(?<=[( ])\w{12}(?=\))", "0123456789ab", text)
+
+
+def test_a_whole_report_on_a_wide_terminal() -> None:
+    assert (
+        mixed(100)
+        == """\
+Applied 2 of 7 changes: 2 failed, 1 not attempted, 2 stale (plan 0123456789ab).
+Interrupted: the next run applies the rest.
+Narrowed to --target eu-west-1: nothing else was planned.
+Made without decryption: SecureString values were not compared.
+INCOMPLETE: us-west-2 was not listed completely. Nothing is planned there.
+
+Not applied
+  PutParameter: AccessDeniedException: not authorized:
+    x failed create          /app/a/long/name/of/a/parameter   eu-west-1, us-west-2
+  the source has a new version; its record was written, and a later run repairs it:
+    ? stale update           /b                                eu-west-1
+  the source has a new version:
+    ? stale update           /c                                eu-west-1
+  o not attempted delete   /n                                us-west-2
+
+Remaining: 2, its source could not be read, and nothing is known about it:
+    /r/0   eu-west-1
+    /r/1   eu-west-1
+
+Applied
+  · create   /d   us-west-2
+  replaced: its history starts again, as AWS cannot change it:
+    · create   /e   eu-west-1
+
+x failed   ? stale   o not attempted   · applied
+"""
+    )
+
+
+def test_a_whole_report_on_a_narrow_terminal_with_colours() -> None:
+    assert (
+        mixed(40, color=True)
+        == """\
+[1mApplied 2 of 7 changes: 2 failed, 1 not[0m
+[1m  attempted, 2 stale (plan[0m
+[1m  0123456789ab).[0m
+[1;31mInterrupted: the next run applies the[0m
+[1;31m  rest.[0m
+Narrowed to --target eu-west-1: nothing
+  else was planned.
+Made without decryption: SecureString
+  values were not compared.
+[1;31mINCOMPLETE: us-west-2 was not listed[0m
+[1;31m  completely. Nothing is planned there.[0m
+
+[1mNot applied[0m
+  PutParameter: AccessDeniedException:
+    not authorized:
+    [31mx[0m failed create
+        /app/a/long/name/of/a/parameter
+        eu-west-1, us-west-2
+  the source has a new version; its
+    record was written, and a later run
+    repairs it:
+    [33m?[0m stale update           /b
+        eu-west-1
+  the source has a new version:
+    [33m?[0m stale update           /c
+        eu-west-1
+  [2mo[0m not attempted delete   /n
+      us-west-2
+
+[1mRemaining: 2, its source could not be[0m
+[1m  read, and nothing is known about it:[0m
+    /r/0   eu-west-1
+    /r/1   eu-west-1
+
+[1mApplied[0m
+  [32m·[0m create   /d   us-west-2
+  replaced: its history starts again, as
+    AWS cannot change it:
+    [32m·[0m create   /e   eu-west-1
+
+[31mx[0m failed
+[33m?[0m stale
+[2mo[0m not attempted
+[32m·[0m applied
+""".replace("[", "\x1b[")
+    )
+
+
+def remaining(number: int) -> str:
+    """Return the report of a plan without changes, with remaining addresses for a number of reasons."""
+    left = [Remaining("prod", "eu-west-1", f"/r/{i:02}", f"reason {i:02}") for i in range(number)]
+    report = Report(plans.plan_of([], targets=["eu-west-1"]), (), tuple(left))
+    return report_text(ReportView(plans.report_document_of(report)), width=60)
+
+
+def test_of_more_than_twenty_reasons_the_others_are_counted() -> None:
+    last = "\n\nRemaining: 1, reason 19:\n    /r/19   eu-west-1\n"
+    assert remaining(20).endswith(last)
+    assert remaining(21).endswith(
+        f"{last}  ... and 1 more reason\n\n"
+        "Not all is listed here: `--out FILE` and `--format json`\n  have the whole report.\n"
+    )
+
+
+@pytest.mark.parametrize("number", [40, 41])
+def test_of_more_than_forty_causes_the_others_are_counted(number: int) -> None:
+    outcomes = [
+        Outcome(plans.create("eu-west-1", f"/{i:02}"), Result.FAILED, f"cause {i:02}") for i in range(number)
+    ]
+    text = text_of(*outcomes)
+    assert text.count("\n    x failed create   /") == text.count("\n  cause ") == 40
+    assert ("\n  ... and 1 more cause\n" in text) is (number > 40)
+    assert ("\nNot all is listed here: " in text) is (number > 40)
+
+
+def test_a_line_that_fills_the_terminal_is_not_broken() -> None:
+    outcome = Outcome(plans.create("eu-west-1", "/name"), Result.APPLIED)
+    line = "  · create   /name   eu-west-1\n"
+    assert text_of(outcome, width=len(line) - 1).endswith(f"\n\nApplied\n{line}")
+    assert text_of(outcome, width=len(line) - 2).endswith(
+        "\n\nApplied\n  · create   /name\n      eu-west-1\n"
+    )
+    long = Outcome(plans.create("eu-west-1", "/a/long/name"), Result.APPLIED)
+    head = "  · create   /a/long/name\n"
+    assert text_of(long, width=len(head) - 1).endswith(f"{head}      eu-west-1\n")
+    assert text_of(long, width=len(head) - 2).endswith("  · create\n      /a/long/name\n      eu-west-1\n")
+
+
+def test_a_legend_that_fills_the_terminal_is_one_line() -> None:
+    legend = "x failed   ? stale   # withheld   o not attempted   · applied\n"
+    view = view_of(*Result)
+    assert report_text(view, width=len(legend) - 1).endswith(f"\n\n{legend}")
+    assert report_text(view, width=len(legend) - 2).endswith(f"\n\n{legend.replace('   ', chr(10))}")
+
+
+def test_of_many_targets_eight_are_named_in_order() -> None:
+    names = [f"t{i:02}" for i in range(14)]
+    text = text_of(*(Outcome(one, Result.APPLIED) for one in created("/a", *names[9::-1])), targets=names)
+    assert text.endswith("  · create   /a   t00, t01, t02, t03, t04, t05, t06, t07 and 2 more\n")
+
+
+@pytest.mark.parametrize(("number", "line"), [(40, "/a/39   eu-west-1\n"), (41, "/a/* × 41   eu-west-1\n")])
+def test_more_than_forty_names_are_listed_by_path(number: int, line: str) -> None:
+    for result in (Result.APPLIED, Result.FAILED):
+        text = text_of(*(Outcome(plans.create("eu-west-1", f"/a/{i:02}"), result) for i in range(number)))
+        assert f"create   {line}" in text
+        assert text.count("create   ") == (number if number == 40 else 1)
