@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssm_reconcile.documents import FindingEntry
 from ssm_reconcile.renderers.changes import AttributeLine
-from ssm_reconcile.renderers.groups import ConflictView, path_patterns
+from ssm_reconcile.renderers.groups import (
+    KINDS,
+    ConflictView,
+    FindingView,
+    group_addresses,
+    kind_counts,
+    merge_findings,
+    path_patterns,
+)
 
 LEVEL = st.text("abc", min_size=1, max_size=2)
 NAMES = st.lists(
@@ -67,3 +80,93 @@ def test_each_line_of_a_conflict_has_its_place_in_the_value() -> None:
         "           d",
         "type   String -> SecureString",
     ]
+
+
+def finding(message: str = "m", severity: str = "error", where: str = "", **more: Any) -> FindingEntry:
+    found = {"severity": severity, "code": "c", "message": message, "where": where, **more}
+    return cast("FindingEntry", found)
+
+
+def merged(*findings: FindingEntry, shown: Sequence[tuple[str, str, str]] = ()) -> tuple[FindingView, ...]:
+    return merge_findings(findings, set(shown), lambda replication, target: f"{replication}:{target}")
+
+
+def test_findings_with_the_same_message_are_one_with_all_positions_and_targets() -> None:
+    about = [{"target": "t1", "name": "/a"}, {"target": "", "name": "/b"}, {"target": "t2", "name": "/a"}]
+    assert merged(
+        finding(where="b.yaml:1:1", replication="prod", about=about),
+        finding(where="a.yaml:1:1", about=about[:1]),
+        finding(where="b.yaml:1:1", replication="prod", about=about[:1]),
+        finding(),
+    ) == (
+        FindingView("error", "c", "m", "", ("b.yaml:1:1", "a.yaml:1:1"), None, ("prod:t1", "prod:t2", ":t1")),
+    )
+
+
+def test_errors_are_first_and_then_messages_in_order() -> None:
+    found = merged(
+        finding("b", "notice"),
+        finding("z", "warning"),
+        finding("a", "warning"),
+        finding("y"),
+        finding("n", "new"),
+    )
+    assert [f"{one.severity} {one.problem}" for one in found] == [
+        "new n", "error y", "warning a", "warning z", "notice b",
+    ]  # fmt: skip
+
+
+def test_a_finding_on_shown_addresses_only_is_left_out() -> None:
+    about = [{"target": "t1", "name": "/a"}, {"target": "t2", "name": "/a"}]
+    both = [("prod", "t1", "/a"), ("prod", "t2", "/a")]
+    one = finding(replication="prod", about=about)
+    assert merged(one, shown=both) == ()
+    assert len(merged(one, shown=both[:1])) == 1
+    assert len(merged(one, shown=[("stage", *key[1:]) for key in both])) == 1
+    assert len(merged(finding(), shown=both)) == 1
+    assert merged(finding(about=about), shown=[("", *key[1:]) for key in both]) == ()
+
+
+def test_the_flag_of_a_guard_is_in_the_message_and_not_in_the_problem() -> None:
+    remedies: Any = [{"flag": "--max-deletes 2"}, {"flag": "--max-deletes 3"}]
+    found = merged(*(finding("too many", remedy=remedy) for remedy in (*remedies, remedies[0])))
+    assert [one.message for one in found] == [
+        "too many. If meant: --max-deletes 2", "too many. If meant: --max-deletes 3",
+    ]  # fmt: skip
+    assert [(one.problem, one.remedy) for one in found] == [("too many", remedy) for remedy in remedies]
+
+
+def test_addresses_are_grouped_by_kind_and_reasons() -> None:
+    groups = group_addresses(
+        [
+            ("held", ["b"], "/z", "t2"),
+            ("held", ["b"], "/z", "t1"),
+            ("held", ["b"], "/a", "t1"),
+            ("held", ["a", "\x1b"], "/a", "t1"),
+            ("conflict", [], "/a\n", "t1"),
+        ]
+    )
+    assert [(one.kind, one.reason, dict(one.names), one.size) for one in groups] == [
+        ("conflict", "", {"/a\\u000a": ("t1",)}, 1),
+        ("held", "a; \\u001b", {"/a": ("t1",)}, 1),
+        ("held", "b", {"/a": ("t1",), "/z": ("t1", "t2")}, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "two"),
+    [
+        ("conflict", "1 conflict, not written", "2 conflicts, not written"),
+        ("detached", "1 detached, left as it is", "2 detached, left as they are"),
+        ("invalid", "1 invalid, not written", "2 invalid, not written"),
+        ("expiring", "1 expiring, not deleted yet", "2 expiring, not deleted yet"),
+        ("orphaned", "1 orphaned, left as it is", "2 orphaned, left as they are"),
+        ("held", "1 held, left as it is", "2 held, left as they are"),
+        ("opted_out", "1 opted out, left as it is", "2 opted out, left as they are"),
+    ],
+)
+def test_each_kind_has_words_for_one_and_for_many(kind: str, one: str, two: str) -> None:
+    assert [KINDS[kind].title(1), KINDS[kind].title(2)] == [one, two]
+    assert kind_counts({"other": 3, "skipped": 2, kind: 1}) == f"{one.partition(',')[0]}, 2 skipped"
+    assert kind_counts({kind: 2, "skipped": 2}, kind) == two.partition(",")[0]
+    assert kind_counts({kind: 0}) == ""

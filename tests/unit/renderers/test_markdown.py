@@ -316,6 +316,9 @@ def test_a_summary_is_cut_between_sections_with_a_note() -> None:
     assert summary.count("<details") == summary.count("</details>")
     assert re.search(r"\d+ more sections? did not fit here", summary)
     assert summary.index("[!CAUTION]") < summary.index("<b>Update: 665</b> (part 1 of")
+    narrowed = replace(plans.many(400), mode=Mode.NO_DECRYPT, narrowing=Narrowing(("eu-west-1",)))
+    notes = "\n\nNarrowed to `--target eu-west-1`: nothing else was planned. Made without decryption: "
+    assert notes in plan_summary(view_of(narrowed), budget=20_000)
 
 
 def test_withheld_changes_are_explained_at_the_top() -> None:

@@ -32,6 +32,11 @@ NAMED = {
     "bidi": ("a\u202eb", "a", ["a\\u202eb -> a", "before: \\u202e is RIGHT-TO-LEFT OVERRIDE (U+202E)"]),
     "no-break space": ("a b", "a\u00a0b", ["a b -> a\\u00a0b", "after: \\u00a0 is NO-BREAK SPACE (U+00A0)"]),
     "a control": ("a", "\x02", ["a -> \\u0002", "after: \\u0002 is a control character (U+0002)"]),
+    "null": ("a", "\0", ["a -> \\u0000", "after: \\u0000 is NULL (U+0000)"]),
+    "escape": ("a", "\x1b", ["a -> \\u001b", "after: \\u001b is ESCAPE (U+001B)"]),
+    "delete": ("a", "\x7f", ["a -> \\u007f", "after: \\u007f is DELETE (U+007F)"]),
+    "carriage return": ("a", "\r", ["a -> \\r", "after: \\r is CARRIAGE RETURN (U+000D)"]),
+    "private use": ("a", "\ue000", ["a -> \\ue000", "after: \\ue000 is a private use character (U+E000)"]),
     "a surrogate": ("a", "\ud800", ["a -> \\ud800", "after: \\ud800 is half of a character (U+D800)"]),
 }  # fmt: skip
 
