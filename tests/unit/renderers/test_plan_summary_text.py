@@ -307,7 +307,7 @@ def test_each_count_of_a_target_has_a_column() -> None:
 
 
 @pytest.mark.parametrize("number", [10, 11])
-def test_up_to_ten_targets_are_named_where_there_is_no_table(number: int) -> None:
+def test_up_to_ten_targets_are_named_without_a_table(number: int) -> None:
     names = [f"t{i:02}" for i in range(number)]
     (first, *_) = text_of(plans.plan_of([], targets=names), 150)[0].splitlines()
     where = ", ".join(names) if number == 10 else "11 regions"
