@@ -13,6 +13,7 @@ from ssm_reconcile.documents import FindingEntry
 from ssm_reconcile.renderers.changes import AttributeLine
 from ssm_reconcile.renderers.groups import (
     KINDS,
+    AddressGroup,
     ConflictView,
     FindingView,
     group_addresses,
@@ -170,3 +171,46 @@ def test_each_kind_has_words_for_one_and_for_many(kind: str, one: str, two: str)
     assert kind_counts({"other": 3, "skipped": 2, kind: 1}) == f"{one.partition(',')[0]}, 2 skipped"
     assert kind_counts({kind: 2, "skipped": 2}, kind) == two.partition(",")[0]
     assert kind_counts({kind: 0}) == ""
+
+
+LINE = AttributeLine("value", "a", "b")
+
+
+def test_entries_have_the_targets_of_each_difference_that_the_output_shows() -> None:
+    public = ConflictView((LINE,), "by me", is_public=True, targets=("t3", "t1"))
+    private = ConflictView((LINE,), "by me", is_public=False, targets=("t2",))
+    other = ConflictView((AttributeLine("value", "c", "d"),), "by me", is_public=False, targets=("t0",))
+    group = AddressGroup(
+        "conflict",
+        "it differs",
+        {"/a": ("t0", "t1", "t2", "t3", "t4"), "/b": ("t1",)},
+        {"/a": (public, private, other)},
+    )
+    shown = [
+        (name, at, one and [line.before for line in one.lines])
+        for name, at, one in group.entries(is_public=False)
+    ]
+    assert shown == [
+        ("/a", ("t4",), None), ("/a", ("t1", "t3"), ["a"]), ("/a", ("t2",), ["a"]), ("/a", ("t0",), ["c"]),
+        ("/b", ("t1",), None),
+    ]  # fmt: skip
+    page = [(name, at, one and len(one.lines)) for name, at, one in group.entries(is_public=True)]
+    assert page == [
+        ("/a", ("t4",), None), ("/a", ("t1", "t3"), 1), ("/a", ("t0", "t2"), 0), ("/b", ("t1",), None),
+    ]  # fmt: skip
+    assert group == AddressGroup("conflict", "it differs", dict(group.names))
+
+
+def test_names_of_a_group_are_sorted() -> None:
+    (group,) = group_addresses([("held", ["a"], name, "t1") for name in ("/b", "/c", "/a")])
+    assert list(group.names) == ["/a", "/b", "/c"]
+
+
+def test_a_pattern_has_its_path_and_its_names() -> None:
+    found = path_patterns(["/b/y", "/top", "/b/x", "/b/x"], 10)
+    assert [(one.path, one.pattern, one.names) for one in found] == [
+        ("/", "/top", ("/top",)),
+        ("/b", "/b/*", ("/b/x", "/b/y")),
+    ]
+    (whole,) = path_patterns(["/b/y", "/c/z"], 1)
+    assert (whole.path, whole.pattern, whole.names) == ("/", "/**", ("/b/y", "/c/z"))
