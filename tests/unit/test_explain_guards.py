@@ -114,6 +114,11 @@ def test_many_changes_of_type_are_let_through_as_any_other_changes() -> None:
     assert set(found.values()) == {"--max-change-percent 50"}
 
 
+def test_a_limit_on_all_targets_is_raised_for_all_deletes() -> None:
+    found = flags(part(*deletes(6)), replication(limits=Limits(max_deletes_total=5)))
+    assert set(found.values()) == {"--max-deletes-total 6"}
+
+
 def test_a_parameter_that_is_taken_over_is_not_replaced() -> None:
     (taken,) = updates(1, row=Row.CONFLICT, differences=OF_TYPE, exposes=True)
     assert flags(part(taken)) == {taken.name: "--only /p/u000 --allow-exposure"}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.explain import Explanation
 from ssm_reconcile.explain.facts import Fact, is_excluded, without_own_place
 from ssm_reconcile.model import SECURE, Access
-from ssm_reconcile.record import DETACHED, OWNER, RECORD
+from ssm_reconcile.record import CLEARED, DETACHED, EXPIRES, OWNER, RECORD, record_of
 from ssm_reconcile.spec import DeleteMode, Glob, Orphans, Run, Source
 from tests.builders import OWNED_BY, parameter, replication, target
 from tests.simulated_aws import SimulatedAws
@@ -320,6 +321,35 @@ class TestFacts:
         back = replicated(come_back, grace=timedelta(days=2))
         assert facts(back)["mark"] == f"{waiting}; its source exists again: apply removes it"
         assert "mark" not in facts(replicated(lambda _: None))
+        assert facts(replicated(tag_replica(**{EXPIRES: CLEARED})))["mark"].startswith("it does not count")
+
+    def test_a_record_after_an_undo_names_no_versions_that_it_does_not_have(self) -> None:
+        def return_outside_value(aws: SimulatedAws) -> None:
+            tags = aws.world.tags(aws.there, "/p/a")
+            record = record_of(tags or {})
+            assert record is not None
+            aws.world.tag(aws.there, "/p/a", {RECORD: record.of_outside_value().text()})
+
+        found = facts(replicated(return_outside_value))
+        assert found["record"] == (
+            "created; the source version that its value is of is not known;"
+            " its value is that of another writer, which an undo returned"
+        )
+        assert found["versions"] == "source now 1; replica now 1, and none is recorded"
+
+    def test_only_another_key_than_that_of_the_last_apply_is_a_fact(self) -> None:
+        def make_plain(aws: SimulatedAws) -> None:
+            aws.delete("/p/a")
+            aws.pass_time()
+            aws.put("/p/a", "w")
+
+        def record_key(key: str, aws: SimulatedAws) -> None:
+            text = (aws.world.tags(aws.there, "/p/a") or {})[RECORD]
+            aws.world.tag(aws.there, "/p/a", {RECORD: re.sub(r"key=\w+", f"key={key}", text)})
+
+        acts = make_plain, partial(record_key, "none"), partial(record_key, "0123456789abcdef")
+        found = [facts(replicated(act, SECURE)).get("key", "") for act in acts]
+        assert [text.startswith("not the key of the last apply") for text in found] == [False, False, True]
 
     def test_the_owner_is_shown_with_its_standing(self) -> None:
         assert facts(replicated(lambda _: None))["owner"] == f"{OWNED_BY} (ours)"

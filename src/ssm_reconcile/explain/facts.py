@@ -153,7 +153,7 @@ def _of_source(context: TargetContext, wanted: DesiredParameter) -> Iterator[Fac
         yield Fact("rewrite", f"{change.old!r} becomes {change.new!r} in its value{match}")
     if source.is_secret:
         before = f"{source.key_id or MANAGED_KEY} at the source"
-        known = "" if wanted.key_identity in (None, wanted.key_id) else f" ({wanted.key_identity})"
+        known = "" if wanted.key_identity == wanted.key_id else f" ({wanted.key_identity})"
         mapped = (
             f", {wanted.key_id}{known} in {target}" if wanted.key_id else f"; none is mapped for {target}"
         )
@@ -290,13 +290,10 @@ def rows_ruled_out(case: Case, row: Row) -> Iterator[RuledOut]:
 _STANDINGS = {
     Standing.OURS: "it is a replica of this spec",
     Standing.FREE: "it has no owner",
-    Standing.FOREIGN: "another owner manages it",
-    Standing.CLOUDFORMATION: "CloudFormation manages it",
     Standing.DETACHED: "it is detached",
-    Standing.OTHER_ID: "it belongs to another spec with the same name",
-    Standing.NO_ID: "its record has no id",
     Standing.COPIED: "its tags were copied",
 }
+"""The standings of a placed parameter that is not in the row `foreign`."""
 _NOT_PLACED = "the spec places no parameter here"
 
 
