@@ -45,7 +45,7 @@ bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESU
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks
 	$(BIN)/python -m pytest -m bench tests
 
-mutate: .venv/dev.stamp ## change the code in 300 places and list the changes that no test finds; takes about an hour
+mutate: .venv/dev.stamp ## change the code in 300 places and list the changes that no test finds; takes about 20 minutes
 	$(BIN)/python tools/mutate.py $(MUTATE)
 
 check: lint types architecture documents workflows templates ## static checks: style, types, architecture, documents, workflows, templates

@@ -245,6 +245,20 @@ def test_a_name_without_a_row_has_these_remedies(
     assert found.answer.startswith(answer)
 
 
+@pytest.mark.parametrize(
+    ("owner", "undo"),
+    [
+        (OWNED_BY, "`ssm-reconcile detach --target us-east-2 --undo`"),
+        (OTHER, f"`detach --undo` in the spec of {OTHER}"),
+    ],
+)
+def test_a_detached_parameter_is_reattached_by_its_former_owner(owner: str, undo: str) -> None:
+    found = replicated(own(f"{DETACHED}{owner}"))
+    assert (found.row, list(found.remedies)) == (
+        Row.DETACHED, [f"{STANDBY} (it was of {owner})", f"to replicate into it again: {undo}"],
+    )  # fmt: skip
+
+
 def test_tags_of_a_parameter_that_does_not_exist_any_more_do_not_make_it_detached() -> None:
     """GetResources may still list the tags of a deleted parameter."""
     context = case_of().context

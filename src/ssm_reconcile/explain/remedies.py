@@ -26,7 +26,6 @@ _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source", "expire
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {
     Row.DETACHED: (
         "leave it while {target} is live: nothing writes, adopts or deletes it (it was of {detached_from})",
-        "to replicate into it again: `{undo_detach}`",
     ),
     Row.COPIED: (
         (
@@ -90,10 +89,14 @@ def remedies_for_row(
         "tag": case.context.replication.skip_sync.tag,
         "owner": case.desired and source.tags_of(canonical(case.desired.source.name)).get(OWNER),
         "detached_from": detached_from(case.tags),
-        "undo_detach": command.detach(target, "--undo"),
     }
     yield from (sentence.format(**values) for sentence in _BY_ROW.get(row, ()))
     match row:
+        case Row.DETACHED:
+            owner = detached_from(case.tags)
+            is_own = owner in case.context.claim.owners
+            undo = f"`{command.detach(target, '--undo')}`" if is_own else f"`detach --undo` in the spec of {owner}"
+            yield f"to replicate into it again: {undo}"
         case Row.FOREIGN:
             yield from _foreign(case)
         case Row.HELD:
