@@ -95,7 +95,11 @@ def remedies_for_row(
         case Row.DETACHED:
             owner = detached_from(case.tags)
             is_own = owner in case.context.claim.owners
-            undo = f"`{command.detach(target, '--undo')}`" if is_own else f"`detach --undo` in the spec of {owner}"
+            undo = (
+                f"`{command.detach(target, '--undo')}`"
+                if is_own
+                else f"`detach --undo` in the spec of {owner}"
+            )
             yield f"to replicate into it again: {undo}"
         case Row.FOREIGN:
             yield from _foreign(case)
