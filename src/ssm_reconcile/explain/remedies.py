@@ -26,6 +26,7 @@ _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source", "expire
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {
     Row.DETACHED: (
         "leave it while {target} is live: nothing writes, adopts or deletes it (it was of {detached_from})",
+        "to replicate into it again: {undo_detach}",
     ),
     Row.COPIED: (
         (
@@ -89,18 +90,10 @@ def remedies_for_row(
         "tag": case.context.replication.skip_sync.tag,
         "owner": case.desired and source.tags_of(canonical(case.desired.source.name)).get(OWNER),
         "detached_from": detached_from(case.tags),
+        "undo_detach": _undo_detach(case, command),
     }
     yield from (sentence.format(**values) for sentence in _BY_ROW.get(row, ()))
     match row:
-        case Row.DETACHED:
-            owner = detached_from(case.tags)
-            is_own = owner in case.context.claim.owners
-            undo = (
-                f"`{command.detach(target, '--undo')}`"
-                if is_own
-                else f"`detach --undo` in the spec of {owner}"
-            )
-            yield f"to replicate into it again: {undo}"
         case Row.FOREIGN:
             yield from _foreign(case)
         case Row.HELD:
@@ -123,6 +116,13 @@ def remedies_for_row(
             yield from _difference(case, outcome)
         case _:
             return
+
+
+def _undo_detach(case: Case, command: CommandLine) -> str:
+    owner = detached_from(case.tags)
+    if owner in case.context.claim.owners:
+        return f"`{command.detach(case.context.target.name, '--undo')}`"
+    return f"`detach --undo` in the spec of {owner}"
 
 
 def _foreign(case: Case) -> Iterator[str]:
