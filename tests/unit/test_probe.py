@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache
@@ -13,7 +14,7 @@ import pytest
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.doctor.probe import ProbeReport, check_path, expect, find_overlap, prepare, run_probe
-from ssm_reconcile.doctor.probe_calls import PROBE_SECONDS, PROBE_TAG, ProbeEnd
+from ssm_reconcile.doctor.probe_calls import PROBE_SECONDS, PROBE_TAG, ProbeEnd, ProbeEndError
 from ssm_reconcile.doctor.probe_rates import RATE_PLANS, MeasuredRate, RateMeter, RatePlan
 from ssm_reconcile.errors import StoreError, Trouble, UsageError
 from ssm_reconcile.model import Access, Place
@@ -450,6 +451,29 @@ def test_a_low_quota_of_tag_reads_leaves_time_for_the_clean_up(rate: float) -> N
     report = probed.run()
     assert report.seconds <= PROBE_SECONDS
     assert (report.is_clean, probed.names) == (True, [])
+
+
+@pytest.mark.parametrize(("count", "latency", "kept"), [(20, 5.0, 285), (40, 2.0, 224)])
+def test_the_time_of_the_clean_up_is_kept(count: int, latency: float, kept: int) -> None:
+    """It suffices for responses that take half as long again, and for listings that are repeated."""
+    probed = staged(latency=latency)
+    for number in range(count):
+        probed.calls.create(f"x/{number}", Type="String", Value="v")
+    with pytest.raises(ProbeEndError):
+        probed.calls.wait(PROBE_SECONDS)
+    assert PROBE_SECONDS - probed.calls.seconds == kept
+    probed.store.latency = 1.5 * latency
+    sent: Counter[str] = Counter()
+
+    def throttle_every_second_listing(operation: str, *_: object) -> Fault | None:
+        sent[operation] += 1
+        is_first = operation == "GetParametersByPath" and sent[operation] % 2 == 1
+        return refused(Trouble.THROTTLED) if is_first else None
+
+    probed.aws.world.faults = throttle_every_second_listing
+    assert probed.calls.clean_up().remaining == ()
+    assert probed.names == []
+    assert probed.calls.seconds <= PROBE_SECONDS
 
 
 def test_a_request_is_not_repeated_when_no_time_is_left() -> None:

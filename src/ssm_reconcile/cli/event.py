@@ -48,7 +48,7 @@ PAUSE = 2.0
     "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),
     help="The spec, replication.yaml if none is given (repeat for more).",
 )  # fmt: skip
-@options.plan_options
+@options.event_options
 @options.format_option()
 @options.out_option("the report")
 @options.aws_options

@@ -50,7 +50,7 @@ def send_request(method: str, path: str, body: Mapping[str, Any] | None = None) 
     words += [] if body is None else ["--input", "-"]
     try:
         done = subprocess.run(  # noqa: S603 - no shell
-            words, input="" if body is None else json.dumps(body), capture_output=True, text=True,
+            words, input="" if body is None else json.dumps(body), capture_output=True,
             encoding="utf-8", errors="replace", check=False, timeout=_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -151,6 +151,12 @@ only_option = click.option(
     help="Only parameters whose names match, such as '/prod/db/**' (repeat for more). Exit 64 when no"
     " parameter matches.",
 )  # fmt: skip
+event_only_option = click.option(
+    "--only", metavar="GLOB", multiple=True,
+    help="Of these parameters, only those whose names match, such as '/prod/db/**' (repeat for more)."
+    " Exit 64 when a scheduled event matches no parameter.",
+)  # fmt: skip
+"""For events: a name that no pattern matches is left alone, as the names of other events are."""
 max_deletes_option = click.option(
     "--max-deletes", metavar="N", type=click.IntRange(min=0),
     help="For this run: maximum deletes and replacements per target. Raises the default of"
@@ -278,9 +284,6 @@ _AWS = (
     verbosity.verbose_option,
 )  # fmt: skip
 _PLAN = (
-    name_option,
-    target_option,
-    only_option,
     click.option(
         "--verify-values", is_flag=True,
         help="Read and compare every value, also where versions prove that the values are equal.",
@@ -334,8 +337,10 @@ basic_options = _packed("common", _common_of, *_BASIC)
 """The options of commands without AWS; the command gets them as `common`."""
 aws_options = _packed("common", _common_of, *_AWS, *_BASIC)
 """The options of commands that call AWS; the command gets them as `common`."""
-plan_options = _packed("run", _run_of, *_PLAN)
+plan_options = _packed("run", _run_of, name_option, target_option, only_option, *_PLAN)
 """The options that say what to plan; the command gets them as `run` and `name`."""
+event_options = _packed("run", _run_of, name_option, target_option, event_only_option, *_PLAN)
+"""`plan_options` for an event."""
 
 
 undo_options = _packed(

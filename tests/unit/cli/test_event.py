@@ -88,6 +88,28 @@ def test_a_scheduled_event_reconciles_everything(aws: SimulatedAws, cli: Cli) ->
     assert aws.names("us-east-2") == aws.names("us-east-1")
 
 
+def test_only_leaves_named_parameters_alone_that_it_does_not_match(aws: SimulatedAws, cli: Cli) -> None:
+    result = cli("event", "-", "--only", "/app/k*", "--only", "/none", stdin="/app/key\n/app/url\n")
+    assert result.exit_code == 0, result.stderr
+    assert aws.names("us-east-2") == ["/app/key"]
+    result = cli("event", "-", "--only", "/none", stdin=changed("/app/url"))
+    assert (result.exit_code, aws.names("us-east-2")) == (0, ["/app/key"])
+    assert "Nothing to do." in result.stdout
+
+
+def test_only_that_matches_no_parameter_of_a_scheduled_event_is_wrong_usage(
+    aws: SimulatedAws, cli: Cli
+) -> None:
+    event = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+    result = cli("event", "-", "--only", "/none", stdin=json.dumps(event))
+    assert (result.exit_code, result.stdout) == (64, "")
+    assert "--only /none matches no selected parameter and no replica" in result.stderr
+    assert aws.names("us-east-2") == []
+    assert "Exit 64 when a scheduled event matches no parameter." in " ".join(
+        cli("event", "--help").stdout.split()
+    )
+
+
 def test_a_deleted_parameter_is_deleted_in_the_targets(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
