@@ -138,6 +138,19 @@ def test_debug_shows_places_and_kinds_but_neither_locals_nor_foreign_messages(
     assert SECRET not in result
 
 
+def test_an_exception_that_is_its_own_cause_has_a_finite_traceback() -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    assert error_output.traceback_text(first).count("Traceback") == 2
+
+
+def test_an_error_of_the_system_names_its_file_if_it_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+    error_output.report_error(OSError(28, "No space left on device", "plan.json"), debug=False)
+    error_output.report_error(OSError(28, "No space left on device"), debug=False)
+    expected = "Error: plan.json: No space left on device\nError: No space left on device\n"
+    assert capsys.readouterr().err == expected
+
+
 def test_an_unexpected_failure_tells_its_kind_and_not_its_message(capsys: pytest.CaptureFixture[str]) -> None:
     error_output.report_error(ValueError(SECRET), debug=False)
     result = capsys.readouterr().err

@@ -54,10 +54,16 @@ def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
         f"{PLACE}: listing, 500, 50/s",
         f"{PLACE}: listing, 1,000, 50/s",
     ]
-    now[0] = 40
+    now[0] = 34
+    lines(Progress(PLACE, Phase.WRITING, 1, 12))
+    assert printed[-1] == f"{PLACE}: writing, 1 of 12"
+    now[0] = 44
+    lines(Progress(PLACE, Phase.WRITING, 2, 12))
+    assert printed[-1] == f"{PLACE}: writing, 2 of 12, 0.05/s, 3 min left"
+    now[0] = 54
     lines(Progress(PLACE, Phase.WRITING, 7, 12))
-    assert printed[-1] == f"{PLACE}: writing, 7 of 12, 0.375/s, 13 s left"
-    now[0] = 60
+    assert printed[-1] == f"{PLACE}: writing, 7 of 12, 0.2/s, 25 s left"
+    now[0] = 70
     lines(Progress(PLACE, Phase.WRITING, 12, 12))
     assert printed[-1] == f"{PLACE}: writing, 12 of 12"
 
@@ -170,6 +176,11 @@ def test_of_many_places_some_that_are_at_work_have_a_line() -> None:
     (line,) = printed[10:]
     assert line.startswith("place-20: listing, 5 of 9; place-21: ")
     assert line.endswith("place-29: listing, 5 of 9; 10 more places at work; 20 places done with a step")
+    for number in range(20):
+        lines(Progress(f"place-{number:02}", Phase.TAGS, 5, 9))
+    now[0] = 22
+    lines.beat()
+    assert printed[-1].endswith("place-09: reading tags, 5 of 9; 30 more places at work")
 
 
 def test_verbose_says_each_phase() -> None:
@@ -178,6 +189,15 @@ def test_verbose_says_each_phase() -> None:
     for phase in (Phase.LISTING, Phase.LISTING, Phase.WRITING):
         lines(Progress(PLACE, phase, 1))
     assert printed == [f"{PLACE}: listing ...", f"{PLACE}: writing ..."]
+
+
+def test_without_verbose_the_first_phase_of_a_place_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    for verbose in (0, 1):
+        with show_progress(CommonOptions(no_progress=True, verbose=verbose)) as watch:
+            watch(Progress(PLACE, Phase.LISTING, 1))
+            watch(Progress(PLACE, Phase.WRITING, 1))
+    listing, writing = f"{PLACE}: listing ...\n", f"{PLACE}: writing ...\n"
+    assert capsys.readouterr().err == listing + listing + writing
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

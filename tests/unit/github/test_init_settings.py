@@ -184,6 +184,7 @@ def test_apply_keeps_a_workflow_that_a_person_changed(fresh: Hub, cli: Cli) -> N
     assert problems(fresh, cli) == set()
     assert cli(*INIT, *REVIEWERS, "--apply", "--force").exit_code == 0
     assert path.read_text() != changed
+    assert "Unchanged: .github/workflows/ssm-reconcile.yml" in cli(*INIT, "--apply").stderr
 
 
 def test_the_steps_depend_on_the_workflow_that_is_pushed_before_its_rules(fresh: Hub, cli: Cli) -> None:
@@ -486,6 +487,7 @@ def test_the_first_refusal_stops_and_the_next_run_goes_on(fresh: Hub, cli: Cli) 
     refused = cli(*INIT, "--apply")
     assert refused.exit_code == 1
     assert "branches of environment ssm-apply: `gh api --method POST" in refused.stderr
+    assert "failed: HTTP 403, not " in " ".join(refused.stderr.split())
     assert "\x1b" not in refused.stderr
     assert "must administer the repository" in " ".join(refused.stderr.split())
     assert [one.rpartition("/")[2] for one in changes(fresh)] == [
