@@ -50,7 +50,7 @@ from ssm_reconcile.record import source_name
 from ssm_reconcile.session import HigherThroughput, Places, Session, narrow_specs
 from ssm_reconcile.spec import Replication, Rewrite, RewriteIn, Run, Target
 from ssm_reconcile.stores.base import Reader, Store
-from ssm_reconcile.system import Clock, ProgressListener
+from ssm_reconcile.system import Clock, ProgressListener, read_at_once
 
 LAGS = "its description and its value are of different versions: one of them lags"
 NOT_SHOWN = "it has tags, but DescribeParameters does not show it yet"
@@ -285,15 +285,13 @@ class NamePlanner:
                     hidden.setdefault(target.access, set()).add(address)
                     pairs.append((pair, target.access, address))
 
-        def read(store: Store, access: Access) -> tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]:
-            return observe.confirm_tags(store, hidden[access], self.progress)
+        def read(access: Access) -> tuple[Access, tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]]:
+            store = self.places.store(access)  # open: its listing has no error
+            return access, observe.confirm_tags(store, hidden[access], self.progress)
 
-        found = self.places.read_each(hidden, read)
+        found = dict(read_at_once(read, hidden))
         for pair, access, address in pairs:
-            one = found[access]
-            if isinstance(one, StoreError):
-                continue
-            tags, failed = one
+            tags, failed = found[access]
             if address in failed:
                 failure = failed[address]
                 chosen.drop(pair, address, Unsure(observe.trouble_of(failure), failure.kind))

@@ -393,13 +393,6 @@ class TestRetries:
         put_all(aws, "/p/a", "/p/b")
         aws.apply(SPEC)
         aws.delete("/p/a")
-        aws.world.before(
-            "GetParameters",
-            lambda: setattr(
-                aws.world, "faults", at_call("GetParameters", refused(Trouble.DENIED), name="/p/a")
-            ),
-            times=0,
-        )
         planner, names = planner_for(aws, SPEC), selected(["/p/a"], SPEC)
         planned = planner.plan(names)
         aws.world.faults = at_call("GetParameters", refused(Trouble.DENIED), name="/p/a")
