@@ -47,6 +47,8 @@ def named(
         ("InternalServerError", 500, Trouble.LOST),
         ("ServiceUnavailable", 503, Trouble.LOST),
         ("Whatever", 502, Trouble.LOST),
+        ("DependencyTimeoutException", 400, Trouble.LOST),
+        ("KMSInternalException", 400, Trouble.LOST),
         ("com.amazonaws.ssm#InternalServerError", 500, Trouble.LOST),
         ("ParameterNotFound", 400, Trouble.MISSING),
         ("InvalidResourceId", 400, Trouble.MISSING),
@@ -63,6 +65,22 @@ def named(
 )
 def test_an_answer_of_aws_has_a_kind(code: str, status: int, kind: Trouble) -> None:
     assert named(answered(code, status=status)).kind is kind
+
+
+@pytest.mark.parametrize("error", [{}, {"Error": None}, {"Error": {"Code": None, "Message": None}}])
+def test_a_response_without_a_code_has_the_kind_of_its_status(error: dict[str, Any]) -> None:
+    failure: Any = answered("Whatever")
+    failure.response = {**error, "ResponseMetadata": {"HTTPStatusCode": 502}}
+    found = named(failure)
+    assert (found.code, found.kind) == ("HTTP 502", Trouble.LOST)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"ResponseMetadata": None}, {"ResponseMetadata": {}}])
+def test_a_response_without_a_status_has_the_kind_of_its_code(metadata: dict[str, Any]) -> None:
+    failure: Any = answered("Whatever")
+    failure.response = {"Error": {"Code": "AccessDenied"}, **metadata}
+    found = named(failure)
+    assert (found.code, found.kind) == ("AccessDenied", Trouble.DENIED)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +279,13 @@ def test_a_role_that_was_refused_is_named_with_the_policy_to_change(expected: st
     assert "key policy" not in failure.remedy
 
 
+def test_a_role_that_is_refused_for_another_reason_than_a_policy_is_named() -> None:
+    error = answered("ValidationError", "DurationSeconds exceeds the maximum", 400, "AssumeRole")
+    failure = named(error, "AssumeRole", ROLE)
+    assert failure.kind is Trouble.CREDENTIALS
+    assert f"{ROLE} could not be assumed" in failure.remedy
+
+
 def test_the_account_of_the_caller_and_not_that_of_the_role_has_to_enable_the_region_of_the_sts() -> None:
     error = answered("InvalidClientTokenId", status=403, operation="AssumeRole")
     failure = name_failure(error, operation="AssumeRole", place="af-south-1", who=ROLE)
@@ -331,6 +356,7 @@ def test_a_refused_signature_does_not_get_the_remedy_to_sign_in(code: str, expec
          "certificate of https://x.example was not accepted", "AWS_CA_BUNDLE"),
         (sdk.ReadTimeoutError(endpoint_url="https://x.example"), "x.example did not answer", "run again"),
         (sdk.InvalidRegionError(region_name="us east"), "us east is not a region", "`region`"),
+        (sdk.NoRegionError(), "us-east-1 is not a region", "`region`"),
     ],
 )  # fmt: skip
 def test_exceptions_of_the_sdk_become_a_problem_with_name_url_and_remedy(

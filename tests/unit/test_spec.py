@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from ssm_reconcile.errors import Where
 from ssm_reconcile.model import Access, Place, Substitution
 from ssm_reconcile.skip_sync import SkipMode, SkipSync
-from ssm_reconcile.spec import DeleteMode, Glob, Replication, Rewrite, RewriteIn, Source, Target
+from ssm_reconcile.spec import (
+    DeleteMode,
+    Glob,
+    Replication,
+    Rewrite,
+    RewriteIn,
+    Source,
+    Target,
+    fill_placeholders,
+)
 from tests.property.profiles import examples
 
 EAST = Place("123456789012", "us-east-1")
@@ -187,6 +196,11 @@ def test_a_placeholder_is_filled_in_once() -> None:
     """A target's name that looks like a placeholder stays what it is."""
     change = rewrite("/**", RewriteIn.VALUE, "x", "{target.name}").substitution(EAST, OHIO, "{target.region}")
     assert change.new == "{target.region}"
+
+
+def test_each_placeholder_needs_a_value() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        fill_placeholders("{source.region}", ["us-east-1"])
 
 
 def test_the_first_rewrite_of_each_kind_that_matches_is_applied() -> None:
