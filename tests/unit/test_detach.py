@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +19,7 @@ from ssm_reconcile.session import Places
 from ssm_reconcile.spec import AdoptMode, Glob, Hold, Run, Source
 from tests.builders import OWNED_BY, counted, replication, store_error
 from tests.builders import target as target_of
-from tests.fake_aws.traffic import at_call, at_write, lost, refused
+from tests.fake_aws.traffic import AWAIT_TURN, at_call, at_write, lost, refused
 from tests.simulated_aws import SimulatedAws, unwatched
 
 NAMES = ("/p/a", "/p/b", "/p/c")
@@ -204,13 +205,16 @@ def test_a_replica_that_the_first_listing_misses_is_found_by_the_second() -> Non
 
 
 def test_a_request_to_stop_leaves_the_rest_for_the_next_run() -> None:
-    aws = staged()
+    aws, turns = staged(), Counter[str]()
     aws.world.before("AddTagsToResource", aws.stop.set)
+    aws.world.before(AWAIT_TURN, lambda: turns.update(["turn"]), times=9)
     request = detach.resolve_request(aws.spec, "us-east-2", aws.places(), undo=False)
     report = detach.detach(request, NAMES, aws.clock, unwatched, aws.stop, 1)
     assert report.exit_code == 130
     assert report.summary["applied"] == 1
     assert report.summary["not_attempted"] == 2
+    assert [one.reason for one in report.outcomes] == ["", "the run was stopped", "the run was stopped"]
+    assert turns == {"turn": 1}, "the rest does not wait for the rate of writes"
 
 
 class TestTheSourceIsDown:

@@ -402,7 +402,9 @@ def test_no_listing_is_an_error(mixed: SimulatedAws, cli: Cli) -> None:
     mixed.world.faults = at_call("DescribeParameters", refused(Trouble.DENIED))
     result = cli("status")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "no state is known" in result.stderr
+    _, _, causes = result.stderr.partition("no state is known: ")
+    found = [cause.partition(" was not")[0] for cause in causes.split("; ")]
+    assert found == ["prod: target eu-west-1", "prod: target us-east-2", "prod: the source"]
 
 
 def test_an_unknown_target_is_wrong_usage(aws: SimulatedAws, cli: Cli) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from ssm_reconcile.aws_limits import TAG_LIMIT
 from ssm_reconcile.by_name import plan_one_name
 from ssm_reconcile.change import Restore, Row
 from ssm_reconcile.errors import Trouble
@@ -206,6 +207,33 @@ def test_the_record_names_the_rewrite_of_the_former_version_and_keeps_the_source
     assert before is not None
     assert (record.source_version, record.rewrite) == (1, before.rewrite)
     assert now[SOURCE] == former[SOURCE] == "/p/x/a"
+
+
+def test_the_value_of_a_parameter_without_a_known_source_name_is_not_shown_after_an_undone_adoption() -> None:
+    name = Rewrite(Glob("/p/**"), RewriteIn.NAME, "/x", "")
+    aws = SimulatedAws(replication(rewrites=(name,), show=(Glob("/p/**"),)))
+    aws.put("/p/x/a", "v")
+    aws.put("/p/a", "v", region="us-east-2")
+    report = aws.apply()
+    aws.pass_time()
+    assert [one.is_shown for one in aws.plan_undo(report, run=LIFTED).changes] == [True]
+    aws.world.untag(aws.there, "/p/a", SOURCE)
+    assert [one.is_shown for one in aws.plan_undo(report, run=LIFTED).changes] == [False]
+
+
+def test_former_tags_without_room_are_not_written() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "v", tags={f"former{number}": "1" for number in range(10)})
+    aws.world.untag(aws.here, "/p/a", *(f"former{number}" for number in range(10)))
+    report = aws.apply()
+    free = TAG_LIMIT - len(aws.world.tags(aws.there, "/p/a") or {})
+    for number in range(free - 10):
+        aws.world.tag(aws.there, "/p/a", {f"theirs{number}": "1"})
+    assert len(aws.plan_undo(report, run=LIFTED).changes) == 1
+    aws.world.tag(aws.there, "/p/a", {"one-more": "1"})
+    plan = aws.plan_undo(report, run=LIFTED)
+    assert plan.changes == ()
+    assert "cannot be undone: with its former tags it would have more than 50" in reasons(plan)
 
 
 def test_a_tag_that_is_not_replicated_any_more_stays() -> None:
