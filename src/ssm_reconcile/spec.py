@@ -203,9 +203,6 @@ def fill_placeholders(text: str, values: Sequence[str | None]) -> str:
     """Return a text with its placeholders filled in.
 
     `values` are in the order of `PLACEHOLDERS`; a placeholder whose value is None stays as it is.
-
-    Raises:
-        ValueError: The number of values is not that of the placeholders.
     """
     known = dict(zip(PLACEHOLDERS, values, strict=True))
     return PLACEHOLDER.sub(lambda found: known.get(found[0]) or found[0], text)
