@@ -81,8 +81,10 @@ def test_a_new_conflict_is_posted_though_the_changes_and_so_the_plan_id_are_the_
     assert f"sha256:{document['plan_id']}" in comment.body
 
 
-@pytest.mark.parametrize("case", ["expired", "none", "another name", "no run"])
-def test_a_plan_without_its_artifact_is_posted_again(shown: Hub, cli: Cli, case: str) -> None:
+@pytest.mark.parametrize("case", ["expired", "none", "another name", "no time", "of no run", "no run"])
+def test_a_plan_without_its_artifact_is_posted_again(
+    shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
     match case:
         case "expired":
             shown.artifacts[0].expired = True
@@ -90,6 +92,13 @@ def test_a_plan_without_its_artifact_is_posted_again(shown: Hub, cli: Cli, case:
             shown.artifacts.clear()
         case "another name":
             shown.artifacts[0].name = "ssm-plan-7"
+        case "no time":
+            shown.artifacts[0].created = ""
+        case "of no run":  # the field may be null
+            documented = Hub.artifact_document
+            monkeypatch.setattr(
+                Hub, "artifact_document", lambda hub, one: documented(hub, one) | {"workflow_run": None}
+            )
         case _:
             del shown.runs[RUN]
     assert cli("publish", "plan.json", *REQUEST).exit_code == 0
@@ -128,16 +137,40 @@ def test_a_failed_plan_in_the_comment_is_replaced(shown: Hub, cli: Cli) -> None:
     assert "12 changes in 3 regions" in shown.comments[-1].body
 
 
-def test_a_comment_of_two_runs_is_posted_again_as_a_whole(shown: Hub, cli: Cli) -> None:
+@pytest.mark.parametrize("state", ["failed", "applied"])
+def test_a_comment_with_the_facts_of_the_plan_that_does_not_show_it_is_replaced(
+    shown: Hub, cli: Cli, state: str
+) -> None:
+    (comment,) = shown.comments
+    comment.body = comment.body.replace('"scope"', f'"state": "{state}", "scope"', 1)
+    assert (facts_of(comment.body) or {})["state"] == state
+    assert cli("publish", "plan.json", *REQUEST).exit_code == 0
+    assert outputs()["replanned"] == "true"
+
+
+def test_a_failed_plan_of_a_replication_that_was_removed_is_replaced(shown: Hub, cli: Cli) -> None:
+    shown.say(NUMBER, marker(scope="staging", plan="", state="failed", run=RUN))
+    assert cli("publish", "plan.json", *REQUEST).exit_code == 0
+    assert outputs()["replanned"] == "true"
+    assert "failed" not in {(facts_of(one.body) or {}).get("state") for one in shown.comments}
+
+
+@pytest.mark.parametrize(("run", "replanned"), [(REPLAN, "false"), (RUN, "true")])
+def test_comments_of_several_replications_are_left_if_one_run_wrote_them(
+    shown: Hub, cli: Cli, run: str, replanned: str
+) -> None:
     document = json.loads(Path("plan.json").read_text())
     (part,) = document["replications"]
     document["replications"] = [{**part, "name": name} for name in ("prod", "staging")]
     two = save(document, "two.json")
-    shown.comments[0].body = marker(scope="prod", plan=f"sha256:{part['id']}", run=RUN)
-    shown.say(NUMBER, marker(scope="staging", plan=f"sha256:{part['id']}", run="5"))
-    shown.add_run("5", PLAN_FILE, "pull_request", HEAD)
-    shown.keep("5", "ssm-plan", {"plan.json": b"{}"})
-    assert cli("publish", two, *REQUEST).exit_code == 0
+    cli("publish", two, *REQUEST, "--comment", "always")
+    shown.keep(REPLAN, f"ssm-plan-{NUMBER}", {"plan.json": b"{}"})
+    assert [(facts_of(one.body) or {})["run"] for one in shown.shown(NUMBER)] == [REPLAN, REPLAN]
+    last = shown.shown(NUMBER)[-1]
+    last.body = last.body.replace(REPLAN, run)
+    Path("output").unlink()
+    assert cli("publish", two, *REQUEST, "--comment", "always").exit_code == 0
+    assert outputs()["replanned"] == replanned
     assert {(facts_of(one.body) or {})["run"] for one in shown.shown(NUMBER)} == {REPLAN}
 
 
