@@ -96,7 +96,7 @@ def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
         " keep this issue up to date, and the first run that finds no difference closes it."
     )
     above = [first, _changed_outside(view), _ways_forward(context) * differ]
-    room = budget - byte_size(join_blocks(above)) - 2
+    room = budget - byte_size(join_blocks(above))
     return join_blocks([*above, without_marker(plan_comment(view, budget=room, context=context))])
 
 
@@ -124,7 +124,7 @@ def report_issue(report: ReportView, *, context: CommentContext, budget: int) ->
         " Scheduled runs keep this issue up to date, and the first run after which nothing remains closes it."
     )
     above = [first, _ways_forward(context) * (not report.is_done)]
-    room = budget - byte_size(join_blocks(above)) - 2
+    room = budget - byte_size(join_blocks(above))
     return join_blocks([*above, without_marker(report_comment(report, budget=room, context=context))])
 
 
