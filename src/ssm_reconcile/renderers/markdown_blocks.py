@@ -96,7 +96,7 @@ def counts_table(view: PlanView, limit: int = 0) -> str:
     rows = [f"| {' | '.join(titles)} |", f"|---|{'--:|' * len(columns)}"]
     shown = view.targets[:limit] if limit else view.targets
     for target in shown:
-        cells = [_cell(word, target.summary.get(word, 0)) for word in columns]
+        cells = [_cell(word, target.summary[word]) for word in columns]
         rows.append(f"| {' | '.join([_target(target), *cells])} |")
     if len(shown) < len(view.targets):
         rows.append(f"\n… and {len(view.targets) - len(shown):,} more {view.place_word}s.")

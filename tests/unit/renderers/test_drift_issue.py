@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -59,7 +60,9 @@ def test_the_title_is_one_short_line() -> None:
         (plans.plan_of([]), ""),
         (plans.plan_of([plans.create(HERE, "/a")]), "1 change"),
         (plans.plan_of([], incomplete=[HERE]), "a place could not be listed"),
-        (plans.plan_of([], source_complete=False, findings=[EXPIRED]), "a place could not be listed, a hold has expired"),
+        (plans.plan_of([], findings=[EXPIRED]), "a hold has expired"),
+        (plans.plan_of([plans.create(HERE, "/a")], incomplete=["b"], targets=[HERE, "b"]),
+         "a place could not be listed, 1 change"),
         (left(Row.CONFLICT, Row.INVALID, Row.EXPIRING), "1 conflict, 1 invalid"),
         (plans.plan_of([], others=[plans.other(HERE, "/a", Row.CONFLICT, "detached", "why")]), "1 detached"),
     ],
@@ -105,8 +108,13 @@ def test_an_issue_has_the_changes_outside_above_the_ways_forward_and_the_plan() 
     body = plan_issue(view, context=replace(CONTEXT, command="ssm-reconcile apply --x"), budget=60_000)
     keys = [(HERE, "/b", "delete"), *((HERE, f"/o/{number:02}", "update") for number in range(52))]
     marker = marker_line(
-        ["prod"], view.plan_id, CONTEXT, danger=danger_of(["prod"], 53, keys), state="54 changes", mark=ISSUE_MARK
-    )  # fmt: skip
+        ["prod"],
+        view.plan_id,
+        CONTEXT,
+        danger=danger_of(["prod"], 53, keys),
+        state="54 changes",
+        mark=ISSUE_MARK,
+    )
     above, rest = body.split("### Changed outside ssm-reconcile\n\n```text\n")
     assert above == f"{marker}\nThe targets of `prod` differ from the spec. {CLOSES}\n\n"
     listed, rest = rest.split("\n```\n\n", 1)
@@ -153,11 +161,11 @@ def test_an_issue_on_an_apply_has_the_ways_forward_only_where_changes_are_left()
 def test_an_issue_has_at_most_its_size_and_names_its_run() -> None:
     plan = plans.plan_of([plans.create(HERE, f"/a/{'long/' * 40}{number:03}") for number in range(60)])
     report = ReportView(plans.report_document_of(plans.reported(plan, [Result.FAILED])))
-    wholes = (
+    issues: list[Callable[[int], str]] = [
         lambda budget: plan_issue(view_of(plan), context=CONTEXT, budget=budget),
         lambda budget: report_issue(report, context=CONTEXT, budget=budget),
-    )
-    for issue in wholes:
+    ]
+    for issue in issues:
         whole = issue(60_000)
         assert f"for `3f9c2ab`, made in {LINK}." in whole
         assert len(issue(len(whole.encode()) - 1).encode()) < len(whole.encode())
@@ -168,7 +176,8 @@ def test_a_run_without_a_plan_says_that_drift_is_unknown() -> None:
     marker = marker_line(["prod"], "", CONTEXT, state=f"failed: {reason}"[:500], mark=ISSUE_MARK)
     unknown = ", so it is unknown whether the targets differ from the spec."
     assert failure_issue(["prod"], reason, context=CONTEXT) == (
-        f"{marker}\nThe last run made no plan for `prod`{unknown}\n\n```text\n{reason}\n```\n\nFound in {LINK}.\n"
+        f"{marker}\nThe last run made no plan for `prod`{unknown}\n\n"
+        f"```text\n{reason}\n```\n\nFound in {LINK}.\n"
     )
     text = without_marker(failure_issue([""], "no", context=CommentContext()))
     assert text == f"The last run made no plan for the spec{unknown}\n\n```text\nno\n```"
