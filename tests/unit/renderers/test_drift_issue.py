@@ -127,7 +127,7 @@ def test_an_issue_has_the_changes_outside_above_the_ways_forward_and_the_plan() 
     assert rest.startswith(WAYS.format(command="ssm-reconcile apply --x") + "## SSM plan for `prod`")
 
 
-def test_an_expired_hold_is_said_with_and_without_differences() -> None:
+def test_an_expired_hold_is_named_with_and_without_differences() -> None:
     change = [plans.create(HERE, "/a")]
     alone, both = (view_of(plans.plan_of(made, findings=[EXPIRED])) for made in ([], change))
     body = without_marker(plan_issue(alone, context=CONTEXT, budget=60_000))
@@ -185,9 +185,9 @@ def test_a_run_without_a_plan_says_that_drift_is_unknown() -> None:
 
 def test_comments_on_more_drift_and_on_its_end() -> None:
     nothing = CommentContext()
-    said = "The description above is up to date.\n"
-    assert growth_comment("2 changes", CONTEXT) == f"More drift: 2 changes, found in {LINK}. {said}"
-    assert growth_comment("2 changes", nothing) == f"More drift: 2 changes. {said}"
+    note = "The description above is up to date.\n"
+    assert growth_comment("2 changes", CONTEXT) == f"More drift: 2 changes, found in {LINK}. {note}"
+    assert growth_comment("2 changes", nothing) == f"More drift: 2 changes. {note}"
     assert closing_comment(CONTEXT, gone=False) == (
         f"The targets are in sync at `3f9c2ab`, according to {LINK}.\n"
     )

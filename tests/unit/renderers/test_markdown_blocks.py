@@ -102,7 +102,10 @@ def test_a_frozen_target_is_marked_and_a_pipe_in_its_name_is_escaped() -> None:
 
 def test_incomplete_places_are_an_alert_up_to_a_limit() -> None:
     view = view_of(incomplete=TARGETS, source_complete=False)
-    source = "> [!WARNING]\n> **The source `123456789012/us-east-1` was not listed completely.** No delete is planned."
+    source = (
+        "> [!WARNING]\n> **The source `123456789012/us-east-1` was not listed completely.**"
+        " No delete is planned."
+    )
     named = "`ap-southeast-2`, `eu-west-1` and `us-west-2`"
     rest = f"> **{named} were not listed completely.** Nothing is planned there."
     assert blocks.incomplete_places(view, 2) == f"{source}\n>\n{rest}"
