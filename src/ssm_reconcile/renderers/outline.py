@@ -304,8 +304,8 @@ def _by_reasons(
 
 def _fold(group: ChangeGroup, total: int, listed: int | None, patterns: int, dangers: int) -> ChangeGroup:
     """Return a group with its changes listed or as path patterns; `total` counts the changes of its kind."""
-    limit = LISTED if listed is None or group.kind.is_dangerous else listed
-    if listed is None or total <= limit or len(group.changes) * _SMALL <= limit:
+    limit = math.inf if listed is None else LISTED if group.kind.is_dangerous else listed
+    if total <= limit or len(group.changes) * _SMALL <= limit:
         return replace(group, listed=group.changes)
     by_name: dict[str, list[ListedChange]] = {}
     for change in group.changes:
