@@ -118,7 +118,7 @@ def test_a_last_change_is_shared_only_where_all_of_a_group_have_it() -> None:
 
 
 def test_withheld_changes_are_the_first_of_their_kind_and_pending_ones_the_last() -> None:
-    held = {"withheld": True, "guards": ("g1",)}
+    held: dict[str, Any] = {"withheld": True, "guards": ("g1",)}
     changes = [
         change("/p", pending=True), change("/a"), change("/h", **held), change("/h", target="t2", **held),
         change("/hp", pending=True, **held), change("/h2", **{**held, "guards": ("g0", "g1")}),
@@ -221,7 +221,7 @@ def finding(code: str, problem: str, flag: str = "") -> FindingView:
 
 
 def test_guards_have_their_reasons_findings_and_numbers() -> None:
-    held = {"withheld": True}
+    held: dict[str, Any] = {"withheld": True}
     found = guard_reasons(
         [
             change("/a", guards=("g2", "g1"), holds=("withheld: x", "y"), **held),
