@@ -155,6 +155,13 @@ def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None
     assert [line.partition(" is ")[0] for line in message] == ["alias/app", "alias/aws/ssm"]
 
 
+def test_a_key_that_the_spec_names_by_its_arn_is_named_once() -> None:
+    aws = staged()
+    (arn,) = check(examined(aws), "target us-east-2", "key").message.split()[2:]
+    aws.spec = replace(aws.spec, kms=(KeyRule("alias/app", (("us-east-2", arn),)),))
+    assert check(examined(aws), "target us-east-2", "key").message == arn
+
+
 def test_invalid_parameters_of_a_target_are_reported_once_with_their_number() -> None:
     aws = staged()
     aws.world.set_key(aws.there, "alias/app", KeyState.DISABLED)
@@ -344,6 +351,15 @@ def test_the_time_of_a_first_apply_with_higher_throughput_names_the_reads_of_tag
     assert ("`rates: {list_tags: 10}` would fit, if its quota allows it" in message) is is_read
     lines = [one.message for one in found.checks if one.subject == "higher throughput"]
     assert lines == ([] if "put" in dict(rates) else ["on: an apply uses PutParameter at 10/s"])
+
+
+def test_a_first_apply_creates_no_existing_parameter_and_no_invalid_one() -> None:
+    aws = staged()
+    aws.world.put(aws.there, "/p/a", "v")
+    aws.world.set_key(aws.there, "alias/app", KeyState.DISABLED)
+    found = examined(aws)
+    assert check(found, "target us-east-2", "first apply").message.startswith("0 to create at 3 a second")
+    assert "Standard: 1 exist, 0 to create" in check(found, "target us-east-2", "room").message
 
 
 def test_higher_throughput_of_the_source_changes_no_time_of_a_first_apply() -> None:
