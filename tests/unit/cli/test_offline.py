@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ssm_reconcile.cli import COMMANDS, COMPLETION_VARIABLE, demo, root
+from ssm_reconcile.cli import COMMANDS, COMPLETION_VARIABLE, demo, root, text_files
 from ssm_reconcile.cli.options import CommonOptions, command_line
 from ssm_reconcile.cli.show import render_plan, render_report
+from ssm_reconcile.errors import UsageError
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Run
 from tests.simulated_aws import SimulatedAws
@@ -70,6 +71,19 @@ def test_validate_as_json_has_everything_on_stdout(folder: Path, cli: Cli) -> No
     assert result.stderr == ""
 
 
+def test_quiet_hides_the_warnings_of_a_valid_spec_in_the_text_only(folder: Path, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(spec.read_text().replace("us-east-2", "us-east-99"))
+    shown, hidden = cli("validate"), cli("validate", "--quiet")
+    assert (shown.exit_code, hidden.exit_code) == (0, 0)
+    (warning,) = [line for line in shown.stderr.splitlines() if "warning: " in line]
+    assert warning.startswith("replication.yaml:")
+    assert "us-east-99" in warning
+    assert hidden.stderr == ""
+    document = json.loads(cli("validate", "--quiet", "--format", "json").stdout)
+    assert "us-east-99" in str([one["message"] for one in document["findings"]])
+
+
 def test_an_unknown_name_is_wrong_usage_and_a_missing_file_is_not(folder: Path, cli: Cli) -> None:
     result = cli("validate", "--name", "staging")
     assert result.exit_code == 64
@@ -81,6 +95,15 @@ def test_standard_input_that_is_not_text_is_reported(folder: Path, cli: Cli) -> 
     result = CliRunner().invoke(root, ["validate", "-"], input=b"name: \xff\xfe")
     assert result.exit_code in {1, 64}
     assert "UTF-8" in result.stderr
+
+
+def test_a_text_of_the_maximum_size_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    file.write_bytes("aé".encode())
+    assert text_files.read_text(str(file), 2) == "a"
+    file.write_bytes(b"a\xffbc")
+    with pytest.raises(UsageError, match="is not UTF-8 text"):
+        text_files.read_text(str(file), 4)
 
 
 def test_show_repeats_what_plan_showed(aws: SimulatedAws, cli: Cli) -> None:

@@ -1089,6 +1089,7 @@ class TestUsage:
             "", "/srv/git/params.git", "https://github.com/acme", "https://evil.example/acme/params",
             "https://evil.example/@github.com/acme/params", "git@work:acme/params.git",
             "https://github.com@evil.example/acme/params", "https://github.com/a/b/c", "file:///acme/params",
+            "ftp://github.com/acme/params",
         ],
     )  # fmt: skip
     def test_a_remote_on_another_server_is_refused(self, remote: str) -> None:
