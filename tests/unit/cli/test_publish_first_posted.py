@@ -93,7 +93,26 @@ def test_a_plan_that_the_default_branch_made_again_keeps_the_time(
 
 def test_another_plan_has_a_time_of_its_own(earlier: Hub, again: Again) -> None:
     save(plans.document_of(plans.in_sync()))
+    earlier.requests.clear()
     assert again() == earlier.comments[0].updated != THEN
+    assert not earlier.asked("GET", "/artifacts"), "the earlier publication is not needed"
+
+
+def test_the_publication_of_several_comments_is_read_once(
+    earlier: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = json.loads(Path("plan.json").read_text())
+    (part,) = document["replications"]
+    document["replications"] = [{**part, "name": name} for name in ("prod", "staging")]
+    two = save(document, "two.json")
+    monkeypatch.setenv("GITHUB_RUN_ID", FIRST)
+    cli("publish", two, "--comment", "always")
+    monkeypatch.setenv("GITHUB_RUN_ID", SECOND)
+    earlier.requests.clear()
+    assert cli("publish", two, "--comment", "always", "--save", "again").exit_code == 0
+    publication = json.loads((Path("again") / "publication.json").read_text())
+    assert len(publication["comments"]) == 2
+    assert len(earlier.asked("GET", f"/runs/{FIRST}/artifacts")) == 1
 
 
 def test_the_same_plan_of_a_newer_commit_has_a_time_of_its_own(earlier: Hub, again: Again) -> None:
