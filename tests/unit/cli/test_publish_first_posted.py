@@ -186,6 +186,14 @@ def test_a_comment_that_someone_edited_after_the_first_run_loses_its_time(earlie
     assert again() != THEN
 
 
+def test_a_comment_with_another_text_than_the_first_run_posted_loses_its_time(
+    earlier: Hub, again: Again
+) -> None:
+    earlier.comments[0].body += "\nmore"
+    assert earlier.comments[0].edits == 0
+    assert again() != THEN
+
+
 @pytest.mark.parametrize("case", ["no permission", "expired", "gone", "no run", "damaged", "another name"])
 def test_a_time_that_cannot_be_read_is_that_of_the_comment(earlier: Hub, again: Again, case: str) -> None:
     match case:
