@@ -194,6 +194,12 @@ def test_a_comment_with_another_text_than_the_first_run_posted_loses_its_time(
     assert again() != THEN
 
 
+def test_the_edit_by_which_the_first_run_posted_the_plan_keeps_the_time(earlier: Hub, again: Again) -> None:
+    earlier.comments[0].editor = "github-actions[bot]"
+    assert earlier.comments[0].updated == THEN
+    assert again() == THEN
+
+
 @pytest.mark.parametrize("case", ["no permission", "expired", "gone", "no run", "damaged", "another name"])
 def test_a_time_that_cannot_be_read_is_that_of_the_comment(earlier: Hub, again: Again, case: str) -> None:
     match case:
