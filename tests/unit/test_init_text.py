@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ssm_reconcile.init import InitChoices, propose_valid, spec_text
+from ssm_reconcile.init import InitChoices, propose_valid
 from ssm_reconcile.init.survey import survey
+from ssm_reconcile.init.text import spec_text
 from ssm_reconcile.model import SECURE, Access
 from ssm_reconcile.session import Places, Session
 from ssm_reconcile.spec import Run
