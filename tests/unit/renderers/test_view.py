@@ -8,6 +8,7 @@ from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
+from ssm_reconcile.renderers.danger import danger_of
 from ssm_reconcile.renderers.outline import merge_targets
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
@@ -243,3 +244,28 @@ def test_a_forged_file_cannot_make_a_secret_attribute_show_a_value() -> None:
     document = plans.document_of(plans.plan_of([plans.update("eu-west-1", "/a", plans.secret())]))
     document["changes"][0]["attributes"]["value"] = {"secret": True, "before": "hunter2", "after": "hunter3"}
     assert "hunter" not in repr(vars(PlanView(document)))
+
+
+def test_the_danger_of_a_report_is_that_of_changes_that_were_not_applied() -> None:
+    plan = plans.plan_of([plans.create("eu-west-1", "/a"), plans.delete("eu-west-1", "/b")])
+    report = ReportView(plans.report_document_of(plans.reported(plan, (Result.APPLIED, Result.FAILED))))
+    (left,) = [one for one in report.outcomes if one.result != "applied"]
+    assert report.danger == danger_of(["prod"], 1, [(left.target, left.name, left.action)])
+
+
+def test_the_danger_of_drift_has_changes_outside_too() -> None:
+    edited = plans.update("eu-west-1", "/a", changed_outside=True)
+    gone = plans.delete("eu-west-1", "/b", changed_outside=True)
+    view = view_of(edited, gone, plans.create("eu-west-1", "/c"))
+    deleted = ("eu-west-1", "/b", "delete")
+    assert view.danger == danger_of(["prod"], 1, [deleted])
+    assert view.drift_danger == danger_of(["prod"], 2, [deleted, ("eu-west-1", "/a", "update")])
+
+
+def test_a_plan_of_withheld_changes_writes_nothing() -> None:
+    made, other = plans.create("eu-west-1", "/a"), plans.create("eu-west-1", "/b")
+    held = plans.withheld(made, "frozen-target", "it is frozen")
+    views = [view_of(), view_of(held), view_of(held, other), view_of(other)]
+    assert [view.has_writes for view in views] == [False, False, True, True]
+    assert [view.withheld for view in views] == [0, 1, 1, 0]
+    assert views[2].action_counts == "2 to create (1 withheld)"
