@@ -262,6 +262,8 @@ def run(options: argparse.Namespace, scratch: Path, store: Path) -> None:
         code = run_pytest(scratch / "tree", known.parent, [*words, "tests"])
         if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             sys.exit(f"{log}: pytest ended with exit code {code}: fix its error and run again")
+        if code == pytest.ExitCode.TESTS_FAILED:
+            sys.stdout.write(f"failed tests are left out, such as {(log.parent / 'failed').read_text()}\n")
         known.write_text(digest)
     records = Records(texts, known.parent)
     sys.stdout.write(f"{len(sites)} sites, {len(records.times)} tests\n")

@@ -212,7 +212,7 @@ DEAR: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("text", DEAR.values(), ids=DEAR)
 def test_a_spec_that_is_costly_to_check_is_checked_within_seconds(text: Callable[[], str]) -> None:
     attack = text()
-    with within(3):
+    with within(10):  # 0.7 s; five times as long under coverage
         check(attack)
 
 

@@ -136,6 +136,10 @@ def test_price():
     assert price(2) == 4
 
 
+def test_that_fails():
+    assert False
+
+
 def test_that_fails_in_the_run_of_a_change():
     assert unpaid(2) and "PYTEST_XDIST_WORKER" in os.environ
 """
@@ -163,6 +167,7 @@ def test_a_run_kills_tested_changes_and_lists_the_others(tmp_path: Path) -> None
     assert [(row["line"], row["result"], row["killer"]) for row in rows] == [
         (1, "killed", "tests/unit/test_shop.py::test_price"), (5, "survived", ""),
     ]  # fmt: skip
+    assert "left out, such as tests/unit/test_shop.py::test_that_fails\n" in run.stdout
     assert "survived   src/ssm_reconcile/rates.py:5  return count  ->  return None" in run.stdout
     assert (tmp_path / "src/ssm_reconcile/rates.py").read_text() == RATES
 

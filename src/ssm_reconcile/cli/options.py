@@ -153,10 +153,10 @@ only_option = click.option(
 )  # fmt: skip
 event_only_option = click.option(
     "--only", metavar="GLOB", multiple=True,
-    help="Of these parameters, only those whose names match, such as '/prod/db/**' (repeat for more)."
-    " Exit 64 when a scheduled event matches no parameter.",
+    help="Of the parameters that EVENT names, only those whose names match, such as '/prod/db/**' (repeat"
+    " for more). Exit 64 when EVENT is a scheduled event and no parameter matches.",
 )  # fmt: skip
-"""For events: a name that no pattern matches is left alone, as the names of other events are."""
+"""For `event`: names that match no pattern are not an error, because an event may name other parameters."""
 max_deletes_option = click.option(
     "--max-deletes", metavar="N", type=click.IntRange(min=0),
     help="For this run: maximum deletes and replacements per target. Raises the default of"
