@@ -81,7 +81,7 @@ class _Earlier:
     def first_posted(self, one: SentComment) -> datetime | None:
         """Return the time in the publication of the former comment; None if it is not of this plan."""
         former, facts = one.former, facts_of(one.body) or {}
-        if former is None or former.fact("plan") != facts.get("plan"):
+        if former is None or not former.shows_plan or former.fact("plan") != facts.get("plan"):
             return None
         run_id = former.number("run")
         if run_id not in self.known:

@@ -130,6 +130,25 @@ def test_a_failure_between_two_equal_plans_gives_the_second_a_time_of_its_own(
     assert again() != THEN
 
 
+def test_a_failed_plan_after_a_failed_plan_reads_no_publication(
+    earlier: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = ("publish", "--failed", "no credentials", "--save")
+    monkeypatch.setenv("GITHUB_RUN_ID", FIRST)
+    assert cli(*failed, "failed").exit_code == 0
+    files = {path.name: path.read_bytes() for path in Path("failed").iterdir()}
+    earlier.artifacts.clear()
+    earlier.keep(FIRST, "ssm-plan", {**files, "plan.json": Path("plan.json").read_bytes()})
+    altered(earlier, comment={"first_posted": THEN})
+    monkeypatch.setenv("GITHUB_RUN_ID", SECOND)
+    earlier.requests.clear()
+    assert cli(*failed, "again").exit_code == 0
+    publication = json.loads((Path("again") / "publication.json").read_text())
+    assert publication["comments"][0]["first_posted"] == earlier.comments[0].updated != THEN
+    assert not earlier.asked("GET", "/(artifacts|runs)"), "the marker of a failure names no plan"
+    assert len(earlier.requests) == 5
+
+
 @pytest.mark.parametrize(
     "change",
     [
