@@ -107,14 +107,19 @@ def _report_page(document: ReportDocument, plan: PlanDocument | None, name: str)
 
 
 def _since_review(document: ReportDocument, plan: PlanDocument, name: str) -> str:
-    """Return Markdown about the reviewed changes that the apply did not make: done before, or blocked."""
+    """Return Markdown about the reviewed changes that the apply did not make.
+
+    They had been done before, are no longer needed (the source of a create was deleted), or are blocked.
+    """
     done = {_address(outcome) for outcome in document["outcomes"]}
     left = [c for c in plan["changes"] if c["replication"] == name and _address(c) not in done]
     others = {_address(other): other for other in document["others"]}
     blocked = [others[_address(change)] for change in left if _address(change) in others]
     blocks = []
     if len(left) > len(blocked):
-        blocks.append(f"{plural(len(left) - len(blocked), 'reviewed change')} had been done before.")
+        rest = len(left) - len(blocked)
+        verb = "is" if rest == 1 else "are"
+        blocks.append(f"{plural(rest, 'reviewed change')} had been done before, or {verb} no longer needed.")
     if blocked:
         total = plural(len(blocked), "reviewed change")
         lines = [f"{one['name']} in {one['target']}: {'; '.join(one['reasons'])}" for one in blocked]

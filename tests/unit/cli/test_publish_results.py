@@ -11,6 +11,7 @@ import pytest
 from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.report import Result
 from tests.github.content import REPOSITORY, Hub, stamp
+from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import HEAD, MERGE, NUMBER, SPEC, TOKEN, Cli, save
 from tests.unit.renderers import plans
 
@@ -104,6 +105,24 @@ def test_the_plans_beside_a_forged_list_are_the_only_ones_that_are_read(merged: 
     entry = {"pull_request": 7, "file": "../secret.json", "reviewed_by": []}
     result = cli("publish", report(), "--approval", save({"plans": [entry]}, "reviewed/reviewed.json"))
     assert "--plan reviewed/secret.json cannot be read" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "2 reviewed changes had been done before, or are no longer needed."),
+        (("--target", "us-east-2"), "1 reviewed change had been done before, or is no longer needed."),
+    ],
+)
+def test_a_reviewed_create_whose_source_was_deleted_is_not_counted_as_done(
+    aws: SimulatedAws, merged: Hub, cli: Cli, words: tuple[str, ...], expected: str
+) -> None:
+    assert cli("plan", "--out", "plan.json", *words).exit_code == 0
+    aws.delete("/app/url")
+    result = cli("apply", "plan.json", "--out", "report.json")
+    assert result.exit_code == 0, result.stderr
+    assert cli("publish", "report.json", "--plan", "plan.json").exit_code == 0
+    assert expected in result_of(merged)
 
 
 @pytest.mark.parametrize("words", [(), ("--refused", "report.json"), ("--unreviewed", "no review")])
