@@ -132,8 +132,7 @@ def propose_valid(
     scope = reconcile.PlanScope({found.access: found.listing, **targets})
     plain = replace(session, run=replace(session.run, no_decrypt=True, adopt=AdoptMode.SAME_VALUE))
     problems: dict[str, str] = {}
-    tries = 0
-    while True:
+    for _ in range(TRIES):
         proposal = propose(found, choices, problems)
         if not (proposal.selected or problems):
             raise UsageError("no parameter is selected", "check the patterns of --include, and the region")
@@ -143,8 +142,7 @@ def propose_valid(
             raise UsageError(f"these choices do not make a valid spec: {error.findings[0].message}") from None
         part, inputs = reconcile.plan_replication(spec, plain, scope)
         invalid = {one.name: "; ".join(one.reasons) for one in part.others if one.counted == "invalid"}
-        tries += 1
-        if not invalid or tries == TRIES:
+        if not invalid:
             break
         problems |= invalid
     if compare_secrets:

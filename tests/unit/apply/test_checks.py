@@ -140,6 +140,15 @@ class TestSourceGone:
         assert checks.reasons_to_keep(work(aws), [gone]) == {"foo": "its source exists"}
 
 
+def test_a_source_whose_tags_cannot_be_read_fails_the_change_with_the_condition_that_is_open() -> None:
+    aws = SimulatedAws()
+    aws.put("/p/a", "v")
+    aws.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED))
+    with pytest.raises(ChangeStopped, match="skip_sync could not be confirmed at the source") as ended:
+        checks.check_source(work(aws), ONE)
+    assert ended.value.result is Result.FAILED
+
+
 @pytest.mark.parametrize(("shown", "refused"), [(False, True), (True, False)])
 def test_a_secret_is_not_overwritten_by_plain_text_that_the_plan_did_not_show(
     *, shown: bool, refused: bool

@@ -584,6 +584,15 @@ class TestImages:
         assert 300 <= sum(aws.clock.slept) <= 320
         assert [one.name for one in report.remaining] == ["/p/a"]
 
+    def test_an_update_to_one_that_aws_drops_has_failed_too(self) -> None:
+        aws, plan = self.planned("ami-1")
+        assert result(aws.carry_out(plan)) == ("applied", "")
+        aws.put("/p/a", "ami-2", data_type=IMAGE)
+        aws.pass_time()
+        state, error = result(aws.apply())
+        assert (state, aws.value("/p/a")) == ("failed", "ami-1")
+        assert "the AMI id is not valid in us-east-2" in error
+
     def test_one_that_shows_later_is_waited_for(self) -> None:
         aws, plan = self.planned("ami-1")
         aws.world.lag = Lag(values=timedelta(seconds=45))

@@ -286,6 +286,7 @@ def test_settings_that_admit_too_much_are_noted_with_commands_that_remove_them(
     assert cli(*INIT, *REVIEWERS, "--apply").exit_code == 0
     fresh.rulesets[0]["conditions"]["ref_name"]["exclude"] = ["refs/heads/old", excluded]
     fresh.environments["ssm-apply"].branches = ["main", "dev's", "tag main"]
+    fresh.environments["ssm-plan"].reviewers = ["alice"]
     before = state(fresh)
     result = cli(*INIT, *REVIEWERS, "--apply")
     assert result.exit_code == 0
@@ -293,6 +294,8 @@ def test_settings_that_admit_too_much_are_noted_with_commands_that_remove_them(
     assert "complete" not in result.stderr
     assert "environment ssm-apply also admits the branch dev's." in result.stderr
     assert "environment ssm-apply also admits the tag main." in result.stderr
+    assert "environment ssm-plan has reviewers or does not admit every branch" in result.stderr
+    assert '{"reviewers": null, "deployment_branch_policy": null}' in result.stderr, "GitHub documents null"
     assert f"ruleset ssm-reconcile excludes {excluded}: it does not hold for main." in result.stderr
     commands = [line for line in result.stderr.splitlines() if line.startswith("  gh api --method")]
     done = subprocess.run(
@@ -305,7 +308,7 @@ def test_settings_that_admit_too_much_are_noted_with_commands_that_remove_them(
 
 
 def test_settings_without_a_reviewer_are_not_called_complete(fresh: Hub, cli: Cli) -> None:
-    for words, is_complete in (((), False), (REVIEWERS, False), ((), True)):
+    for words, is_complete in (((), False), ((), False), (REVIEWERS, False), ((), True)):
         result = cli(*INIT, *words, "--apply")
         assert ("All settings on GitHub are complete." in result.stderr) is is_complete
         assert ("no one can approve" in result.stderr) is (not words and not is_complete)
