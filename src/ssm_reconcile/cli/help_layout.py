@@ -64,12 +64,6 @@ _MAX_WIDTH = 80
 class HelpFormatter(click.HelpFormatter):
     """The formatter of click, also for terminals of less than 50 columns."""
 
-    def __init__(
-        self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
-    ) -> None:
-        width = width or max(min(_terminal_columns(), max_width or _MAX_WIDTH) - 2, _MIN_WIDTH)
-        super().__init__(indent_increment, width)
-
     def write_tables(self, tables: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         """Write each table under its heading, all with the same first column."""
         widest = max((len(term) for rows in tables.values() for term, _ in rows), default=0)
@@ -83,7 +77,10 @@ class HelpFormatter(click.HelpFormatter):
 class HelpContext(click.Context):
     """A context whose help has the layout of this module."""
 
-    formatter_class = HelpFormatter
+    def make_formatter(self) -> HelpFormatter:
+        """Return the formatter, with the width of the terminal unless the context has one."""
+        columns = min(_terminal_columns(), _MAX_WIDTH) - 2
+        return HelpFormatter(width=self.terminal_width or max(columns, _MIN_WIDTH))
 
 
 class DocumentedCommand(click.Command):
