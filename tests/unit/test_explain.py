@@ -15,6 +15,7 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.documents.encode import plan_document
 from ssm_reconcile.errors import Address, Finding, Severity, Trouble, Where
 from ssm_reconcile.explain import Explanation, explain, explanation_document, explanation_text
+from ssm_reconcile.explain.facts import selection
 from ssm_reconcile.model import SECURE, KeyState
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD
@@ -90,6 +91,7 @@ def test_the_rule_that_selects_and_the_one_that_excludes_are_named_with_their_li
     aws.put("/p/a", "v")
     aws.put("/p/x/a", "v")
     assert facts(explained(aws))["selected by"] == "include /p/** (r.yaml:7:5)"
+    assert selection("/p/a", "String", aws.spec)[1] == "", "nothing to change"
     found = explained(aws, "/p/x/a")
     assert found.row is None
     assert found.answer == "excluded by /p/x/** (r.yaml:9:5)"

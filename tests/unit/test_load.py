@@ -353,6 +353,11 @@ def test_a_pipe_in_a_directory_is_not_waited_for(tmp_path: Path) -> None:
     assert codes(str(tmp_path)) == [("file-unreadable", f"{tmp_path}/a.yaml:1:1")]
 
 
+def test_a_path_below_a_file_is_an_error(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, a=SMALL.format(name="a"))
+    assert codes(f"{path}/b.yaml") == [("file-unreadable", f"{path}/b.yaml:1:1")]
+
+
 def test_a_directory_without_specs_is_an_error(tmp_path: Path) -> None:
     assert codes(str(tmp_path)) == [("no-spec", f"{tmp_path}:1:1")]
 

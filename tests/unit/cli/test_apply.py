@@ -76,6 +76,7 @@ def test_the_sums_of_many_targets_that_are_alike_share_a_line() -> None:
         "  t29: 1 to create, 1 to delete",
     ]
     assert len(sums_by_target(plans.plan_of(changes[:10], targets=names[:10]))) == 10
+    assert sums_by_target(plans.plan_of(changes[:1], targets=names[:2]))[1] == "  t01: nothing to do"
     assert sums_by_target(plans.plan_of(changes[:1], targets=names[:1])) == []
 
 

@@ -20,6 +20,19 @@ def plan(aws: SimulatedAws, cli: Cli) -> Path:
     return path
 
 
+UNREADABLE = "/proc/self/mem"
+"""A regular file on Linux that opens and cannot be read from its start."""
+
+
+@pytest.mark.skipif(not Path(UNREADABLE).is_file(), reason="the system has no such file")
+@pytest.mark.usefixtures("aws")
+def test_apply_reports_a_file_that_cannot_be_read(cli: Cli) -> None:
+    result = cli("apply", "--yes", UNREADABLE)
+    assert result.exit_code == 1
+    assert f"{UNREADABLE}:1:1" in result.stderr
+    assert "cannot be read (Input/output error)" in result.stderr
+
+
 @pytest.mark.parametrize("codec", UTF_16)
 @pytest.mark.parametrize("words", [("apply", "plan.json"), ("show", "plan.json"), ("publish", "plan.json")])
 def test_a_plan_in_utf_16_is_refused_by_the_name_of_its_encoding(

@@ -68,6 +68,20 @@ def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
     assert printed[-1] == f"{PLACE}: writing, 12 of 12"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "left"),
+    [(89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")],
+)
+def test_a_remaining_time_has_two_digits_of_one_unit(seconds: int, left: str) -> None:
+    printed: list[str] = []
+    now = [0.0]
+    lines = ProgressLines(printed.append, lambda: now[0])
+    for done in (0, 11):
+        now[0] = done
+        lines(Progress(PLACE, Phase.WRITING, done, seconds + 11))
+    assert printed[-1].endswith(f", 1/s, {left} left")
+
+
 def test_a_waiting_run_logs_that_it_waits() -> None:
     printed: list[str] = []
     now = [0.0]

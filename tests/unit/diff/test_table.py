@@ -1110,6 +1110,10 @@ class TestUpdateOfKeys:
         rings = {**self.RINGS, "target_ring": Keyring({**known, arn: Key(arn)})}
         assert judge(self.SOURCE, self.there(key=arn), spec=mapped(), **rings).row == "in_sync"
 
+    def test_update_is_not_needed_while_kms_cannot_resolve_the_mapped_key(self) -> None:
+        rings = {**self.RINGS, "target_ring": Keyring({})}
+        assert judge(self.SOURCE, self.there(), spec=mapped(), **rings).row == "in_sync"
+
     def test_update_brings_the_right_key_although_the_value_is_equal(self) -> None:
         found = judge(self.SOURCE, self.there(key=MANAGED_KEY), spec=mapped(), **self.RINGS)
         assert found.row == "update"

@@ -243,6 +243,15 @@ def test_a_finding_of_plan_and_apply_is_written_once() -> None:
     ]
 
 
+def test_findings_of_the_run_are_sorted_however_they_were_found() -> None:
+    found = [Finding(Severity.WARNING, code, "too large", "r.yaml:1:1") for code in ("c", "a", "b")]
+    documents = [
+        plans.document_of(dataclasses.replace(plans.plan_of([]), findings=order))
+        for order in (tuple(found), tuple(reversed(found)))
+    ]
+    assert [[one["code"] for one in document["findings"]] for document in documents] == [["a", "b", "c"]] * 2
+
+
 def test_others_keep_the_word_they_are_counted_under() -> None:
     left = plans.other("eu-west-1", "/a", Row.DELETE, "orphaned", "`delete: never` keeps it")
     assert plans.document_of(plans.plan_of([], others=[left]))["others"] == [

@@ -255,6 +255,12 @@ class TestLists:
         assert found[0] == Names(("/a", "/d"))
         assert [str(one) for one in found[1:]] == ['no parameter name: "/b c" (entry 2 of 3)']
 
+    def test_of_ten_bad_names_each_is_named(self) -> None:
+        found = read_content(["/a", *["/b c"] * 10])
+        assert [str(one) for one in found[1:]] == [
+            f'no parameter name: "/b c" (entry {number} of 11)' for number in range(2, 12)
+        ]
+
     def test_of_many_bad_names_the_first_are_named_and_the_rest_is_counted(self) -> None:
         found = read_content(["/a", *["/b c"] * 30])
         assert len(found) == 12

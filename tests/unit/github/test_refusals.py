@@ -309,6 +309,7 @@ def nightly(merged: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
 def test_the_command_saves_the_list_that_leave_out_takes(nightly: Hub, cli: Cli) -> None:
     result = cli("github", "refused", "--out", "refused.json")
     assert result.exit_code == 0
+    assert Path("refused.json").read_text().startswith('[\n  {\n    "replication": "prod",\n')
     assert json.loads(Path("refused.json").read_text()) == [
         {"replication": "prod", "target": "eu-west-1", "name": "/a", "why": "refused"}
     ]
