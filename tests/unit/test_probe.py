@@ -339,6 +339,15 @@ def test_the_time_until_a_name_may_be_created_again_is_measured() -> None:
     assert one.seconds == round(one.seconds, 1) == pytest.approx(31.5, abs=0.5)
 
 
+def test_a_write_that_is_not_visible_is_read_for_ten_seconds_and_the_reason_names_the_place() -> None:
+    probed = staged(SimulatedAws(lag=Lag(values=timedelta(hours=1))), latency=0.1)
+    (one,) = [one for one in probed.run().facts if one.id == "list-spaces"]
+    assert one.answer is None
+    assert one.reason == f"GetParameters in {probed.aws.there} failed: NotVisible"
+    reads = [given for given in probed.sent("GetParameters") if given["Names"] == [f"{AREA}fact/list"]]
+    assert len(reads) == 6, "one every two seconds"
+
+
 @pytest.mark.parametrize(("lag", "answer"), [(0, "listed"), (25, "listed"), (500, "not listed")])
 def test_the_lag_of_get_resources_is_measured_for_a_minute(lag: int, answer: str) -> None:
     aws = SimulatedAws(lag=Lag(resources=timedelta(seconds=lag)))

@@ -371,7 +371,9 @@ def _measure(calls: ProbeCalls, meter: RateMeter, plan: RatePlan) -> MeasuredRat
     def update(number: int) -> object:
         existing = [name for name in calls.may_exist() if name.startswith(f"{calls.area.prefix}put/")]
         if not existing:
-            raise StoreError(Trouble.MISSING, place="", operation="PutParameter", code="NothingCreated")
+            raise StoreError(
+                Trouble.MISSING, place=calls.place, operation="PutParameter", code="NothingCreated"
+            )
         name = existing[number % len(existing)]
         given = {"Type": "String", "Tier": "Standard", "Value": str(number)}
         return calls.probe("PutParameter", Name=name, Overwrite=True, **given)

@@ -171,6 +171,7 @@ class ProbeCalls:
             stop: The request to stop.
         """
         self.area = area
+        self.place = str(sender.place)
         self.clock = clock
         self.tag_rate = _TAG_READS_PER_SECOND
         self.calls: Counter[str] = Counter()

@@ -222,7 +222,7 @@ def _read(
             break
         calls.wait(_POLL)
     if not found:
-        raise StoreError(Trouble.MISSING, place="", operation="GetParameters", code="NotVisible")
+        raise StoreError(Trouble.MISSING, place=calls.place, operation="GetParameters", code="NotVisible")
     one: Mapping[str, Any] = found[0]
     return one
 
