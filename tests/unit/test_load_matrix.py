@@ -215,6 +215,10 @@ class TestPlaceholders:
         name = "x" * 60 + "{target.region}"
         assert error_of(f'  - {{ region: us-east-2, name: "{name}" }}\n')[0] == "too-long"
 
+    def test_a_role_that_the_schema_refuses_is_not_called_missing(self) -> None:
+        beside_a_matrix = f'{PLAIN}  - {{ region: eu-west-1, account: "{TWO}", role_arn: 7 }}\n'
+        assert error_of(beside_a_matrix)[:2] == ("unquoted", "6:61")
+
     def test_a_text_that_is_wrong_in_every_target_is_one_error(self) -> None:
         role = MATRIX.replace(ROLE, "arn:aws:iam::{target.name}:role/ssm")
         assert error_of(role)[:2] == ("bad-format", "8:15")

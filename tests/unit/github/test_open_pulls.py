@@ -125,8 +125,8 @@ def test_at_most_a_hundred_are_planned_and_a_limited_number_is_examined(
 
 def test_the_page_has_both_limits() -> None:
     page = (Path(__file__).parents[3] / "docs" / "github-actions.md").read_text(encoding="utf-8")
-    limits = f"at most {open_pulls.PLANNED}, the last updated ones first; it examines at most {open_pulls.EXAMINED}."
-    assert limits in page
+    planned, examined = open_pulls.PLANNED, open_pulls.EXAMINED
+    assert f"at most {planned}, the last updated ones first; it examines at most {examined}." in page
 
 
 def test_a_list_that_github_does_not_give_fails_the_command(there: Hub, cli: Cli) -> None:
