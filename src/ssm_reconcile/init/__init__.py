@@ -38,8 +38,6 @@ MOST_PATTERNS = 150
 """Patterns for one reason; a spec holds 200 rewrites and 1,000 excludes, and a person has to read them."""
 MOST_OFFERED = 12
 """Paths that are offered for a choice."""
-TRIES = 5
-"""Most trial plans. The second finds nothing new, unless an exclude changes which rules apply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ def propose_valid(
     scope = reconcile.PlanScope({found.access: found.listing, **targets})
     plain = replace(session, run=replace(session.run, no_decrypt=True, adopt=AdoptMode.SAME_VALUE))
     problems: dict[str, str] = {}
-    for _ in range(TRIES):
+    while True:
         proposal = propose(found, choices, problems)
         if not (proposal.selected or problems):
             raise UsageError("no parameter is selected", "check the patterns of --include, and the region")
@@ -142,7 +140,7 @@ def propose_valid(
             raise UsageError(f"these choices do not make a valid spec: {error.findings[0].message}") from None
         part, inputs = reconcile.plan_replication(spec, plain, scope)
         invalid = {one.name: "; ".join(one.reasons) for one in part.others if one.counted == "invalid"}
-        if not invalid:
+        if invalid.keys() <= problems.keys():  # names of a reason that has too many stay included
             break
         problems |= invalid
     if compare_secrets:
