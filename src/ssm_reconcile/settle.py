@@ -27,7 +27,8 @@ from typing import TypeAlias, TypeVar
 
 from ssm_reconcile import observe
 from ssm_reconcile.diff import TargetDiff, addresses_to_confirm, diff
-from ssm_reconcile.diff.case import TargetContext, is_same_version, matching_patterns
+from ssm_reconcile.diff.case import TargetContext, matching_patterns
+from ssm_reconcile.diff.compare import is_same_version
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import (
     IMAGE,
@@ -487,11 +488,8 @@ def lagging_addresses(context: TargetContext) -> frozenset[str]:
     Args:
         context: The input of the last diff of a target.
     """
-    readings, live = context.readings, context.live.parameters
-    sides = (
-        (readings.source, {address: context.desired[address].source for address in readings.source}),
-        (readings.live, live),
-    )
+    at_source = {address: context.desired[address].source for address in context.readings.source}
+    sides = ((context.readings.source, at_source), (context.readings.live, context.live.parameters))
     return frozenset(
         address
         for found, described in sides

@@ -15,6 +15,7 @@ from ssm_reconcile.diff.compare import (
     attribute_differences,
     cannot_change_in_place,
     compare_values,
+    is_same_version,
     tag_difference,
     value_difference,
 )
@@ -36,7 +37,6 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.record import (
     EXPIRES,
-    SAME_MOMENT,
     Claim,
     ExpiryMark,
     Record,
@@ -127,7 +127,7 @@ class Case:
         opted_out: Whether the existing parameter carries the skip tag itself.
         holds: The holds of the spec that match. Each of them stops every change here.
         made_from: The name of the source parameter of a replica on which nothing is placed, if known.
-        source_gone: Whether that source parameter no longer exists.
+        source_gone: Whether the listing of the source does not show that source parameter.
         would_place: Whether the spec would place that source parameter on this address.
         value_match: Whether the values are known to be equal.
         differences: The attributes that differ.
@@ -166,6 +166,11 @@ class Case:
     def ours(self) -> bool:
         """Whether a replica of this replication exists here."""
         return self.live is not None and self.standing is Standing.OURS
+
+    @property
+    def is_source_gone(self) -> bool:
+        """Whether that source parameter is known not to exist: `source_gone` after a complete listing."""
+        return self.source_gone and self.context.source.complete
 
     @property
     def recorded_id(self) -> str | None:
@@ -250,12 +255,6 @@ class Case:
         """Whether the read of the live value returned another version, date or type than the listing."""
         live, reading = self.live, self.live_reading
         return live is not None and reading is not None and not is_same_version(reading, live)
-
-
-def is_same_version(reading: Reading, described: Parameter) -> bool:
-    """Whether a value and a description are of the same version, date and type of a parameter."""
-    same_moment = abs(reading.last_modified - described.last_modified) <= SAME_MOMENT
-    return same_moment and (reading.version, reading.type) == (described.version, described.type)
 
 
 def cases(context: TargetContext) -> Iterator[Case]:

@@ -26,7 +26,7 @@ from ssm_reconcile.model import (
     Tags,
     UnreadableValue,
 )
-from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
+from ssm_reconcile.record import SAME_MOMENT, WAS_SECRET, Record, is_resolved, key_digest
 from ssm_reconcile.shape import EXCERPT, excerpt
 from ssm_reconcile.spec import Replication, TierMode
 from ssm_reconcile.wording import outside_change_reason
@@ -199,6 +199,12 @@ def outside_reason(record: Record, live: Parameter, caller: str) -> str:
     if not same_writer(live.last_modified_user, caller):
         return outside_change_reason(live.last_modified_user)
     return "changed outside ssm-reconcile, and returned by an undo" if record.is_of_outside_value else ""
+
+
+def is_same_version(reading: Reading, described: Parameter) -> bool:
+    """Whether a value and a description are of the same version, date and type of a parameter."""
+    same_moment = abs(reading.last_modified - described.last_modified) <= SAME_MOMENT
+    return same_moment and (reading.version, reading.type) == (described.version, described.type)
 
 
 def same_writer(writer: str, caller: str) -> bool:

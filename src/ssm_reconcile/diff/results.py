@@ -26,6 +26,7 @@ from ssm_reconcile.change import (
 )
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.diff.compare import VALUE, ValueMatch, outside_reason, tier_reasons, value_difference
+from ssm_reconcile.diff.table import detached_reason
 from ssm_reconcile.model import SECURE, DesiredParameter, Parameter
 from ssm_reconcile.plan import ExistingParameter, Other
 from ssm_reconcile.record import (
@@ -71,7 +72,7 @@ def _result(case: Case, row: Row) -> Change | Other:
         case Row.FOREIGN:
             return report("conflict", _foreign_reason(case))
         case Row.DETACHED:
-            return report("detached", "it is detached; `detach --undo` reattaches it")
+            return report("detached", detached_reason(case))
         case Row.COPIED:
             reason = "copied ownership tags: its record was written for another parameter"
             return report("conflict", f"{reason}; remove its ssm-reconcile:* tags")
@@ -236,8 +237,9 @@ def _delete(case: Case) -> Change | Other:
 
 def _orphan(case: Case) -> Change | Other:
     rules = case.context.replication
-    is_gone = case.source_gone and case.context.source.complete
-    reason = "the spec places no source parameter here" + (f", and {SOURCE_GONE}" if is_gone else "")
+    reason = "the spec places no source parameter here" + (
+        f", and {SOURCE_GONE}" if case.is_source_gone else ""
+    )
     if rules.orphans is Orphans.KEEP:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `orphans: delete` would delete it")
     if rules.delete is DeleteMode.NEVER:

@@ -28,18 +28,21 @@ from collections.abc import Callable
 
 from ssm_reconcile.change import Row
 from ssm_reconcile.diff.case import Case
-from ssm_reconcile.model import DesiredParameter
+from ssm_reconcile.model import DesiredParameter, Tags
 from ssm_reconcile.record import (
     EXPIRES,
     OWNER,
     SOURCE,
     WAS_SECRET,
+    Claim,
     Record,
     Standing,
+    detached_from,
     has_source_tag,
     is_resolved,
     key_digest,
     proves_equal,
+    standing,
 )
 
 
@@ -112,3 +115,34 @@ TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
 def row_of(case: Case) -> Row:
     """Return the first row that fits."""
     return next(row for row, fits in TABLE if fits(case))
+
+
+def standing_if_reattached(tags: Tags, arn: str, claim: Claim) -> Standing:
+    """Return the standing of a detached parameter if its owner tag had the former owner again.
+
+    `detach --undo` changes `OURS`, changes `NO_ID` with `--without-id`, and refuses all others.
+
+    Args:
+        tags: The tags of the detached parameter.
+        arn: The ARN of the parameter.
+        claim: The owner tags and ids of the replication.
+    """
+    owner = detached_from(tags)
+    assert owner is not None
+    return standing({**tags, OWNER: owner}, arn, claim, placed=False)
+
+
+def detached_reason(case: Case) -> str:
+    """Return why no run changes a detached parameter, and what reattaches it if this spec can."""
+    owner, claim = detached_from(case.tags), case.context.claim
+    if owner not in claim.owners:
+        return f"it is detached; it was a replica of {owner}"
+    match standing_if_reattached(case.tags, case.context.live.arn(case.address), claim):
+        case Standing.OURS:
+            return "it is detached; `detach --undo` reattaches it"
+        case Standing.NO_ID:
+            return "it is detached, and its record has no id; `detach --undo --without-id` reattaches it"
+        case Standing.OTHER_ID:
+            return "it is detached; it was a replica of another spec with the same name and another id"
+        case _:
+            return "it is detached, and its record is not of this parameter, so `detach --undo` skips it"

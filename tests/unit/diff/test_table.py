@@ -31,6 +31,7 @@ from ssm_reconcile.record import (
     SOURCE,
     ExpiryMark,
     Origin,
+    compose_own,
     digest,
     key_digest,
     parse_record,
@@ -141,7 +142,31 @@ class TestDetached:
     def test_detached_is_left_alone_until_it_is_taken_back(self) -> None:
         found = judge(held(), detached(held()))
         assert (found.row, found.other.counted) == ("detached", "detached")
-        assert "detach --undo" in found.reasons
+        assert found.reasons == "it is detached; `detach --undo` reattaches it"
+
+    @pytest.mark.parametrize(
+        ("owner", "record", "reason"),
+        [
+            (OTHERS, {}, f"it is detached; it was a replica of {OTHERS}"),
+            (
+                OWNED_BY, {"own": compose_own(THERE.arn("/p/a"), "String", "n0t0ur1d00")},
+                "it was a replica of another spec with the same name and another id",
+            ),
+            (
+                OWNED_BY, {"own": compose_own(THERE.arn("/p/a"), "String", None)},
+                "`detach --undo --without-id` reattaches it",
+            ),
+            (OWNED_BY, {"own": digest(THERE.arn("/p/elsewhere"))}, "`detach --undo` skips it"),
+        ],
+    )  # fmt: skip
+    def test_detached_names_the_undo_that_reattaches_it_or_why_none_does(
+        self, owner: str, record: dict[str, Any], reason: str
+    ) -> None:
+        there = replica(held(), record=record)
+        there = replace(there, tags={**there.tags, OWNER: f"detached:{owner}"})
+        found = judge(held(), there)
+        assert found.row == "detached"
+        assert found.reasons.endswith(reason)
 
     @pytest.mark.parametrize("mode", list(AdoptMode))
     def test_detached_is_not_adopted_in_any_mode(self, mode: AdoptMode) -> None:
