@@ -78,8 +78,8 @@ def command(
 
     if "-" in specs and event == "-":
         raise click.UsageError("standard input can be the event or the spec, not both.")
-    # The limit of an event is in characters, which have up to four bytes.
-    messages = events.read_text(read_text(event, 5 * events.LONGEST_TEXT))
+    # Up to four bytes each for the longest text, the byte order mark, and one character that is too many.
+    messages = events.read_text(read_text(event, 4 * (events.LONGEST_TEXT + 2)))
     contents = [message.content for message in messages]
     unclear = [one for one in contents if isinstance(one, events.Rejected) and not one.reason.is_understood]
     if len(unclear) == len(messages):

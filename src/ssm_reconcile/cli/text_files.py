@@ -98,7 +98,7 @@ def read_text(name: str, limit: int) -> str:
         return _utf8(content, name).decode("utf-8")
     except UnicodeDecodeError as error:
         if len(content) >= limit and error.reason == "unexpected end of data":
-            return content[: error.start].decode("utf-8")  # cut at the limit; the reader refuses the size
+            return error.object[: error.start].decode("utf-8")  # cut at the limit; the reader refuses the size
         raise UsageError(f"{name} is not UTF-8 text", "save it as UTF-8") from None
 
 

@@ -148,17 +148,20 @@ def test_an_event_for_another_spec_is_reported_and_changes_nothing(
     assert aws.names("us-east-2") == []
 
 
-@pytest.mark.parametrize("first", ["/app/url", "\ufeff/app/url", "/app/\U0001f511" * 9])
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["no mark", "mark"])
+@pytest.mark.parametrize("filler", [" ", "\U0001f511"], ids=["one byte", "four bytes"])
 def test_a_text_of_the_maximum_size_is_read_to_its_end_and_a_longer_one_is_refused(
-    first: str, aws: SimulatedAws, cli: Cli
+    mark: str, filler: str, aws: SimulatedAws, cli: Cli
 ) -> None:
-    text = f"{first}\n{'/app/hosts'.rjust(LONGEST_TEXT - len(first.removeprefix(chr(0xFEFF))) - 1)}"
-    refused = cli("event", "-", stdin=text.replace("/app/hosts", " /app/hosts"))
-    assert refused.exit_code == 64
-    assert "more than 1,048,576 characters" in refused.stderr
+    last = "\n/app/hosts"
+    text = filler * (LONGEST_TEXT - len(last)) + last
+    for longer in (filler + text, filler * (LONGEST_TEXT + 1), filler * (LONGEST_TEXT + 9)):
+        refused = cli("event", "-", stdin=mark + longer)
+        assert refused.exit_code == 64
+        assert "more than 1,048,576 characters" in refused.stderr
     assert aws.world.traffic.writes() == []
-    assert cli("event", "-", stdin=text).exit_code == 0
-    assert "/app/hosts" in aws.names("us-east-2")
+    assert cli("event", "-", stdin=mark + text).exit_code == 0
+    assert aws.names("us-east-2") == ["/app/hosts"]
 
 
 @pytest.mark.parametrize(
