@@ -132,7 +132,8 @@ def test_the_commands_after_an_old_plan_name_each_plan_and_lift_its_guards(
     aws: SimulatedAws, reviewed: Cli
 ) -> None:
     assert reviewed("plan", "--max-deletes", "5", "--out", "lifted.json").exit_code == 0
-    files = ("--reviewed", "lifted.json", "--reviewed", "lifted.json")
+    Path("second.json").write_text(Path("lifted.json").read_text())
+    files = ("--reviewed", "lifted.json", "--reviewed", "second.json")
     result = reviewed("plan", *files, "--max-plan-age", "0")
     assert result.exit_code == 4
     new, old = (one.split() for one in re.findall(r"`ssm-reconcile ([^`]*)`", result.stderr))
