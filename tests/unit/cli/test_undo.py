@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,11 @@ def test_a_lift_that_ends_after_the_plan_does_not_change_it(applied: SimulatedAw
 
     (found,) = [one["remedy"] for one in planned()["findings"] if one["code"] == "max-deletes"]
     entry = {key: found[key] for key in ("guard", "target", "count", "changes")}
-    entry |= {"until": applied.clock.now().date().isoformat(), "reason": "gone"}
+    tomorrow = applied.clock.now().date() + timedelta(days=1)
+    entry |= {"until": tomorrow.isoformat(), "reason": "gone"}
     Path("replication.yaml").write_text(f"{HOLD}lifts: {json.dumps([entry])}\n")
     plan = planned()
-    applied.pass_time(days=2)
+    applied.pass_time(days=4)
     assert planned()["plan_id"] != plan["plan_id"]
     assert cli(*words, "--expect-plan", plan["plan_id"], "--as-of", plan["as_of"]).exit_code == 0
     assert values(applied) == FORMER
@@ -114,13 +116,17 @@ def test_a_plan_is_either_shown_or_applied_by_its_id(applied: SimulatedAws, cli:
     assert applied.world.state() == before
 
 
-def test_a_command_that_reads_standard_input_again_is_noted(applied: SimulatedAws, cli: Cli) -> None:
-    words = ("undo", "report.json", "--spec", "-", "--plan-only", *ALL)
+@pytest.mark.parametrize(
+    ("form", "is_noted"), [("text", True), ("html", True), ("markdown", False), ("json", False)]
+)
+def test_a_command_that_reads_standard_input_again_is_noted(
+    applied: SimulatedAws, cli: Cli, form: str, *, is_noted: bool
+) -> None:
+    words = ("undo", "report.json", "--spec", "-", "--plan-only", "--format", form, *ALL)
     result = cli(*words, stdin=HOLD)
-    assert "ssm-reconcile undo report.json --spec - " in result.stdout
-    assert "read the spec from standard input again" in result.stderr
+    assert ("ssm-reconcile undo report.json --spec - " in result.stdout) is is_noted
+    assert ("read the spec from standard input again" in result.stderr) is is_noted
     assert "standard input" not in cli(*words, "-q", stdin=HOLD).stderr
-    assert "standard input" not in cli(*words, "--format", "json", stdin=HOLD).stderr
 
 
 def test_another_plan_is_refused(applied: SimulatedAws, cli: Cli) -> None:
