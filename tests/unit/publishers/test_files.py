@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import locale
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -173,15 +174,15 @@ def test_a_value_of_several_lines_cannot_forge_another_output(tmp_path: Path) ->
 
 
 def test_step_outputs_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
-    if sys.flags.utf8_mode:
-        pytest.skip("the locale does not count in UTF-8 mode")
+    """In a process of its own: whether the locale counts is decided when Python starts."""
+    code = (
+        "import sys; from pathlib import Path; from ssm_reconcile.publishers import runner\n"
+        r"runner.write_outputs(Path(sys.argv[1]), {'plan-path': '\xe9.json'})"
+    )
     file = tmp_path / "output"
-    former = locale.setlocale(locale.LC_CTYPE)
-    locale.setlocale(locale.LC_CTYPE, "C")
-    try:
-        runner.write_outputs(file, {"plan-path": "é.json"})
-    finally:
-        locale.setlocale(locale.LC_CTYPE, former)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment |= {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    subprocess.run([sys.executable, "-c", code, str(file)], env=environment, check=True)
     assert file.read_bytes() == "plan-path=é.json\n".encode()
 
 
