@@ -21,6 +21,7 @@ from ssm_reconcile.spec import AdoptMode, Glob, KeyRule, Limits, Replication, Ta
 from ssm_reconcile.status import read_status, status_document
 from ssm_reconcile.system import MOST_AT_ONCE, Phase, Progress, ProgressSums, ReadPool, read_at_once
 from tests.builders import NOW, replication
+from tests.doubles.open_calls import PATIENCE, OpenCalls
 from tests.fake_aws.traffic import Fault, killed, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.renderers.plans import whole
@@ -28,8 +29,6 @@ from tests.unit.renderers.plans import whole
 pytestmark = pytest.mark.threads
 
 DOCUMENTS, TARGETS = 8, 40
-PATIENCE = 20.0
-"""Seconds after which reads that wait for each other are taken for reads one after the other."""
 
 
 @dataclass(slots=True)
@@ -57,26 +56,6 @@ class Meeting:
 
 def meeting(operation: str, count: int, caller: Callable[[Place, tuple[str, ...]], str | None]) -> Meeting:
     return Meeting(operation, caller, threading.Barrier(count), set())
-
-
-class OpenCalls:
-    """Counts calls that are open at the same time. The first ones wait until as many are open as expected."""
-
-    def __init__(self, expected: int) -> None:
-        self.most = self._open = 0
-        self._expected = expected
-        self._change = threading.Condition()
-
-    def wait(self) -> None:
-        """Stay open until as many are open as expected, and a moment longer, for more."""
-        with self._change:
-            self._open += 1
-            self.most = max(self.most, self._open)
-            self._change.notify_all()
-            assert self._change.wait_for(lambda: self.most >= self._expected, PATIENCE)
-        time.sleep(0.05)
-        with self._change:
-            self._open -= 1
 
 
 def documents() -> tuple[SimulatedAws, list[Replication]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent import futures
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
+from tests.doubles.open_calls import OpenCalls
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, SPEC, Cli
@@ -110,17 +110,17 @@ def test_the_worst_of_several_replications_is_the_exit_code(aws: SimulatedAws, c
     assert "  failed  /stage/a  AddTagsToResource: AccessDenied" in result.stdout
 
 
-def test_parallelism_limits_the_replicas_at_a_time(
-    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.threads
+def test_parallelism_limits_the_replicas_at_a_time(aws: SimulatedAws, cli: Cli) -> None:
+    aws.put("/app/last", "v")
     replicated(aws, cli)
-    seen: list[object] = []
-    pool = futures.ThreadPoolExecutor
+    open_calls = OpenCalls(3)
 
-    def limited(max_workers: int) -> futures.ThreadPoolExecutor:
-        seen.append(max_workers)
-        return pool(max_workers)
+    def hold(operation: str, _place: Place, _names: tuple[str, ...], _nth: int) -> None:
+        if operation == "AddTagsToResource":
+            open_calls.wait()
 
-    monkeypatch.setattr("ssm_reconcile.detach.ThreadPoolExecutor", limited)
+    aws.world.faults = hold
     assert cli("detach", "--target", "us-east-2", "--yes", "--parallelism", "3").exit_code == 0
-    assert seen == [3]
+    assert len(aws.world.traffic.writes()) == 4
+    assert open_calls.most == 3

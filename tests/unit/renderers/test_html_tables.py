@@ -123,25 +123,31 @@ def test_a_target_that_the_page_does_not_have_is_still_named() -> None:
     assert "<code>gone</code>" in section
 
 
-@pytest.mark.parametrize("number", [40, 41])
-@pytest.mark.parametrize(
-    ("title", "is_path", "is_open"),
-    [
-        ("Other changes", True, False), ("Applied", True, False), ("Dangerous changes", True, True),
-        ("Withheld changes", False, False), ("Not applied", False, True), ("Left as they are", False, False),
-    ],
-)  # fmt: skip
+FOLDS = {
+    ("Other changes", 40): (1, 1, 0),
+    ("Other changes", 41): (2, 0, 2),
+    ("Applied", 40): (1, 1, 0),
+    ("Applied", 41): (2, 0, 2),
+    ("Dangerous changes", 40): (1, 1, 0),
+    ("Dangerous changes", 41): (2, 2, 2),
+    ("Withheld changes", 40): (1, 1, 0),
+    ("Withheld changes", 41): (1, 0, 0),
+    ("Not applied", 40): (1, 1, 0),
+    ("Not applied", 41): (1, 1, 0),
+    ("Left as they are", 40): (1, 1, 0),
+    ("Left as they are", 41): (1, 0, 0),
+}
+"""Title and number of rows -> folds, open folds, folds by path."""
+
+
+@pytest.mark.parametrize(("title", "number", "folds"), [(*key, folds) for key, folds in FOLDS.items()])
 def test_more_than_forty_rows_are_folded_by_path_or_by_reason(
-    title: str, number: int, *, is_path: bool, is_open: bool
+    title: str, number: int, folds: tuple[int, int, int]
 ) -> None:
     _, section, _ = parts([row(title, f"/p{i % 2}/{i}", "a reason") for i in range(number)])
-    is_path = is_path and number > 40
-    assert section.count("<details") == section.count(" open>") + (not is_open and number > 40) * (
-        1 + is_path
-    )
-    assert section.count("<details") == 1 + is_path
-    assert ('class="group path"' in section) is is_path
-    assert ("<code>/p1</code></span>" in section) is is_path
+    found = section.count("<details"), section.count(" open>"), section.count('class="group path"')
+    assert found == folds
+    assert ("<code>/p1</code></span>" in section) is (folds[2] == 2)
 
 
 @pytest.mark.parametrize(("number", "style"), [(500, "rows"), (501, "rows many")])
