@@ -98,7 +98,8 @@ def read_text(name: str, limit: int) -> str:
         return _utf8(content, name).decode("utf-8")
     except UnicodeDecodeError as error:
         if len(content) >= limit and error.reason == "unexpected end of data":
-            return error.object[: error.start].decode("utf-8")  # cut at the limit; the reader refuses the size
+            # Cut at the limit; the reader refuses the size. The object of the error has no byte order mark.
+            return error.object[: error.start].decode("utf-8")
         raise UsageError(f"{name} is not UTF-8 text", "save it as UTF-8") from None
 
 

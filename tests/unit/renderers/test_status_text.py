@@ -154,7 +154,7 @@ COLOURS = {
     "31": ("delete", "replace"),
     "33": ("update", "retag", "unproven", "expiring", "orphan", "detached", "held"),
     "32": ("create", "adopt", "in_sync"),
-    "1": ("opted_out", "newer"),
+    "1": ("opted_out", "excluded", "newer"),
 }
 
 
