@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 
 from ssm_reconcile.cli import command_run, init, init_github, publish
 from ssm_reconcile.cli.options import CommonOptions
@@ -76,7 +77,7 @@ def test_requests_have_the_endpoint_and_the_profile_and_at_most_parallelism_are_
         is_read = "X-Amz-Target" in request.headers
         if is_read:
             open_calls.wait()
-        return AWSResponse(request.url, 200, {}, Body(NO_VALUES if is_read else IDENTITY))
+        return AWSResponse(request.url, 200, HTTPHeaders(), Body(NO_VALUES if is_read else IDENTITY))
 
     monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", send)
     rates = CallRates()
