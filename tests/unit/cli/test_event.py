@@ -105,7 +105,7 @@ def test_only_that_matches_no_parameter_of_a_scheduled_event_is_wrong_usage(
     assert (result.exit_code, result.stdout) == (64, "")
     assert "--only /none matches no selected parameter and no replica" in result.stderr
     assert aws.names("us-east-2") == []
-    assert "Exit 64 when a scheduled event matches no parameter." in " ".join(
+    assert "Exit 64 when EVENT is a scheduled event and no parameter matches." in " ".join(
         cli("event", "--help").stdout.split()
     )
 
