@@ -75,7 +75,11 @@ def hold(*holds: Hold) -> Act:
     return lambda aws: setattr(aws, "spec", replace(aws.spec, holds=holds))
 
 
-def change_id(act: Act = lambda _: None) -> Act:
+def nothing(aws: SimulatedAws) -> None:
+    """Leave all as it is."""
+
+
+def change_id(act: Act = nothing) -> Act:
     def change(aws: SimulatedAws) -> None:
         act(aws)
         aws.spec = replace(aws.spec, id="h5t8w4p2zc")
@@ -203,6 +207,9 @@ def test_a_replacement_deletes_the_replica_and_a_tier_can_be_kept(
 
 EXCLUDED = "remove that rule from `parameters.exclude`, or narrow it"
 STANDBY = "leave it while us-east-2 is live: nothing writes, adopts or deletes it"
+AGAIN = "to replicate into it again"
+UNDO = "`ssm-reconcile detach --target us-east-2 --undo`"
+UNDO_WITHOUT_ID = "`ssm-reconcile detach --target us-east-2 --undo --without-id`"
 REATTACH = (
     "to make it a replica again: `ssm-reconcile detach --target us-east-2 --undo`;"
     " without a source that is placed here, `delete` or `orphans` in the spec decides"
@@ -233,6 +240,12 @@ def detach(owner: str, act: Act) -> Act:
          f"the spec places no parameter here; it is detached (it was of {OWNED_BY})", [STANDBY, REATTACH]),
         (detach(OWNED_BY, exclude), None, f"excluded by /p/a; it is detached (it was of {OWNED_BY})",
          [STANDBY, REATTACH, EXCLUDED]),
+        (detach(OWNED_BY, change_id(remove_source)), "k3v9x2m7qa",
+         f"the spec places no parameter here; it is detached (it was of {OWNED_BY})",
+         [STANDBY, f"{OTHER_ID}, then {UNDO}"]),
+        (detach(OWNED_BY, change_id(remove_source)), None,
+         f"the spec places no parameter here; it is detached (it was of {OWNED_BY})",
+         [STANDBY, f"to make it a replica again, if it is of this spec: select it, then {UNDO_WITHOUT_ID}"]),
         (detach(OTHER, remove_source), None,
          f"the spec places no parameter here; it is detached (it was of {OTHER})", [STANDBY]),
     ],
@@ -246,17 +259,31 @@ def test_a_name_without_a_row_has_these_remedies(
 
 
 @pytest.mark.parametrize(
-    ("owner", "undo"),
+    ("owner", "spec_id", "act", "ways"),
     [
-        (OWNED_BY, "`ssm-reconcile detach --target us-east-2 --undo`"),
-        (OTHER, f"`detach --undo` in the spec of {OTHER}"),
+        (OWNED_BY, "k3v9x2m7qa", nothing, [f"{AGAIN}: {UNDO}"]),
+        (OTHER, "k3v9x2m7qa", nothing, [f"{AGAIN}: `detach --undo` in the spec of {OTHER}"]),
+        (OTHER, "k3v9x2m7qa", change_id(), [f"{AGAIN}: `detach --undo` in the spec of {OTHER}"]),
+        (OWNED_BY, None, nothing, [f"{AGAIN}: {UNDO}"]),
+        (OWNED_BY, None, change_id(), [f"{AGAIN}, if it is of this spec: {UNDO_WITHOUT_ID}"]),
+        (OWNED_BY, "k3v9x2m7qa", change_id(), [f"{OTHER_ID}, then {UNDO}", EXCLUDE]),
+        (
+            OWNED_BY, "k3v9x2m7qa", lambda aws: aws.world.untag(aws.there, "/p/a", RECORD),
+            [
+                (
+                    "remove the copied tags: aws ssm remove-tags-from-resource --resource-type Parameter"
+                    f" --resource-id /p/a --region us-east-2 --tag-keys {OWN_TAGS}"
+                ),
+                "then it has no owner, and `adopt` in the spec decides",
+            ],
+        ),
     ],
-)
-def test_a_detached_parameter_is_reattached_by_its_former_owner(owner: str, undo: str) -> None:
-    found = replicated(own(f"{DETACHED}{owner}"))
-    assert (found.row, list(found.remedies)) == (
-        Row.DETACHED, [f"{STANDBY} (it was of {owner})", f"to replicate into it again: {undo}"],
-    )  # fmt: skip
+)  # fmt: skip
+def test_a_detached_parameter_is_reattached_by_its_former_owner(
+    owner: str, spec_id: str | None, act: Act, ways: list[str]
+) -> None:
+    found = replicated(detach(owner, act), id=spec_id)
+    assert (found.row, list(found.remedies)) == (Row.DETACHED, [f"{STANDBY} (it was of {owner})", *ways])
 
 
 def test_tags_of_a_parameter_that_does_not_exist_any_more_do_not_make_it_detached() -> None:

@@ -14,6 +14,7 @@ from ssm_reconcile.change import Change, Fate, Row, Update
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.delete_counts import may_delete
 from ssm_reconcile.diff.case import Case, TargetContext
+from ssm_reconcile.diff.table import standing_if_reattached
 from ssm_reconcile.explain.facts import selection
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import Problem, ProblemKind, canonical
@@ -23,10 +24,11 @@ from ssm_reconcile.skip_sync import OnSkip
 from ssm_reconcile.spec import Hold, Replication, Run
 
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source", "expires"))
+_EARLIER_ID = "if the other id is an earlier one of this spec: list it in `previous_ids`"
+_EXCLUDE_HERE = "or exclude it here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {
     Row.DETACHED: (
         "leave it while {target} is live: nothing writes, adopts or deletes it (it was of {detached_from})",
-        "to replicate into it again: {undo_detach}",
     ),
     Row.COPIED: (
         (
@@ -90,12 +92,13 @@ def remedies_for_row(
         "tag": case.context.replication.skip_sync.tag,
         "owner": case.desired and source.tags_of(canonical(case.desired.source.name)).get(OWNER),
         "detached_from": detached_from(case.tags),
-        "undo_detach": _undo_detach(case, command),
     }
     yield from (sentence.format(**values) for sentence in _BY_ROW.get(row, ()))
     match row:
         case Row.FOREIGN:
             yield from _foreign(case)
+        case Row.DETACHED:
+            yield from _reattach(case, command)
         case Row.HELD:
             yield from _held(case)
         case Row.KEPT_OUT:
@@ -118,11 +121,24 @@ def remedies_for_row(
             return
 
 
-def _undo_detach(case: Case, command: CommandLine) -> str:
-    owner = detached_from(case.tags)
-    if owner in case.context.claim.owners:
-        return f"`{command.detach(case.context.target.name, '--undo')}`"
-    return f"`detach --undo` in the spec of {owner}"
+def _reattach(case: Case, command: CommandLine) -> Iterator[str]:
+    """Yield the ways to make a detached parameter a replica again, by its former owner and its record."""
+    target, claim, arn = case.context.target.name, case.context.claim, case.context.live.arn(case.address)
+    owner, again = detached_from(case.tags), "to replicate into it again"
+    if owner not in claim.owners:
+        yield f"{again}: `detach --undo` in the spec of {owner}"
+        return
+    match standing_if_reattached(case.tags, arn, claim):
+        case Standing.OURS:
+            yield f"{again}: `{command.detach(target, '--undo')}`"
+        case Standing.NO_ID:
+            yield f"{again}, if it is of this spec: `{command.detach(target, '--undo', '--without-id')}`"
+        case Standing.OTHER_ID:
+            yield f"{_EARLIER_ID}, then `{command.detach(target, '--undo')}`"
+            yield _EXCLUDE_HERE
+        case _:
+            region = case.context.live.place.region
+            yield from (one.format(name=case.name, region=region) for one in _BY_ROW[Row.COPIED])
 
 
 def _foreign(case: Case) -> Iterator[str]:
@@ -133,14 +149,14 @@ def _foreign(case: Case) -> Iterator[str]:
         yield "(with `DeletionPolicy: Retain` it may keep the tags of the stack, and then it stays `foreign`)"
     elif case.standing is Standing.OTHER_ID:
         yield f"give this spec another `name`, or exclude {case.name} in one of the two specs"
-        yield "if the other id is an earlier one of this spec: list it in `previous_ids`"
+        yield _EARLIER_ID
         yield "after copying a spec as a template or fork: give the copy a new `id` and `name`"
     else:
         name, _, place = case.tags.get(OWNER, "").rpartition("@")
         if place == str(case.context.source.place):
             yield f"if {name} is the earlier name of {spec.name}: `previous_names: [{name}]` in the spec"
         yield "let only one replication place it: exclude it in the other, or detach it there first"
-    yield "or exclude it here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
+    yield _EXCLUDE_HERE
 
 
 def _held(case: Case) -> Iterator[str]:
@@ -232,7 +248,7 @@ _UNPLACED = {
             "the replica there has another id: it belongs to another spec with the same name, or to this"
             " spec before its `id` was changed or removed; no run changes it"
         ),
-        ["if the other id is an earlier one of this spec: list it in `previous_ids`"],
+        [_EARLIER_ID],
     ),
     Standing.NO_ID: (
         "the replica there has no id and may belong to another spec with the same name; no run changes it",
@@ -282,12 +298,21 @@ def _unplaced(
     if found is not Standing.DETACHED:
         return _UNPLACED.get(found)
     owner = detached_from(tags)
-    undo = (
-        f"to make it a replica again: `{command.detach(target, '--undo')}`;"
-        " without a source that is placed here, `delete` or `orphans` in the spec decides"
-    )
+    again, undo = "to make it a replica again", command.detach(target, "--undo")
+    ways = {
+        Standing.OURS: (
+            f"{again}: `{undo}`; without a source that is placed here,"
+            " `delete` or `orphans` in the spec decides"
+        ),
+        Standing.NO_ID: (
+            f"{again}, if it is of this spec: select it, then"
+            f" `{command.detach(target, '--undo', '--without-id')}`"
+        ),
+        Standing.OTHER_ID: f"{_EARLIER_ID}, then `{undo}`",
+    }
+    way = ways.get(standing_if_reattached(tags, live.arn(address), claim))
     leave = f"leave it while {target} is live: nothing writes, adopts or deletes it"
-    return f"it is detached (it was of {owner})", [leave, *[undo] * (owner in claim.owners)]
+    return f"it is detached (it was of {owner})", [leave, way] if way else [leave]
 
 
 _FIELDS = {
