@@ -12,6 +12,7 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.errors import Where
+from ssm_reconcile.explain.facts import facts_of_case
 from ssm_reconcile.explain.remedies import explain_unselected, remedies_for_row
 from ssm_reconcile.model import DesiredParameter, Problem, ProblemKind, ValueReadings
 from ssm_reconcile.record import DETACHED, OWNER, RECORD, Standing
@@ -304,6 +305,50 @@ def case_of(*problems: Problem, **more: Any) -> Case:
     )  # fmt: skip
     given: dict[str, Any] = {"desired": desired(problems=problems), "live": None, "record": None, **more}
     return Case(context, "/p/a", tags={}, standing=Standing.FREE, opted_out=False, problems=problems, **given)
+
+
+UNKNOWN = (
+    "whether its source exists is unknown, since the listing of 123456789012/us-east-1 is incomplete: fix the"
+    " cause, then run this command again"
+)
+GONE = "its source /p/a does not exist any more: to keep the replica, create it again"
+SELECT = "to replicate it again: change `parameters.include`, `exclude` or `types` so that it is selected"
+REMOVE = "to remove it: `orphans: delete` in the spec, or delete it yourself"
+RECREATE = "to keep it: create /p/a in 123456789012/us-east-1 again"
+KEEP = "to keep such replicas: `delete: never` in the spec"
+
+
+@pytest.mark.parametrize(
+    ("row", "made_from", "is_listed", "is_complete", "remedies"),
+    [
+        (Row.ORPHAN, "/p/a", False, True, [GONE, SELECT, REMOVE]),
+        (Row.ORPHAN, "/p/a", False, False, [UNKNOWN, SELECT]),
+        (Row.ORPHAN, None, False, True, [SELECT, REMOVE]),
+        (Row.ORPHAN, None, False, False, [UNKNOWN, SELECT]),
+        (Row.ORPHAN, "/p/a", True, False, [SELECT, REMOVE]),
+        (Row.DELETE, "/p/a", False, True, [RECREATE, KEEP]),
+        (Row.DELETE, "/p/a", False, False, [UNKNOWN, KEEP]),
+        (Row.EXPIRING, "/p/a", False, True, [f"{RECREATE}; the next run then removes the mark", KEEP]),
+        (Row.EXPIRING, "/p/a", False, False, [UNKNOWN, KEEP]),
+    ],
+)
+def test_a_source_that_an_incomplete_listing_does_not_show_is_unknown(
+    row: Row, made_from: str | None, is_listed: bool, is_complete: bool, remedies: list[str]
+) -> None:
+    case = case_of(desired=None, made_from=made_from, source_gone=made_from is not None and not is_listed)
+    case = replace(case, context=replace(case.context, source=listing(HERE, complete=is_complete)))
+    assert list(remedies_for_row(case, row, None, CommandLine())) == remedies
+    sentences = {one.text for one in facts_of_case(case, None) if one.label == "source"}
+    assert (
+        sentences
+        == {
+            None: set(),
+            (True, True): {"/p/a, it exists"},
+            (True, False): {"/p/a, it exists"},
+            (False, True): {"/p/a, it does not exist in 123456789012/us-east-1"},
+            (False, False): {"/p/a, unknown: the listing of 123456789012/us-east-1 is incomplete"},
+        }[None if made_from is None else (is_listed, is_complete)]
+    )
 
 
 AT_SOURCE = {

@@ -47,8 +47,11 @@ def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
     if wanted is not None:
         yield from _of_source(context, wanted)
     elif case.made_from is not None:
-        there = context.source.parameters.get(canonical(case.made_from))
-        found = "it exists" if there else f"it does not exist in {context.source.place}"
+        found = "it exists"
+        if case.source_gone:
+            found = f"it does not exist in {context.source.place}"
+            if not case.is_source_gone:
+                found = f"unknown: the listing of {context.source.place} is incomplete"
         yield Fact("source", f"{case.made_from}, {found}")
         yield selection(case.made_from, case.live.type if case.live else "", context.replication)[0]
     yield Fact("live", _parameter(case.live, str(context.live.place)))

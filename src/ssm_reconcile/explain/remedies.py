@@ -26,6 +26,10 @@ from ssm_reconcile.spec import Hold, Replication, Run
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source", "expires"))
 _EARLIER_ID = "if the other id is an earlier one of this spec: list it in `previous_ids`"
 _EXCLUDE_HERE = "or exclude it here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
+_SOURCE_UNKNOWN = (
+    "whether its source exists is unknown, since the listing of {source} is incomplete: fix the cause, then"
+    " run this command again"
+)
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {
     Row.DETACHED: (
         "leave it while {target} is live: nothing writes, adopts or deletes it (it was of {detached_from})",
@@ -81,19 +85,7 @@ def remedies_for_row(
         outcome: The change or the other result that the plan has for it; None if the plan has none.
         command: The command line of the spec, for the commands in the sentences.
     """
-    source, target = case.context.source, case.context.target.name
-    values = {
-        "name": case.name,
-        "target": target,
-        "place": case.context.live.place,
-        "region": case.context.live.place.region,
-        "source": source.place,
-        "made_from": case.made_from,
-        "tag": case.context.replication.skip_sync.tag,
-        "owner": case.desired and source.tags_of(canonical(case.desired.source.name)).get(OWNER),
-        "detached_from": detached_from(case.tags),
-    }
-    yield from (sentence.format(**values) for sentence in _BY_ROW.get(row, ()))
+    yield from _sentences(case, row)
     match row:
         case Row.FOREIGN:
             yield from _foreign(case)
@@ -119,6 +111,26 @@ def remedies_for_row(
             yield from _difference(case, outcome)
         case _:
             return
+
+
+def _sentences(case: Case, row: Row) -> Iterator[str]:
+    """Yield the remedies that a row always has, with the names of the case."""
+    source, target = case.context.source, case.context.target.name
+    values = {
+        "name": case.name,
+        "target": target,
+        "place": case.context.live.place,
+        "region": case.context.live.place.region,
+        "source": source.place,
+        "made_from": case.made_from,
+        "tag": case.context.replication.skip_sync.tag,
+        "owner": case.desired and source.tags_of(canonical(case.desired.source.name)).get(OWNER),
+        "detached_from": detached_from(case.tags),
+    }
+    sentences = _BY_ROW.get(row, ())
+    if row in (Row.EXPIRING, Row.DELETE) and not case.is_source_gone:
+        sentences = (_SOURCE_UNKNOWN, *sentences[1:])
+    yield from (sentence.format(**values) for sentence in sentences)
 
 
 def _reattach(case: Case, command: CommandLine) -> Iterator[str]:
@@ -174,10 +186,14 @@ def _named_holds(holds: Iterable[Hold]) -> str:
 
 
 def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:
-    if case.source_gone:
+    context = case.context
+    is_unknown = not context.source.complete and (case.source_gone or case.made_from is None)
+    if is_unknown:
+        yield _SOURCE_UNKNOWN.format(source=context.source.place)
+    if case.is_source_gone:
         yield f"its source {case.made_from} does not exist any more: to keep the replica, create it again"
     yield "to replicate it again: change `parameters.include`, `exclude` or `types` so that it is selected"
-    if not isinstance(outcome, Change):
+    if not isinstance(outcome, Change) and not is_unknown:
         yield "to remove it: `orphans: delete` in the spec, or delete it yourself"
 
 
@@ -273,10 +289,15 @@ def explain_unselected(
         rule, remedy = selection(source.name, source.type, spec)
         answer, advice = " ".join(rule), [remedy]
     elif replica is not None:
-        answer, advice = "the spec places no parameter here", []
+        answer, advice = "the spec places no parameter here", list[str]()
+        if not context.source.complete:
+            answer = f"the listing of {context.source.place} is incomplete, and shows no source for it"
     else:
         answer = f"{address} does not exist in {context.source.place}, and no replica of it exists here"
         advice = ["check the spelling: names are case-sensitive", "check that the spec's source is correct"]
+        if not context.source.complete:
+            answer = f"{address} is not in the incomplete listing of the source, and has no replica here"
+            advice = [_SOURCE_UNKNOWN.format(source=context.source.place)]
     if replica is None:
         return answer, advice
     kept, remedies = replica

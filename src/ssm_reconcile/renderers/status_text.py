@@ -51,6 +51,7 @@ def status_text(
     """
     page = TerminalText(width, color=color)
     _add_summary(page, document)
+    listed_sources = {one["replication"] for one in document["targets"] if one["complete"]}
     several = len({target["replication"] for target in document["targets"]}) > 1
     replicas: dict[tuple[str, str], list[ReplicaEntry]] = {}
     for one in document["replicas"]:
@@ -63,7 +64,8 @@ def status_text(
         page.add_heading(visible(alike_label(labels, len(document["targets"]))), visible(note))
         if 1 < len(alike) < len(document["targets"]):
             page.lines += page.packed("  ", cut([visible(label) for label in labels], _NAMED))
-        _add_groups(page, _merged([mine for _, mine in alike]), listed)
+        is_source_listed = target["replication"] in listed_sources
+        _add_groups(page, _merged([mine for _, mine in alike]), listed, is_source_listed=is_source_listed)
     if page.is_cut or next_step:
         page.add()
     if page.is_cut:
@@ -124,7 +126,9 @@ def _add_summary(page: TerminalText, document: StatusDocument) -> None:
         page.add(text, indent=2, hang=label_width + 2, colour=colour)
 
 
-def _add_groups(page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Collection[str]) -> None:
+def _add_groups(
+    page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Collection[str], *, is_source_listed: bool
+) -> None:
     """Add the addresses of one target, grouped by state and reasons."""
     groups: dict[tuple[str, tuple[str, ...]], list[ReplicaEntry]] = {}
     for one in replicas:
@@ -136,7 +140,11 @@ def _add_groups(page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Co
         if group[0] not in listed and (group[0] in COUNTED_BY_PATH or len(some) > ROWS)
     }
     page.is_cut |= bool(by_path)
-    rows = {id(one): _cells(one) for group in groups.keys() - by_path for one in groups[group]}
+    rows = {
+        id(one): _cells(one, is_source_listed=is_source_listed)
+        for group in groups.keys() - by_path
+        for one in groups[group]
+    }
     widths = [max(map(len, column)) for column in zip(_TITLES, *rows.values(), strict=True)]
     is_table = sum(widths) + 2 * len(widths) + 2 <= page.width
     if rows and is_table:
@@ -160,12 +168,12 @@ def _add_groups(page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Co
                     page.add(known, indent=6)
 
 
-def _cells(one: ReplicaEntry) -> tuple[str, ...]:
+def _cells(one: ReplicaEntry, *, is_source_listed: bool) -> tuple[str, ...]:
     """Return the texts of one address, in the order of `_TITLES`."""
     age = one["age_seconds"]
     return (
         visible(one["name"]),
-        _source_version(one),
+        _source_version(one, is_source_listed=is_source_listed),
         _utc(one["last_modified"]),
         "-" if age is None else span_text(timedelta(seconds=age)),
         visible(writer_name(one["writer"])) or "-",
@@ -183,11 +191,14 @@ def _joined_facts(facts: Sequence[str]) -> str:
     return _unbroken(filter(None, found))
 
 
-def _source_version(one: ReplicaEntry) -> str:
-    """Return `12`, `11 (now 12)` or `11 (gone)`: the recorded version, and the present one if it differs."""
+def _source_version(one: ReplicaEntry, *, is_source_listed: bool) -> str:
+    """Return `12`, `11 (now 12)` or `11 (gone)`: the recorded version, and the present one if it differs.
+
+    `11 (now unknown)` if the source is not known to be listed completely: it may exist.
+    """
     now, recorded = one["source_version"], one["recorded_source_version"]
     if now is None:
-        return "-" if recorded is None else f"{recorded} (gone)"
+        return "-" if recorded is None else f"{recorded} ({'gone' if is_source_listed else 'now unknown'})"
     return str(now) if recorded in (None, now) else f"{recorded} (now {now})"
 
 

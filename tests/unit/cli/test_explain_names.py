@@ -18,6 +18,7 @@ from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.record import DETACHED, OWNER
 from tests.builders import OWNED_BY
 from tests.fake_aws.traffic import refused
+from tests.fake_aws.world import Pages
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, SPEC
 from tests.unit.cli.test_explain import run_printed, states
@@ -260,6 +261,27 @@ def test_a_source_that_cannot_be_listed_is_a_finding(
     assert "the source was not listed completely" in result.stderr
     assert "[incomplete-place]" in result.stderr
     assert "/app/gone" in result.stdout, "a replica in a target is named"
+
+
+def test_no_source_is_called_gone_while_its_listing_is_incomplete(rows: SimulatedAws, cli: Cli) -> None:
+    """All pages of the source after the first one fail; the replicas that have no source are listed."""
+    place = rows.store("us-east-1").place
+    rows.world.pages = Pages(describe=(1,))
+    rows.world.faults = lambda operation, at, _, count: (
+        refused(Trouble.DENIED) if (operation, at) == ("DescribeParameters", place) and count > 1 else None
+    )
+    result = cli("explain", "/app/**", "/app/nothing", "--target", "us-east-2")
+    assert result.exit_code == 3
+    assert f"unknown: the listing of {place} is incomplete" in result.stdout
+    assert "whether its source exists is unknown" in result.stdout
+    assert "/app/nothing is not in the incomplete listing of the source" in result.stdout
+    missing = f"does not exist in {place}"
+    for claim in ("not exist any more", missing, "delete it yourself", "to keep it: create"):
+        assert claim not in result.stdout
+    rows.world.traffic.forget()
+    text = cli("status", "--target", "us-east-2").stdout
+    assert "(now unknown)" in text
+    assert "(gone)" not in text
 
 
 def test_a_source_that_cannot_be_reached_is_a_finding(rows: SimulatedAws, cli: Cli) -> None:

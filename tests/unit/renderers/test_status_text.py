@@ -330,3 +330,17 @@ def test_labels_of_counts_have_one_width() -> None:
         "  t0 and 9 alike  0 update",
         "  t9              1 update",
     ]
+
+
+@pytest.mark.parametrize(
+    ("completes", "version"),
+    [((True,), "2 (gone)"), ((False,), "2 (now unknown)"), ((False, True), "2 (gone)")],
+)
+def test_a_source_is_gone_only_if_it_is_listed_completely(completes: tuple[bool, ...], version: str) -> None:
+    """A target that is listed completely shows that the source of its replication is, too."""
+    gone = entry("/a", "delete", GONE, source_version=None, recorded_source_version=2)
+    targets = [
+        target(name, complete=one) for name, one in zip(("us-east-2", "us-west-1"), completes, strict=False)
+    ]
+    text = status_text(status([*targets, target("us-west-2", "stage")], gone), width=100)
+    assert f"    /a    {version}  " in text
