@@ -295,6 +295,22 @@ def test_at_most_150_patterns_are_excluded_for_one_reason(number: int, patterns:
     assert (len(excluded.paths), excluded.count, made.selected) == (patterns, number, selected)
 
 
+@pytest.mark.large
+def test_more_invalid_names_than_the_limit_stay_selected_after_two_plans() -> None:
+    """A rewritten value is too large in this target only, so that a plan finds the names."""
+    aws = SimulatedAws()
+    for n in range(151):
+        aws.put(f"/p/{n}/bad{n}", "us-east-1 " * 409)
+        aws.put(f"/p/{n}/x", "x")
+    here, there = Access("us-east-1", read_only=True), Access("ap-southeast-2")
+    memory = Memory(aws.world)
+    places = Places({access: memory.connect(access) for access in (here, there)})
+    found = survey(here, {"ap-southeast-2": there}, places, unwatched)
+    made = propose_valid(found, InitChoices(), Session(places, Run(), aws.clock, unwatched))
+    (excluded,) = made.excluded
+    assert (made.selected, excluded.count, excluded.paths) == (302, 151, {})
+
+
 def test_secrets_that_a_target_has_not_are_not_decrypted() -> None:
     aws = SimulatedAws()
     aws.put("/p/both", "s", SECURE)

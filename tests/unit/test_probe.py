@@ -174,6 +174,18 @@ def test_two_changes_of_one_parameter_at_a_time_are_not_a_quota() -> None:
     assert report.throttled.keys() <= {"PutParameter"}
 
 
+def test_a_rate_of_updates_without_a_parameter_to_update_has_a_reason() -> None:
+    probed = staged()
+
+    def plan(called: str, _: Place, names: tuple[str, ...], _nth: int) -> Fault | None:
+        is_meant = called == "PutParameter" and any("/put/" in name for name in names)
+        return refused(Trouble.THROTTLED) if is_meant else None
+
+    probed.aws.world.faults = plan
+    one = rate_of(probed.run(), CallClass.PUT)
+    assert (one.sustained, one.reason) == (None, "NothingCreated")
+
+
 def test_a_small_burst_of_creates_leaves_enough_names_for_updates() -> None:
     probed = staged()
     probed.aws.world.faults = limited(probed.aws, {"put": 3.0}, 2)
