@@ -49,7 +49,7 @@ class TargetChanges:
     plan: ReplicationPlan
     target: TargetPlan
     changes: Sequence[Change]
-    all_deletes: int = 0
+    all_deletes: int
     """The result of `deletes_of_all`, for the guard on all targets."""
 
     def open(self, *actions: Action) -> list[Change]:

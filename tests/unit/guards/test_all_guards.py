@@ -64,7 +64,7 @@ def test_a_change_has_one_entry_for_each_guard_that_withholds_it() -> None:
 def test_open_changes_are_those_that_no_guard_withholds() -> None:
     held = [replace(one, withheld=(Withholding("one", "why"),)) for one in deletes(1)]
     plan = part(*held, *deletes(2)[1:], *creates(1))
-    target = TargetChanges(plan, plan.targets[0], plan.changes)
+    target = TargetChanges(plan, plan.targets[0], plan.changes, all_deletes=3)
     assert [one.name for one in target.open()] == ["/p/d001", "/p/c000"]
     assert [one.name for one in target.open(Action.DELETE)] == ["/p/d001"]
 
