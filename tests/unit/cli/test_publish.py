@@ -363,6 +363,19 @@ def test_only_a_whole_run_of_the_default_branch_closes_an_issue_on_drift(
     assert len(hub.comments) == (state == "closed")
 
 
+@pytest.mark.parametrize("spec", [None, "version: ["])
+def test_the_failure_of_a_spec_without_a_known_replication_opens_an_issue(
+    hub: Hub, cli: Cli, push: None, spec: str | None
+) -> None:
+    if spec is not None:
+        Path("replication.yaml").write_text(spec)
+    result = cli("publish", "--failed", "the spec is broken", "--comment", "never", "--issue")
+    assert result.exit_code == 0, result.stderr
+    (issue,) = hub.issues
+    assert "The last run made no plan for the spec" in issue.body
+    assert "the spec is broken" in issue.body
+
+
 def test_a_replication_that_the_spec_of_another_branch_lacks_keeps_its_issue(
     hub: Hub, cli: Cli, push: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,17 @@ def test_without_the_id_of_a_run_no_run_is_newer(hub: Hub, cli: Cli, monkeypatch
     comment = hub.say(NUMBER, marker(run=NEWER))
     assert cli("publish", save(plans.document_of(plans.in_sync()))).exit_code == 0
     assert comment.edits == 1
+
+
+def test_without_the_commit_of_a_run_no_commit_is_newer(
+    hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_SHA")
+    Path("event.json").write_text(json.dumps({"pull_request": {"number": NUMBER}}))
+    result = cli("publish", twelve())
+    assert result.exit_code == 0, result.stderr
+    assert "newer commit" not in result.stderr
+    assert len(hub.comments) == 1
 
 
 def test_a_comment_of_another_author_with_a_newer_run_stops_nothing(hub: Hub, cli: Cli) -> None:

@@ -227,6 +227,15 @@ def test_a_merge_that_was_overtaken_links_to_the_list_of_runs_until_a_later_one_
     )
 
 
+def test_a_merge_that_was_overtaken_is_reported_also_without_a_readable_spec(
+    overtaken: Hub, cli: Cli
+) -> None:
+    Path("replication.yaml").write_text("version: [")
+    result = cli("publish", "--overtaken")
+    assert result.exit_code == 0, result.stderr
+    assert "**This merge was not applied by this run**" in result_of(overtaken)
+
+
 def test_the_run_that_took_over_writes_its_result_on_the_pull_request_that_was_overtaken(
     overtaken: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
