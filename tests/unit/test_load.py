@@ -355,7 +355,9 @@ def test_a_pipe_in_a_directory_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_path_below_a_file_is_an_error(tmp_path: Path) -> None:
     (path,) = write(tmp_path, a=SMALL.format(name="a"))
-    assert codes(f"{path}/b.yaml") == [("file-unreadable", f"{path}/b.yaml:1:1")]
+    (found,) = refusals(f"{path}/b.yaml")
+    assert (found.code, found.where) == ("file-unreadable", f"{path}/b.yaml:1:1")
+    assert found.message == "cannot be read (Not a directory): check the path and its permissions"
 
 
 def test_a_directory_without_specs_is_an_error(tmp_path: Path) -> None:
@@ -373,7 +375,9 @@ def test_a_missing_file_does_not_hide_other_errors(tmp_path: Path) -> None:
 
 
 def test_a_path_with_a_zero_byte_is_an_error() -> None:
-    assert codes("a\0b") == [("file-unreadable", "a\\x00b:1:1")]
+    (found,) = refusals("a\0b")
+    assert (found.code, found.where) == ("file-unreadable", "a\\x00b:1:1")
+    assert found.message == "cannot be read (not a path): check the path and its permissions"
 
 
 def test_a_path_is_escaped_and_cut_after_300_characters_in_the_position() -> None:

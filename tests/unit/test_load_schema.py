@@ -107,6 +107,10 @@ def test_invalid_yaml_is_reported_at_its_position(text: str, code: str, piece: s
     assert piece in found[0].message
 
 
+def test_the_properties_before_a_wrong_end_of_a_document_are_not_checked() -> None:
+    assert [one.code for one in errors("{a: 1,\n b: 1} @")] == ["yaml-syntax"]
+
+
 SCHEMA = {
     "no version": (instead("version: 1\n", "§"), "missing-property", "write `version: 1`"),
     "a version to come": (
