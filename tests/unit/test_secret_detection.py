@@ -137,6 +137,9 @@ SECRETS = [
 ]
 ORDINARY = [
     "true",
+    "passwords: {}",
+    "tokens: [ ]",
+    "PASSWORD={",
     "42",
     "us-east-1",
     "10.0.0.0/16,10.1.0.0/16",

@@ -202,6 +202,7 @@ LONG = "a" * 60
         ("^[a-z]$", "a", "a", "String", True),
         (HANGS, f"{LONG}.b", f"{LONG}.c", "String", True),
         (HANGS, f"{LONG}.b", f"{LONG}!", "String", False),
+        ("a" * 1024, "a" * 1024, "b", "String", False),
         ("a" * 1025, "a" * 1025, "b", "String", None),
         ("^a+$", "a", "b" * 8193, "String", None),
         ("^.$", "a", "\ud800", "String", None),
