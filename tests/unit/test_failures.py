@@ -67,6 +67,28 @@ def test_an_answer_of_aws_has_a_kind(code: str, status: int, kind: Trouble) -> N
     assert named(answered(code, status=status)).kind is kind
 
 
+@pytest.mark.parametrize(
+    ("code", "fix"),
+    [
+        ("ParameterLimitExceeded", "delete parameters, store some as Advanced"),
+        ("ParameterMaxVersionLimitExceeded", "move the label to a newer version"),
+        ("TooManyTagsError", "remove some, or name source tags in `tags.ignore`"),
+        ("PoliciesLimitExceededException", "remove some at the source"),
+        ("HierarchyLevelLimitExceededException", "shorten it, or add a `rewrite`"),
+        ("ParameterPatternMismatchException", "correct the value or the pattern at the source"),
+        ("InvalidAllowedPatternException", "AllowedPattern: correct it at the source"),
+        ("UnsupportedParameterType", "the type with this data type: correct it at the source"),
+        ("InvalidPolicyTypeException", "the policy types Expiration, ExpirationNotification"),
+        ("InvalidPolicyAttributeException", "an attribute or a value that AWS does not accept"),
+        ("IncompatiblePolicyException", "two policies of the parameter conflict: remove one"),
+        ("ServiceSettingNotFound", "the setting does not exist in this region"),
+        ("Whatever", "the API reference of PutParameter explains Whatever"),
+    ],
+)
+def test_the_remedy_of_a_refused_request_is_that_of_its_code(code: str, fix: str) -> None:
+    assert fix in named(answered(code)).remedy
+
+
 @pytest.mark.parametrize("error", [{}, {"Error": None}, {"Error": {"Code": None, "Message": None}}])
 def test_a_response_without_a_code_has_the_kind_of_its_status(error: dict[str, Any]) -> None:
     failure: Any = answered("Whatever")
