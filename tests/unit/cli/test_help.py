@@ -216,6 +216,16 @@ def test_debug_may_precede_the_command(
     assert "Traceback" not in cli("plan").stderr
 
 
+@pytest.mark.usefixtures("aws")
+def test_debug_may_follow_an_option_that_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ssm_reconcile.lift.read_lift", fail)
+    assert "Traceback" in cli("plan", "--lift", "x", "--debug").stderr
+    assert "Traceback" not in cli("plan", "--lift", "x").stderr
+
+
 @pytest.mark.parametrize("command", ["validate", "schema", "completion"])
 @pytest.mark.usefixtures("aws")
 def test_an_option_that_a_command_does_not_have_has_no_effect_before_it(cli: Cli, command: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -279,8 +280,11 @@ def test_the_text_of_a_run_with_remains(aws: SimulatedAws) -> None:
         return refused(Trouble.DENIED) if called == "DeleteParameters" and "put/" in str(names) else None
 
     aws.world.faults = plan
-    text = probe.text(probed.run())
+    report = probed.run()
+    text = probe.text(report)
     assert re.search(r"NOT deleted: \d+ parameters of this or an earlier run\.\n", text)
+    assert "Leftovers" not in text, "an earlier run left nothing"
+    assert "Leftovers of earlier runs were deleted: 3.\n" in probe.text(replace(report, leftovers=3))
     assert "\n  /probe/0123456789ab/put/0\n" in text
     assert "A probe of this path deletes them, from ten minutes after" in text
     assert "The clean-up failed: DeleteParameters" in text
