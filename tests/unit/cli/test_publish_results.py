@@ -231,7 +231,7 @@ def test_a_merge_that_was_overtaken_is_reported_also_without_a_readable_spec(
     overtaken: Hub, cli: Cli
 ) -> None:
     Path("replication.yaml").write_text("version: [")
-    result = cli("publish", "--overtaken")
+    result = cli("publish", "--overtaken", "--comment", "always")
     assert result.exit_code == 0, result.stderr
     assert "**This merge was not applied by this run**" in result_of(overtaken)
 
