@@ -301,11 +301,15 @@ _ID_FINDINGS = {
 
 
 def _id_findings(context: TargetContext, replicas: Mapping[Standing, Sequence[str]]) -> Iterator[Finding]:
-    """Yield a finding on the replicas without an id, and one on those of another id."""
+    """Yield a finding on the replicas without an id, and one on those of another id.
+
+    None on those without an id after an incomplete listing of the source, which may be placed there.
+    """
     target = context.target.name
     for status, (code, text) in _ID_FINDINGS.items():
         names = replicas[status]
-        if names:
+        is_known = status is not Standing.NO_ID or context.source.complete
+        if names and is_known:
             tags = {context.live.tags_of(address)[OWNER] for address in names}
             owners = " or ".join(sorted({owner.rpartition("@")[0] for owner in tags}))
             counted = f"{len(names)} ({first_of(names, NAMED)})"

@@ -316,6 +316,9 @@ def _unplaced(
         return None
     tags = live.tags_of(address)
     found = standing(tags, live.arn(address), claim, placed=False)
+    if found is Standing.NO_ID and not context.source.complete:
+        is_listed = address in context.source.parameters
+        return _UNPLACED[found][0], [_SOURCE_UNKNOWN.format(source=context.source.place)] * (not is_listed)
     if found is not Standing.DETACHED:
         return _UNPLACED.get(found)
     owner = detached_from(tags)

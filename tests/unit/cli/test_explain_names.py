@@ -263,9 +263,14 @@ def test_a_source_that_cannot_be_listed_is_a_finding(
     assert "/app/gone" in result.stdout, "a replica in a target is named"
 
 
-def test_no_source_is_called_gone_while_its_listing_is_incomplete(rows: SimulatedAws, cli: Cli) -> None:
+@pytest.mark.parametrize("spec_id", ["", "id: h5t8w4p2zc\n"])
+def test_no_source_is_called_gone_while_its_listing_is_incomplete(
+    rows: SimulatedAws, cli: Cli, spec_id: str
+) -> None:
     """All pages of the source after the first one fail; the replicas that have no source are listed."""
     place = rows.store("us-east-1").place
+    spec = Path("replication.yaml")
+    spec.write_text(spec.read_text() + spec_id)
     rows.world.pages = Pages(describe=(1,))
     rows.world.faults = lambda operation, at, _, count: (
         refused(Trouble.DENIED) if (operation, at) == ("DescribeParameters", place) and count > 1 else None
@@ -273,7 +278,7 @@ def test_no_source_is_called_gone_while_its_listing_is_incomplete(rows: Simulate
     result = cli("explain", "/app/**", "/app/nothing", "--target", "us-east-2")
     assert result.exit_code == 3
     shown = " ".join(result.stdout.split())
-    assert f"unknown: the listing of {place} is incomplete" in shown
+    assert (f"unknown: the listing of {place} is incomplete" in shown) is not bool(spec_id)
     assert "whether its source exists is unknown" in shown
     assert "/app/nothing is not in the incomplete listing of the source" in shown
     missing = f"does not exist in {place}"
@@ -281,8 +286,13 @@ def test_no_source_is_called_gone_while_its_listing_is_incomplete(rows: Simulate
         assert claim not in shown
     rows.world.traffic.forget()
     text = cli("status", "--target", "us-east-2").stdout
-    assert "(now unknown)" in text
+    assert ("(now unknown)" in text) is not bool(spec_id)
     assert "(gone)" not in text
+    rows.world.traffic.forget()
+    planned = " ".join(cli("plan", "--target", "us-east-2").stdout.split())
+    assert "incomplete-place" in planned
+    assert "replica-without-id" not in planned
+    assert "delete them yourself" not in planned
 
 
 def test_a_source_that_cannot_be_reached_is_a_finding(rows: SimulatedAws, cli: Cli) -> None:
