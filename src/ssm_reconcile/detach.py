@@ -250,7 +250,12 @@ def _confirmed(request: DetachRequest, name: str, tags: Tags | None) -> str:
         whose = f"is {detached_from(tags) or owner} now" if owner else "is gone"
         raise_stale(f"its owner tag {whose}")
     record = record_of(tags)
-    if record is None or not record.is_for(request.store.place.arn(name)):
+    if record is None:
+        raise_withheld(
+            "its record is missing or cannot be read. If a later version of ssm-reconcile wrote it,"
+            " run this command with that version"
+        )
+    if not record.is_for(request.store.place.arn(name)):
         raise_withheld(
             "its record belongs to another parameter: the tags were copied, and it is not a replica"
         )

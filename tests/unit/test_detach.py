@@ -44,6 +44,10 @@ def results(detachment: DetachReport) -> dict[str, str]:
     return {one.name: one.result.value for one in detachment.outcomes}
 
 
+def reasons(detachment: DetachReport) -> dict[str, str]:
+    return {one.name: one.reason for one in detachment.outcomes}
+
+
 def owners(aws: SimulatedAws) -> dict[str, str]:
     return {name: (aws.world.tags(aws.there, name) or {})[OWNER] for name in NAMES}
 
@@ -178,8 +182,21 @@ def test_copied_tags_make_no_replica() -> None:
     aws.world.put(aws.there, "/p/copy", "x", tags={OWNER: tags[OWNER], RECORD: tags[RECORD]})
     report = done(aws)
     assert results(report)["/p/copy"] == Result.WITHHELD.value
+    assert "the tags were copied" in reasons(report)["/p/copy"]
     assert report.exit_code == 0
     assert (aws.world.tags(aws.there, "/p/copy") or {})[OWNER] == OWNED_BY
+
+
+@pytest.mark.parametrize("record", [{}, {RECORD: "v=9 later"}])
+def test_a_record_that_cannot_be_read_is_not_called_copied(record: dict[str, str]) -> None:
+    aws = staged()
+    aws.world.put(aws.there, "/p/later", "x", tags={OWNER: OWNED_BY, **record})
+    report = done(aws)
+    assert results(report)["/p/later"] == Result.WITHHELD.value
+    reason = reasons(report)["/p/later"]
+    assert "copied" not in reason
+    assert "run this command with that version" in reason
+    assert (aws.world.tags(aws.there, "/p/later") or {})[OWNER] == OWNED_BY
 
 
 def test_only_the_replicas_of_this_replication_are_detached() -> None:

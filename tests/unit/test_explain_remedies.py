@@ -211,10 +211,25 @@ STANDBY = "leave it while us-east-2 is live: nothing writes, adopts or deletes i
 AGAIN = "to replicate into it again"
 UNDO = "`ssm-reconcile detach --target us-east-2 --undo`"
 UNDO_WITHOUT_ID = "`ssm-reconcile detach --target us-east-2 --undo --without-id`"
+REMOVE_TAGS = (
+    "aws ssm remove-tags-from-resource --resource-type Parameter"
+    f" --resource-id /p/a --region us-east-2 --tag-keys {OWN_TAGS}"
+)
+ADOPT_DECIDES = "then it has no owner, and `adopt` in the spec decides"
+UNREADABLE = [
+    f"if a later version of ssm-reconcile wrote it: run {UNDO} with that version",
+    f"otherwise remove its ownership tags: {REMOVE_TAGS}",
+    ADOPT_DECIDES,
+]
 REATTACH = (
     "to make it a replica again: `ssm-reconcile detach --target us-east-2 --undo`;"
     " without a source that is placed here, `delete` or `orphans` in the spec decides"
 )
+
+
+def record_as(aws: SimulatedAws, text: str) -> None:
+    """Give the replica another record."""
+    aws.world.tag(aws.there, "/p/a", {RECORD: text})
 
 
 def detach(owner: str, act: Act) -> Act:
@@ -269,15 +284,11 @@ def test_a_name_without_a_row_has_these_remedies(
         (OWNED_BY, None, change_id(), [f"{AGAIN}, if it is of this spec: {UNDO_WITHOUT_ID}"]),
         (OWNED_BY, "k3v9x2m7qa", change_id(), [f"{OTHER_ID}, then {UNDO}", EXCLUDE]),
         (
-            OWNED_BY, "k3v9x2m7qa", lambda aws: aws.world.untag(aws.there, "/p/a", RECORD),
-            [
-                (
-                    "remove the copied tags: aws ssm remove-tags-from-resource --resource-type Parameter"
-                    f" --resource-id /p/a --region us-east-2 --tag-keys {OWN_TAGS}"
-                ),
-                "then it has no owner, and `adopt` in the spec decides",
-            ],
+            OWNED_BY, "k3v9x2m7qa", lambda aws: record_as(aws, copied(aws)[RECORD]),
+            [f"remove the copied tags: {REMOVE_TAGS}", ADOPT_DECIDES],
         ),
+        (OWNED_BY, "k3v9x2m7qa", lambda aws: record_as(aws, "v=9 later"), UNREADABLE),
+        (OWNED_BY, "k3v9x2m7qa", lambda aws: aws.world.untag(aws.there, "/p/a", RECORD), UNREADABLE),
     ],
 )  # fmt: skip
 def test_a_detached_parameter_is_reattached_by_its_former_owner(

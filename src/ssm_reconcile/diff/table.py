@@ -144,5 +144,7 @@ def detached_reason(case: Case) -> str:
             return "it is detached, and its record has no id; `detach --undo --without-id` reattaches it"
         case Standing.OTHER_ID:
             return "it is detached; it was a replica of another spec with the same name and another id"
-        case _:
+        case Standing.COPIED:
             return "it is detached, and its record is not of this parameter, so `detach --undo` skips it"
+        case _:
+            return "it is detached, and its record is missing or cannot be read, so `detach --undo` skips it"

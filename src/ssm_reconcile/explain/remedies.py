@@ -24,6 +24,10 @@ from ssm_reconcile.skip_sync import OnSkip
 from ssm_reconcile.spec import Hold, Replication, Run
 
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source", "expires"))
+_REMOVE_TAGS = (
+    "aws ssm remove-tags-from-resource --resource-type Parameter"
+    f" --resource-id {{name}} --region {{region}} --tag-keys {_TAGS}"
+)
 _EARLIER_ID = "if the other id is an earlier one of this spec: list it in `previous_ids`"
 _EXCLUDE_HERE = "or exclude it here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
 _SOURCE_UNKNOWN = (
@@ -35,10 +39,7 @@ _BY_ROW: Mapping[Row, tuple[str, ...]] = {
         "leave it while {target} is live: nothing writes, adopts or deletes it (it was of {detached_from})",
     ),
     Row.COPIED: (
-        (
-            "remove the copied tags: aws ssm remove-tags-from-resource --resource-type Parameter"
-            f" --resource-id {{name}} --region {{region}} --tag-keys {_TAGS}"
-        ),
+        f"remove the copied tags: {_REMOVE_TAGS}",
         "then it has no owner, and `adopt` in the spec decides",
     ),
     Row.OPTED_OUT: ("to replicate it again: remove the tag {tag} from {name} in {place}",),
@@ -137,20 +138,25 @@ def _reattach(case: Case, command: CommandLine) -> Iterator[str]:
     """Yield the ways to make a detached parameter a replica again, by its former owner and its record."""
     target, claim, arn = case.context.target.name, case.context.claim, case.context.live.arn(case.address)
     owner, again = detached_from(case.tags), "to replicate into it again"
+    undo = command.detach(target, "--undo")
     if owner not in claim.owners:
         yield f"{again}: `detach --undo` in the spec of {owner}"
         return
     match standing_if_reattached(case.tags, arn, claim):
         case Standing.OURS:
-            yield f"{again}: `{command.detach(target, '--undo')}`"
+            yield f"{again}: `{undo}`"
         case Standing.NO_ID:
             yield f"{again}, if it is of this spec: `{command.detach(target, '--undo', '--without-id')}`"
         case Standing.OTHER_ID:
-            yield f"{_EARLIER_ID}, then `{command.detach(target, '--undo')}`"
+            yield f"{_EARLIER_ID}, then `{undo}`"
             yield _EXCLUDE_HERE
-        case _:
-            region = case.context.live.place.region
-            yield from (one.format(name=case.name, region=region) for one in _BY_ROW[Row.COPIED])
+        case found:
+            tags, then = _BY_ROW[Row.COPIED]
+            if found is not Standing.COPIED:
+                yield f"if a later version of ssm-reconcile wrote it: run `{undo}` with that version"
+                tags = f"otherwise remove its ownership tags: {_REMOVE_TAGS}"
+            yield tags.format(name=case.name, region=case.context.live.place.region)
+            yield then
 
 
 def _foreign(case: Case) -> Iterator[str]:

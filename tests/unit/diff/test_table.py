@@ -156,7 +156,14 @@ class TestDetached:
                 OWNED_BY, {"own": compose_own(THERE.arn("/p/a"), "String", None)},
                 "`detach --undo --without-id` reattaches it",
             ),
-            (OWNED_BY, {"own": digest(THERE.arn("/p/elsewhere"))}, "`detach --undo` skips it"),
+            (
+                OWNED_BY, {"own": digest(THERE.arn("/p/elsewhere"))},
+                "its record is not of this parameter, so `detach --undo` skips it",
+            ),
+            (
+                OWNED_BY, {"own": "later"},
+                "its record is missing or cannot be read, so `detach --undo` skips it",
+            ),
         ],
     )  # fmt: skip
     def test_detached_names_the_undo_that_reattaches_it_or_why_none_does(
