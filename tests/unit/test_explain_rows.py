@@ -62,6 +62,14 @@ def exclude_and_delete(aws: SimulatedAws) -> None:
     aws.delete("/p/a")
 
 
+def exclude_unknown_source(aws: SimulatedAws) -> None:
+    """Exclude the source of a replica whose record does not prove the name of it."""
+    exclude(aws)
+    record = record_of(aws.world.tags(aws.there, "/p/a") or {})
+    assert record is not None
+    aws.world.tag(aws.there, "/p/a", {RECORD: replace(record, source="0" * 32).text()})
+
+
 def skip(aws: SimulatedAws) -> None:
     aws.world.tag(aws.here, "/p/a", {"skip_sync": "true"})
 
@@ -115,6 +123,10 @@ class TestWhyEarlierRowsDoNotFit:
             (
                 exclude_and_delete, Row.ORPHAN,
                 dict.fromkeys(("expiring", "delete"), NOT_SELECTED),
+            ),
+            (
+                exclude_unknown_source, Row.ORPHAN,
+                dict.fromkeys(("expiring", "delete"), "its record proves no source name"),
             ),
             (own(f"{DETACHED}{OWNED_BY}"), Row.DETACHED, {"foreign": "it is detached"}),
             (

@@ -64,7 +64,8 @@ class ReplicaEntry(AddressKeys):
         state: The row of the table of cases, `unproven` or `excluded`. Later versions may have more states.
         type: The type of the parameter in the target, or of its source; empty if neither exists.
         source: The name of the source parameter; null if it is not known.
-        source_version: The version that the source parameter has now; null if its listing does not show it.
+        source_version: The version that the source parameter has now; null if its listing does not show it,
+            or its name is not known.
         recorded_source_version: The source version that the replica was made from, as its record says; null
             without a record.
         version: The version of the parameter in the target; null if it does not exist.

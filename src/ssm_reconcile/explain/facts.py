@@ -337,6 +337,8 @@ def _why_not(row: Row, case: Case) -> str:
             return _why_not_waiting(case)
         case Row.EXPIRING | Row.DELETE if case.source_gone:
             return "the rules of the spec would not place its source here"
+        case Row.EXPIRING | Row.DELETE if case.made_from is None:
+            return "its record proves no source name"
         case Row.EXPIRING | Row.DELETE:
             return "its source still exists"
         case Row.INVALID:

@@ -194,11 +194,13 @@ def _joined_facts(facts: Sequence[str]) -> str:
 def _source_version(one: ReplicaEntry, *, is_source_listed: bool) -> str:
     """Return `12`, `11 (now 12)` or `11 (gone)`: the recorded version, and the present one if it differs.
 
-    `11 (now unknown)` if the source is not known to be listed completely: it may exist.
+    `11 (now unknown)` if the name of the source is not known, or the source is not known to be listed
+    completely: it may exist.
     """
     now, recorded = one["source_version"], one["recorded_source_version"]
     if now is None:
-        return "-" if recorded is None else f"{recorded} ({'gone' if is_source_listed else 'now unknown'})"
+        is_gone = one["source"] is not None and is_source_listed
+        return "-" if recorded is None else f"{recorded} ({'gone' if is_gone else 'now unknown'})"
     return str(now) if recorded in (None, now) else f"{recorded} (now {now})"
 
 

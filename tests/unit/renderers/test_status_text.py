@@ -333,12 +333,19 @@ def test_labels_of_counts_have_one_width() -> None:
 
 
 @pytest.mark.parametrize(
-    ("completes", "version"),
-    [((True,), "2 (gone)"), ((False,), "2 (now unknown)"), ((False, True), "2 (gone)")],
+    ("completes", "source", "version"),
+    [
+        ((True,), "/a", "2 (gone)"),
+        ((True,), None, "2 (now unknown)"),
+        ((False,), "/a", "2 (now unknown)"),
+        ((False, True), "/a", "2 (gone)"),
+    ],
 )
-def test_a_source_is_gone_only_if_it_is_listed_completely(completes: tuple[bool, ...], version: str) -> None:
+def test_a_source_is_gone_only_if_its_name_is_known_and_it_is_listed_completely(
+    completes: tuple[bool, ...], source: str | None, version: str
+) -> None:
     """A target that is listed completely shows that the source of its replication is, too."""
-    gone = entry("/a", "delete", GONE, source_version=None, recorded_source_version=2)
+    gone = entry("/a", "delete", GONE, source=source, source_version=None, recorded_source_version=2)
     targets = [
         target(name, complete=one) for name, one in zip(("us-east-2", "us-west-1"), completes, strict=False)
     ]
