@@ -114,6 +114,7 @@ class TestReplications:
         plan = reconcile.make_plan(specs, aws.session(*specs), base=former)
         assert len(plan.changes) == DOCUMENTS
 
+    @pytest.mark.large
     @pytest.mark.parametrize(
         ("widths", "most"), [([47] * 8, 2), ([1] * 7 + [48], 8), ([1, 60, 1, 60], 1), ([100, 1], 1)]
     )
@@ -183,6 +184,7 @@ class TestReplications:
 
 
 class TestPlaces:
+    @pytest.mark.large
     def test_at_most_96_places_are_opened_and_listed_at_the_same_time(self) -> None:
         aws = SimulatedAws()
         spec = replication(targets=tuple(Target(f"t{n}", Access(f"us-east-{n}")) for n in range(10, 140)))

@@ -371,6 +371,7 @@ def after_all(request: Request) -> bool:
     return gone and request.action == "ssm:GetParameters"
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("orphans", Orphans)
 @pytest.mark.parametrize(
     ("phase", "write"), [(PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True), (PolicyPhase.EVENT, True)]

@@ -291,6 +291,7 @@ class TestTheForm:
         found = loaded(MATRIX.replace("us-east-1, us-east-2", "us-east-7")).findings
         assert [(one.code, one.where) for one in found] == [("unknown-region", "spec.yaml:6:15")]
 
+    @pytest.mark.large
     def test_too_many_targets_are_an_error(self) -> None:
         def matrix(accounts: int, regions: int) -> str:
             listed = ", ".join(f'"{number:012}"' for number in range(accounts))

@@ -566,6 +566,7 @@ def test_a_pause_lets_no_burst_of_the_higher_rate_out() -> None:
     assert clock.slept == [1 / 16]
 
 
+@pytest.mark.large
 def test_only_writes_tags_deletes_and_listings_are_probed_up_to_four_times_the_default() -> None:
     clock = FakeClock()
     buckets = Rates(clock).of(HERE, probe=True)

@@ -31,6 +31,7 @@ def test_one_worker_does_the_lanes_in_their_order() -> None:
     assert list(run_queues([[1, 2], [3, 4]], lambda batch: batch, workers=1)) == [1, 2, 3, 4]
 
 
+@pytest.mark.large
 def test_a_long_lane_leaves_half_of_the_workers_to_the_other() -> None:
     """Each batch waits until four workers are in each lane: a queue that serves one lane first never ends."""
     meeting = threading.Barrier(8)
@@ -91,6 +92,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> _Busy:
     return found
 
 
+@pytest.mark.large
 def test_a_busy_process_starts_a_worker_for_each_queue_and_no_other_until_it_is_free(clock: _Busy) -> None:
     all_workers = threading.Barrier(8)
     workers: set[int] = set()
@@ -117,6 +119,7 @@ def test_each_queue_has_a_worker_at_once_in_a_busy_process(clock: _Busy) -> None
     assert time.monotonic() - began < work_queue.LONGEST_PAUSE / 2
 
 
+@pytest.mark.large
 def test_a_worker_starts_after_the_longest_pause_in_a_busy_process(
     clock: _Busy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

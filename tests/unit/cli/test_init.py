@@ -406,6 +406,7 @@ def test_a_wish_beyond_what_aws_takes_stays_text(aws: SimulatedAws, cli: Cli) ->
     assert cli("plan").exit_code == 0
 
 
+@pytest.mark.large
 def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(
     aws: SimulatedAws, cli: Cli, source: Place
 ) -> None:
@@ -419,6 +420,7 @@ def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(
     assert cli("plan", "-q").exit_code == 0
 
 
+@pytest.mark.large
 def test_regional_values_without_a_pattern_are_reported_and_included(
     aws: SimulatedAws, cli: Cli, source: Place
 ) -> None:

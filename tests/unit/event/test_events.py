@@ -363,6 +363,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.large
 @given(JSON)
 def test_no_document_breaks_the_reader(document: Any) -> None:
     for message in read_document(document):

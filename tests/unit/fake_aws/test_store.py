@@ -406,6 +406,7 @@ def test_threads_share_a_world_without_losing_a_write(world: World, store: Memor
     assert world.traffic.count("PutParameter") == 400
 
 
+@pytest.mark.large
 def test_ten_thousand_parameters_are_listed_in_well_under_a_second(world: World, store: MemoryStore) -> None:
     fill(world, store, 10_000)
     began = time.perf_counter()

@@ -90,6 +90,7 @@ def test_the_summary_is_the_plan_within_the_limit(parameters: int) -> None:
     assert plans.name_at(0) in check.summary
 
 
+@pytest.mark.large
 def test_a_summary_of_long_letters_is_within_the_limit() -> None:
     value = Difference("value", "é" * 100, "ü" * 100)
     changes = [plans.update("eu-west-1", f"/a/{number}", value) for number in range(600)]

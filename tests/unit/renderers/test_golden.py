@@ -98,6 +98,7 @@ def report_page(plan: str) -> str:
     return report_comment(ReportView(read_report_document(reported(plan))), context=CONTEXT)
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     ("name", "plan", "render"),
     [

@@ -58,6 +58,7 @@ def test_no_names_give_no_patterns() -> None:
     assert path_patterns([], 5) == ()
 
 
+@pytest.mark.large
 @given(NAMES, st.integers(1, 6))
 def test_every_name_is_under_exactly_one_pattern(names: list[str], limit: int) -> None:
     paths = path_patterns(names, limit)

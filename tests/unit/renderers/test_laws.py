@@ -196,6 +196,7 @@ def test_a_terminal_gets_no_unsafe_character_and_no_additional_line(plan: Plan, 
         assert any(shown in line for line in heads)
 
 
+@pytest.mark.large
 @given(hostile_plans())
 @examples(15)
 def test_any_document_is_valid_and_is_read_back_unchanged(plan: Plan) -> None:

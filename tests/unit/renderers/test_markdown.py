@@ -310,6 +310,7 @@ def test_folded_creates_and_updates_of_level_two_add_up() -> None:
     assert sum(map(int, counts)) == 77 * 5
 
 
+@pytest.mark.large
 def test_a_summary_is_cut_between_sections_with_a_note() -> None:
     summary = plan_summary(view_of(plans.many(400)), budget=20_000)
     assert len(summary.encode()) <= 20_000

@@ -144,6 +144,7 @@ class TestSummary:
         assert "/b" not in text
         assert "Findings: 1 warning" in render(plans.twelve(), extent="summary")
 
+    @pytest.mark.large
     def test_a_summary_has_a_line_for_each_of_many_targets(self) -> None:
         targets = [f"account-{i:03}" for i in range(160)]
         plan = plans.plan_of([plans.create(target, "/a") for target in targets], targets=targets)
@@ -487,6 +488,7 @@ class TestWidth:
 
 
 class TestSize:
+    @pytest.mark.large
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize(("withheld", "others"), [(False, 0), (True, 300)])
     def test_a_thousand_changes_take_at_most_150_lines(self, shape: str, withheld: bool, others: int) -> None:
