@@ -37,6 +37,7 @@ def run(installed: Path, *words: str, folder: Path | None = None) -> str:
         env={key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "AWS_"))},
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
     return result.stdout
 
 

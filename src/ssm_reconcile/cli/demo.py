@@ -96,7 +96,8 @@ def _simulator(folder: Path) -> Iterator[None]:
     os.environ["MOTO_RECORDER_FILEPATH"] = str(folder / "requests.log")  # moto reads it on import
     from moto.server import ThreadedMotoServer
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would write a line for each request
+    # It would write a line for each request, and a traceback for GetServiceSetting, which moto does not have.
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
