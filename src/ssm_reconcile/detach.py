@@ -251,10 +251,12 @@ def _confirmed(request: DetachRequest, name: str, tags: Tags | None) -> str:
         raise_stale(f"its owner tag {whose}")
     record = record_of(tags)
     if record is None:
-        raise_withheld(
+        # Not `withheld` as copied tags are, with exit code 0: this may be a replica that stays attached.
+        reason = (
             "its record is missing or cannot be read. If a later version of ssm-reconcile wrote it,"
             " run this command with that version"
         )
+        raise ChangeStopped(Result.FAILED, reason)
     if not record.is_for(request.store.place.arn(name)):
         raise_withheld(
             "its record belongs to another parameter: the tags were copied, and it is not a replica"

@@ -188,11 +188,11 @@ def test_copied_tags_make_no_replica() -> None:
 
 
 @pytest.mark.parametrize("record", [{}, {RECORD: "v=9 later"}])
-def test_a_record_that_cannot_be_read_is_not_called_copied(record: dict[str, str]) -> None:
+def test_a_replica_whose_record_cannot_be_read_has_failed(record: dict[str, str]) -> None:
     aws = staged()
     aws.world.put(aws.there, "/p/later", "x", tags={OWNER: OWNED_BY, **record})
     report = done(aws)
-    assert results(report)["/p/later"] == Result.WITHHELD.value
+    assert (results(report)["/p/later"], report.exit_code) == (Result.FAILED.value, 3)
     reason = reasons(report)["/p/later"]
     assert "copied" not in reason
     assert "run this command with that version" in reason
