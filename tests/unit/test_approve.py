@@ -40,6 +40,11 @@ def parameter(name: str, **given: Any) -> Parameter:
     return replace(made, **given)
 
 
+def create_with(**different: Any) -> Change:
+    desired = DesiredParameter("/app/a", parameter("/app/a"), {"team": "payments"}, "Standard", **different)
+    return replace(create(), effect=Create(desired))
+
+
 def create(name: str = "/app/a", **given: Any) -> Change:
     source = parameter(name, **given)
     desired = DesiredParameter(name, source, {"team": "payments"}, source.tier)
@@ -175,34 +180,12 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
         ),
         (
             create(),
-            replace(
-                create(),
-                effect=Create(
-                    DesiredParameter(
-                        "/app/a",
-                        parameter("/app/a"),
-                        {"team": "payments"},
-                        "Standard",
-                        key_identity="alias/k",
-                    )
-                ),
-            ),
+            create_with(key_identity="alias/k"),
             "KeyId none became alias/k",
         ),
         (
             create(),
-            replace(
-                create(),
-                effect=Create(
-                    DesiredParameter(
-                        "/app/a",
-                        parameter("/app/a"),
-                        {"team": "payments"},
-                        "Standard",
-                        substitutions=(Substitution("us-east-1", "us-east-2"),),
-                    )
-                ),
-            ),
+            create_with(substitutions=(Substitution("us-east-1", "us-east-2"),)),
             "key or rewrite rules other than approved",
         ),
         (
